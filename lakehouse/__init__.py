@@ -1,0 +1,1 @@
+"""From CSV deliveries to a star schema: what happens to the data, step by step (see pipeline.py)."""

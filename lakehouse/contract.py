@@ -1,0 +1,357 @@
+"""contracts/<source>.odcs.yaml -> tables, columns, keys and rules, with their Arrow, Spark and SQL types.
+
+The contract is the only place that describes a source. Of the Open Data Contract Standard (ODCS 3.2) it uses:
+`schema[].physicalName` (the file as its publisher names it), `customProperties.files` (other accepted file names),
+`properties[].physicalType` (see ColumnType), `primaryKeyPosition`, `required`, `relationships`,
+`customProperties.since` (a column that came later), and `quality`:
+
+    metric: nullValues     mustBe: 0                                   required (for severity warning)
+    metric: invalidValues  mustBe: 0  arguments: {validValues: [...]}  valid values
+    metric: invalidValues  mustBe: 0  arguments: {pattern: ...}        pattern, of the whole value
+    type: custom  engine: lakehouse  implementation: {minimum: 0, maximum: 5}   range, both ends included
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import yaml
+from open_data_contract_standard.model import DataQuality, OpenDataContractStandard, SchemaObject, SchemaProperty
+from pydantic import ValidationError
+
+from lakehouse.errors import ContractError
+
+Severity = Literal["error", "warning"]
+Check = Literal["required", "valid_values", "pattern", "range"]
+Kind = Literal["text", "integer", "bigint", "decimal", "double", "timestamp", "date"]
+
+# Columns that every raw table ends with: where a row came from.
+LINEAGE: tuple[tuple[str, str, str], ...] = (
+    ("_source_file", "text", "name of the delivered file"),
+    ("_row", "bigint", "position of the record in its file, from 1"),
+    ("_batch_date", "date", "the day the record was delivered for"),
+)
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """One of the seven types a contract may use; every other form of it is derived here."""
+
+    kind: Kind
+    precision: int = 0
+    scale: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> ColumnType:
+        """`text`, `integer`, `bigint`, `double`, `timestamp`, `date` or `decimal(p,s)`; ValueError for all else."""
+        if match := re.fullmatch(r"decimal\((\d+),\s*(\d+)\)", text):
+            precision, scale = int(match[1]), int(match[2])
+            if not (1 <= precision <= 38 and 0 <= scale <= precision):
+                raise ValueError(f"{text}: precision must be 1 to 38, scale 0 to precision")
+            return cls("decimal", precision, scale)
+        for kind in ("text", "integer", "bigint", "double", "timestamp", "date"):
+            if text == kind:
+                return cls(kind)
+        raise ValueError(f"{text} is no type of this pipeline (text, integer, bigint, double, timestamp, date, decimal(p,s))")
+
+    def __str__(self) -> str:
+        return f"decimal({self.precision},{self.scale})" if self.kind == "decimal" else self.kind
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The Arrow type that Postgres' binary COPY takes for `sql`, to the exact width."""
+        if self.kind == "decimal":
+            return pa.decimal128(self.precision, self.scale)
+        plain: dict[str, pa.DataType] = {
+            "text": pa.string(),
+            "integer": pa.int32(),
+            "bigint": pa.int64(),
+            "double": pa.float64(),
+            "timestamp": pa.timestamp("us"),
+            "date": pa.date32(),
+        }
+        return plain[self.kind]
+
+    @property
+    def spark(self) -> str:
+        """The type in Spark SQL."""
+        plain = {"text": "string", "integer": "int", "timestamp": "timestamp_ntz"}
+        return plain.get(self.kind, str(self))
+
+    @property
+    def sql(self) -> str:
+        """The type in Postgres and Redshift."""
+        if self.kind == "decimal":
+            return f"numeric({self.precision},{self.scale})"
+        return {"double": "double precision"}.get(self.kind, self.kind)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one column's value must satisfy. `severity` error: the row is quarantined; warning: kept and counted."""
+
+    column: str
+    check: Check
+    severity: Severity
+    values: tuple[str, ...] = ()
+    pattern: str = ""
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+
+    @property
+    def reason(self) -> str:
+        """How the breach is named wherever people meet it: quarantine, status, Slack."""
+        if self.check == "required":
+            return f"{self.column}: required, but empty"
+        if self.check == "valid_values":
+            return f"{self.column}: not one of the valid values"
+        if self.check == "pattern":
+            return f"{self.column}: does not match {self.pattern}"
+        if self.maximum is None:
+            return f"{self.column}: less than {self.minimum}"
+        if self.minimum is None:
+            return f"{self.column}: more than {self.maximum}"
+        return f"{self.column}: not between {self.minimum} and {self.maximum}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as the source names it. `since`: first batch date that must have it; before, it may be absent."""
+
+    name: str
+    type: ColumnType
+    description: str
+    rules: tuple[Rule, ...] = ()
+    since: date | None = None
+    references: tuple[str, str] | None = None
+
+    @property
+    def required(self) -> bool:
+        """Whether a row without a value is quarantined."""
+        return any(rule.check == "required" and rule.severity == "error" for rule in self.rules)
+
+    @property
+    def type_reason(self) -> str:
+        """How a value that is not of the column's type is named."""
+        return f"{self.name}: not a valid {self.type}"
+
+
+@dataclass(frozen=True)
+class TableContract:
+    """A table of a source: columns in the contract's order, key (may be empty), accepted file names."""
+
+    name: str
+    source: str
+    description: str
+    grain: str
+    files: tuple[str, ...]
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = field(default=())
+
+    @cached_property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the contract's columns, without lineage."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def unique_key(self) -> tuple[str, ...]:
+        """What identifies a row: the key, or all columns of a table without one."""
+        return self.key or self.column_names
+
+    def demanded_columns(self, batch_date: date) -> tuple[str, ...]:
+        """The columns that a file of this batch date must have."""
+        return tuple(c.name for c in self.columns if c.since is None or c.since <= batch_date)
+
+    @cached_property
+    def rules_hash(self) -> str:
+        """Changes when a value could come out differently: columns, types, key, rules; not with descriptions."""
+        substance = [
+            self.name,
+            self.key,
+            [
+                (c.name, str(c.type), str(c.since), [(r.check, r.severity, r.values, r.pattern, str(r.minimum), str(r.maximum)) for r in c.rules])
+                for c in self.columns
+            ],
+        ]
+        return hashlib.sha256(json.dumps(substance).encode()).hexdigest()[:16]
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """Of a row in raw_<source>: contract columns, then lineage."""
+        lineage = [(name, ColumnType.parse(kind).arrow) for name, kind, _ in LINEAGE]
+        return pa.schema([*((c.name, c.type.arrow) for c in self.columns), *lineage])
+
+    @property
+    def spark_schema(self) -> str:
+        """Of a row in silver, as Spark DDL: contract columns, then lineage."""
+        lineage = [f"`{name}` {ColumnType.parse(kind).spark}" for name, kind, _ in LINEAGE]
+        return ", ".join([*(f"`{c.name}` {c.type.spark}" for c in self.columns), *lineage])
+
+    @property
+    def sql_columns(self) -> tuple[tuple[str, str], ...]:
+        """(name, type) of raw_<source>.<table>: contract columns, then lineage."""
+        lineage = [(name, ColumnType.parse(kind).sql) for name, kind, _ in LINEAGE]
+        return (*((c.name, c.type.sql) for c in self.columns), *lineage)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A source and its tables, in the order of the contract file."""
+
+    source: str
+    title: str
+    description: str
+    tables: tuple[TableContract, ...]
+
+    @property
+    def raw_schema(self) -> str:
+        """The warehouse schema of this source."""
+        return f"raw_{self.source}"
+
+    def table(self, name: str) -> TableContract:
+        """The table of this name; ContractError lists the names there are."""
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise ContractError(
+            f"{self.source} has no table {name}. Its tables are: {', '.join(t.name for t in self.tables)}."
+        )
+
+    def table_of_file(self, stem: str) -> TableContract | None:
+        """The table whose accepted file names hold this stem (case is forgiven), if any."""
+        wanted = stem.casefold()
+        return next((t for t in self.tables if wanted in (file.casefold() for file in t.files)), None)
+
+
+def read_contract(contracts_dir: Path, source: str) -> Contract:
+    """The contract of a source, from `<contracts_dir>/<source>.odcs.yaml`.
+
+    Raises ContractError with all faults of the file at once.
+    """
+    path = contracts_dir / f"{source}.odcs.yaml"
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = sorted(p.name.removesuffix(".odcs.yaml") for p in contracts_dir.glob("*.odcs.yaml"))
+        raise ContractError(
+            f"There is no contract {path}. Known sources: {', '.join(known) or 'none'}.\n"
+            "Set LAKEHOUSE_SOURCE, or write the contract (docs/adding-a-source.md)."
+        ) from None
+    except yaml.YAMLError as error:
+        raise ContractError(f"{path} is not valid YAML: {error}") from error
+    try:
+        model = OpenDataContractStandard.model_validate(document)
+    except ValidationError as error:
+        raise ContractError(f"{path} is not a contract of the Open Data Contract Standard: {error}") from error
+
+    faults: list[str] = []
+    tables = tuple(_table(source, table, faults) for table in model.schema_ or [])
+    names = [file.casefold() for table in tables for file in table.files]
+    faults += [f"file name {name} is given to two tables" for name in sorted({n for n in names if names.count(n) > 1})]
+    known_columns = {(t.name, c) for t in tables for c in t.column_names}
+    faults += [
+        f"{t.name}.{c.name} refers to {'.'.join(c.references)}, which is not in this contract"
+        for t in tables
+        for c in t.columns
+        if c.references and c.references not in known_columns
+    ]
+    if not tables:
+        faults.append("it has no table")
+    if faults:
+        raise ContractError("\n  ".join([f"{path} cannot be used:", *faults]))
+    purpose = model.description.purpose if model.description else None
+    return Contract(source, model.name or source, _text(purpose), tables)
+
+
+def _table(source: str, table: SchemaObject, faults: list[str]) -> TableContract:
+    name = table.name or ""
+    where = name or "a table without name"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        faults.append(f"{where}: a table's name is lower-case letters, digits and underscores")
+    properties = table.properties or []
+    columns = tuple(_column(where, item, faults) for item in properties)
+    key = sorted((p.primaryKeyPosition or 1, p.name or "") for p in properties if p.primaryKey)
+    if repeated := {c.name for c in columns if [d.name for d in columns].count(c.name) > 1}:
+        faults.append(f"{where}: column {', '.join(sorted(repeated))} stands there twice")
+    files = _custom(table, "files") or []
+    stem = (table.physicalName or name).removesuffix(".csv")
+    return TableContract(
+        name=name,
+        source=source,
+        description=_text(table.description),
+        grain=_text(table.dataGranularityDescription),
+        files=tuple(dict.fromkeys([stem, name, *files])),
+        columns=columns,
+        key=tuple(column for _, column in key),
+        rules=tuple(rule for column in columns for rule in column.rules),
+    )
+
+
+def _column(table: str, item: SchemaProperty, faults: list[str]) -> Column:
+    name = item.name or ""
+    where = f"{table}.{name or 'a column without name'}"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        faults.append(f"{where}: a column's name is lower-case letters, digits and underscores")
+    try:
+        kind = ColumnType.parse(item.physicalType or "")
+    except ValueError as error:
+        faults.append(f"{where}: {error}")
+        kind = ColumnType("text")
+    rules = [Rule(name, "required", "error")] if item.required or item.primaryKey else []
+    rules += [rule for quality in item.quality or [] if (rule := _rule(where, name, kind, quality, faults))]
+    references = None
+    for relationship in item.relationships or []:
+        target = str(relationship.to).split(".")
+        if len(target) == 2:
+            references = (target[0], target[1])
+        else:
+            faults.append(f"{where}: a relationship is written `to: table.column`, not {relationship.to}")
+    since = _custom(item, "since")
+    if since is not None and not isinstance(since, date):
+        faults.append(f"{where}: since must be a date, not {since}")
+        since = None
+    return Column(name, kind, _text(item.description), tuple(rules), since, references)
+
+
+def _rule(where: str, column: str, kind: ColumnType, quality: DataQuality, faults: list[str]) -> Rule | None:
+    severity = quality.severity
+    if severity not in ("error", "warning"):
+        faults.append(f"{where}: severity must be error or warning, not {severity}")
+        return None
+    arguments = quality.arguments or {}
+    if quality.metric == "nullValues" and quality.mustBe == 0:
+        return Rule(column, "required", severity)
+    if quality.metric == "invalidValues" and quality.mustBe == 0 and kind.kind == "text":
+        if values := arguments.get("validValues"):
+            return Rule(column, "valid_values", severity, values=tuple(map(str, values)))
+        if pattern := arguments.get("pattern"):
+            return Rule(column, "pattern", severity, pattern=str(pattern))
+    implementation = quality.implementation
+    if quality.engine == "lakehouse" and isinstance(implementation, dict) and kind.kind not in ("text", "timestamp", "date"):
+        low, high = implementation.get("minimum"), implementation.get("maximum")
+        if {*implementation} <= {"minimum", "maximum"} and implementation:
+            return Rule(column, "range", severity, minimum=_decimal(low), maximum=_decimal(high))
+    faults.append(f"{where}: the quality check {quality.name or quality.metric or quality.type} is none of those in lakehouse/contract.py")
+    return None
+
+
+def _custom(item: SchemaObject | SchemaProperty, name: str) -> Any:
+    return next((p.value for p in item.customProperties or [] if p.property == name), None)
+
+
+def _decimal(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
+
+
+def _text(value: str | None) -> str:
+    return " ".join((value or "").split())

@@ -1,0 +1,70 @@
+"""Every error a user can meet, and what it stands for.
+
+    LakehouseError             anything below; the command line prints its text and exits with 1
+    ├── SetupError             this machine lacks something: a JDK, a jar, disk space, a free port
+    ├── ConfigurationError     a setting is missing, wrong, or contradicts another
+    ├── ContractError          a file in contracts/ is not a valid contract
+    ├── DeliveryRefused        a delivered file breaks the contract as a whole; nothing of it was accepted
+    ├── StoreError             the lake's store cannot be reached, or refused a request
+    ├── WarehouseError         the warehouse cannot be reached, or refused a statement
+    ├── Busy                   another run holds the lock
+    ├── ReconciliationError    records were lost or doubled between two stages
+    └── MartsError             dbt could not build a model, or a test failed
+
+A message says what broke, names every culprit, and ends with what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class LakehouseError(Exception):
+    """Something the user can act on: the text is written for them, no traceback is needed."""
+
+
+class SetupError(LakehouseError):
+    """This machine lacks something that the pipeline needs; the message names the command that mends it."""
+
+
+class ConfigurationError(LakehouseError):
+    """A setting is missing or wrong; the message names the setting and the places that were looked in."""
+
+
+class ContractError(LakehouseError):
+    """A contract file is not valid ODCS, or uses what this pipeline does not know."""
+
+
+class DeliveryRefused(LakehouseError):
+    """Files of a delivery break their contract as a whole: nothing of the batch was accepted.
+
+    `faults` holds one sentence per fault, of all files, each starting with the file's name.
+    """
+
+    def __init__(self, batch: str, faults: Sequence[str], remedy: str) -> None:
+        self.batch = batch
+        self.faults = tuple(faults)
+        lines = [f"The delivery for {batch} does not keep the contract:"]
+        lines += [f"  {fault}" for fault in self.faults]
+        lines += ["Nothing of it was accepted.", remedy]
+        super().__init__("\n".join(lines))
+
+
+class StoreError(LakehouseError):
+    """The lake's store cannot be reached, or refused a request."""
+
+
+class WarehouseError(LakehouseError):
+    """The warehouse cannot be reached, or refused a statement."""
+
+
+class Busy(LakehouseError):  # noqa: N818 - a state, like BlockingIOError's kin; "BusyError" says no more
+    """Another run holds the lock; the message names the lock and its holder."""
+
+
+class ReconciliationError(LakehouseError):
+    """An equation of reconcile.py does not hold; the message names table, batch, both sides."""
+
+
+class MartsError(LakehouseError):
+    """A dbt model failed to build, or a test of severity error failed; the message names each."""

@@ -1,0 +1,168 @@
+"""The environment -> one frozen Settings object. The only reader of environment variables; derives every path.
+
+A setting is read from `LAKEHOUSE_<NAME>`, else from the file `.env` beside pyproject.toml, else its default holds.
+A password is read from `LAKEHOUSE_<ROLE>_PASSWORD`, else from the file named by `LAKEHOUSE_<ROLE>_PASSWORD_FILE`, else
+from `<secrets_dir>/<role>_password`.
+Reading settings creates and starts nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lakehouse.errors import ConfigurationError
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+MAVEN_CENTRAL = "https://repo1.maven.org/maven2"
+
+Layer = Literal["landing", "bronze", "silver"]
+Role = Literal["owner", "loader", "transformer", "bi_reader"]
+ROLES: tuple[Role, ...] = ("owner", "loader", "transformer", "bi_reader")
+
+
+class Target(StrEnum):
+    """Where the pipeline runs: same code and same marts on each."""
+
+    EMBEDDED = "embedded"
+    DOCKER = "docker"
+    AWS = "aws"
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two machines or two runs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LAKEHOUSE_",
+        env_file=PROJECT_DIR / ".env",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+    )
+
+    target: Target = Field(Target.EMBEDDED, description="`embedded`, `docker` or `aws`")
+    source: str = Field("olist", description="the source to work on: a contract of this name in `contracts_dir`")
+    contracts_dir: Path = Field(PROJECT_DIR / "contracts", description="where the contracts of the sources are")
+    dbt_dir: Path = Field(PROJECT_DIR / "dbt", description="the dbt project")
+    home: Path = Field(PROJECT_DIR / ".lakehouse", description="everything this project keeps on this machine")
+    state: str | None = Field(None, description="a lake and its database, by name; unset: the state of the last run")
+
+    landing_url: str | None = Field(None, description="the landing layer; unset: a folder of the state, or `s3://landing`")
+    bronze_url: str | None = Field(None, description="the bronze layer; unset: a folder of the state, or `s3://bronze`")
+    silver_url: str | None = Field(None, description="the silver layer; unset: a folder of the state, or `s3://silver`")
+    s3_endpoint: str | None = Field(None, description="address of an S3-compatible store; unset: AWS itself")
+    s3_region: str = Field("us-east-1", description="region of the store")
+    s3_access_key: str | None = Field(None, description="user of the store; unset: the machine's own AWS identity")
+    s3_secret_key: SecretStr | None = Field(None, description="password of the store's user")
+
+    postgres_host: str = Field("127.0.0.1", description="the warehouse's host")
+    postgres_port: int = Field(5433, ge=1, le=65535, description="the warehouse's port")
+    database: str | None = Field(None, description="the warehouse's database; unset: `lakehouse_<state>`")
+    secrets_dir: Path | None = Field(None, description="folder with one password file per role; unset: `<home>/secrets`")
+    owner_password: SecretStr | None = Field(None, description="password of the role `owner`")
+    owner_password_file: Path | None = Field(None, description="file that holds it")
+    loader_password: SecretStr | None = Field(None, description="password of the role `loader`")
+    loader_password_file: Path | None = Field(None, description="file that holds it")
+    transformer_password: SecretStr | None = Field(None, description="password of the role `transformer`")
+    transformer_password_file: Path | None = Field(None, description="file that holds it")
+    bi_reader_password: SecretStr | None = Field(None, description="password of the role `bi_reader`")
+    bi_reader_password_file: Path | None = Field(None, description="file that holds it")
+    embedded_postgres_dir: Path | None = Field(
+        None, description="data of the embedded Postgres; unset: `<home>/postgres`, as root below `/var/lib`"
+    )
+
+    spark_remote: str | None = Field(None, description="address of a Spark Connect server; unset: Spark in this process")
+    spark_driver_memory: str = Field("1600m", description="heap of the Spark that runs in this process")
+    jars_dir: Path | None = Field(None, description="the jars of spark/jars.lock; unset: `<home>/jars`")
+    maven_url: str = Field(MAVEN_CENTRAL, description="where jars are fetched from: Maven Central or a mirror")
+
+    lock_wait_seconds: int = Field(600, ge=0, description="how long to wait for another run before giving up")
+    vacuum_retention_hours: int = Field(168, ge=0, description="how long `maintain` keeps old files of Delta tables")
+    debug: bool = Field(False, description="show tracebacks")
+
+    @field_validator("state", "source", "database")
+    @classmethod
+    def _is_a_plain_name(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", value):
+            raise ValueError("must be lower-case letters, digits and underscores, starting with a letter")
+        return value
+
+    @classmethod
+    def load(cls, **overrides: object) -> Settings:
+        """The settings of this process.
+
+        Raises ConfigurationError with one line per wrong setting.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**given)  # type: ignore[arg-type]
+        except ValidationError as error:
+            lines = [f"  LAKEHOUSE_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+            raise ConfigurationError(
+                "\n".join(["Some settings are wrong:", *lines, "They are described in docs/settings.md."])
+            ) from error
+
+    @cached_property
+    def state_name(self) -> str:
+        """The state commands act on: the one asked for, else that of the last run, else `demo`."""
+        if self.state is not None:
+            return self.state
+        last = self.home / "last_state"
+        return last.read_text().strip() if last.is_file() else "demo"
+
+    @property
+    def state_dir(self) -> Path:
+        """Folder of the state: its lake (embedded), its dbt artefacts, its logs."""
+        return self.home / "states" / self.state_name
+
+    def layer_url(self, layer: Layer) -> str:
+        """Root of a layer: an absolute folder, or `s3://bucket[/prefix]`."""
+        given: str | None = getattr(self, f"{layer}_url")
+        if given is not None:
+            return given.rstrip("/")
+        if self.target is Target.EMBEDDED:
+            return str(self.state_dir / "lake" / layer)
+        return f"s3://{layer}"
+
+    @property
+    def database_name(self) -> str:
+        """The warehouse's database of this state."""
+        return self.database or f"lakehouse_{self.state_name}"
+
+    @property
+    def jars_path(self) -> Path:
+        """Folder with the jars of spark/jars.lock."""
+        return self.jars_dir or self.home / "jars"
+
+    @property
+    def secrets_path(self) -> Path:
+        """Folder with one password file per role."""
+        return self.secrets_dir or self.home / "secrets"
+
+    def password_file(self, role: Role) -> Path:
+        """The file that holds a role's password, unless the environment holds it itself."""
+        return getattr(self, f"{role}_password_file") or self.secrets_path / f"{role}_password"
+
+    def password(self, role: Role) -> str:
+        """Password of a warehouse role.
+
+        Raises ConfigurationError naming every place that was looked in.
+        """
+        given: SecretStr | None = getattr(self, f"{role}_password")
+        if given is not None:
+            return given.get_secret_value()
+        file = self.password_file(role)
+        try:
+            return file.read_text().strip()
+        except OSError as error:
+            name = f"LAKEHOUSE_{role.upper()}_PASSWORD"
+            raise ConfigurationError(
+                f"No password for the warehouse's role {role}: looked in {name}, {name}_FILE and {file} "
+                f"({error.strerror}).\nRun `lakehouse start` to create the embedded warehouse, or set one of them."
+            ) from error
