@@ -61,7 +61,9 @@ class ColumnType:
         for kind in ("text", "integer", "bigint", "double", "timestamp", "date"):
             if text == kind:
                 return cls(kind)
-        raise ValueError(f"{text} is no type of this pipeline (text, integer, bigint, double, timestamp, date, decimal(p,s))")
+        raise ValueError(
+            f"{text} is no type of this pipeline (text, integer, bigint, double, timestamp, date, decimal(p,s))"
+        )
 
     def __str__(self) -> str:
         return f"decimal({self.precision},{self.scale})" if self.kind == "decimal" else self.kind
@@ -179,7 +181,12 @@ class TableContract:
             self.name,
             self.key,
             [
-                (c.name, str(c.type), str(c.since), [(r.check, r.severity, r.values, r.pattern, str(r.minimum), str(r.maximum)) for r in c.rules])
+                (
+                    c.name,
+                    str(c.type),
+                    str(c.since),
+                    [(r.check, r.severity, r.values, r.pattern, str(r.minimum), str(r.maximum)) for r in c.rules],
+                )
                 for c in self.columns
             ],
         ]
@@ -324,10 +331,10 @@ def _column(table: str, item: SchemaProperty, faults: list[str]) -> Column:
 
 
 def _rule(where: str, column: str, kind: ColumnType, quality: DataQuality, faults: list[str]) -> Rule | None:
-    severity = quality.severity
-    if severity not in ("error", "warning"):
-        faults.append(f"{where}: severity must be error or warning, not {severity}")
+    if quality.severity not in ("error", "warning"):
+        faults.append(f"{where}: severity must be error or warning, not {quality.severity}")
         return None
+    severity: Severity = "error" if quality.severity == "error" else "warning"
     arguments = quality.arguments or {}
     if quality.metric == "nullValues" and quality.mustBe == 0:
         return Rule(column, "required", severity)
@@ -337,11 +344,18 @@ def _rule(where: str, column: str, kind: ColumnType, quality: DataQuality, fault
         if pattern := arguments.get("pattern"):
             return Rule(column, "pattern", severity, pattern=str(pattern))
     implementation = quality.implementation
-    if quality.engine == "lakehouse" and isinstance(implementation, dict) and kind.kind not in ("text", "timestamp", "date"):
+    if (
+        quality.engine == "lakehouse"
+        and isinstance(implementation, dict)
+        and kind.kind not in ("text", "timestamp", "date")
+    ):
         low, high = implementation.get("minimum"), implementation.get("maximum")
         if {*implementation} <= {"minimum", "maximum"} and implementation:
             return Rule(column, "range", severity, minimum=_decimal(low), maximum=_decimal(high))
-    faults.append(f"{where}: the quality check {quality.name or quality.metric or quality.type} is none of those in lakehouse/contract.py")
+    faults.append(
+        f"{where}: the quality check {quality.name or quality.metric or quality.type} "
+        "is none of those described in lakehouse/contract.py"
+    )
     return None
 
 

@@ -58,7 +58,7 @@ class WarehouseError(LakehouseError):
     """The warehouse cannot be reached, or refused a statement."""
 
 
-class Busy(LakehouseError):  # noqa: N818 - a state, like BlockingIOError's kin; "BusyError" says no more
+class Busy(LakehouseError):
     """Another run holds the lock; the message names the lock and its holder."""
 
 

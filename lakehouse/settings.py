@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     home: Path = Field(PROJECT_DIR / ".lakehouse", description="everything this project keeps on this machine")
     state: str | None = Field(None, description="a lake and its database, by name; unset: the state of the last run")
 
-    landing_url: str | None = Field(None, description="the landing layer; unset: a folder of the state, or `s3://landing`")
+    landing_url: str | None = Field(
+        None, description="the landing layer; unset: a folder of the state, or `s3://landing`"
+    )
     bronze_url: str | None = Field(None, description="the bronze layer; unset: a folder of the state, or `s3://bronze`")
     silver_url: str | None = Field(None, description="the silver layer; unset: a folder of the state, or `s3://silver`")
     s3_endpoint: str | None = Field(None, description="address of an S3-compatible store; unset: AWS itself")
@@ -64,7 +66,9 @@ class Settings(BaseSettings):
     postgres_host: str = Field("127.0.0.1", description="the warehouse's host")
     postgres_port: int = Field(5433, ge=1, le=65535, description="the warehouse's port")
     database: str | None = Field(None, description="the warehouse's database; unset: `lakehouse_<state>`")
-    secrets_dir: Path | None = Field(None, description="folder with one password file per role; unset: `<home>/secrets`")
+    secrets_dir: Path | None = Field(
+        None, description="folder with one password file per role; unset: `<home>/secrets`"
+    )
     owner_password: SecretStr | None = Field(None, description="password of the role `owner`")
     owner_password_file: Path | None = Field(None, description="file that holds it")
     loader_password: SecretStr | None = Field(None, description="password of the role `loader`")
@@ -77,7 +81,9 @@ class Settings(BaseSettings):
         None, description="data of the embedded Postgres; unset: `<home>/postgres`, as root below `/var/lib`"
     )
 
-    spark_remote: str | None = Field(None, description="address of a Spark Connect server; unset: Spark in this process")
+    spark_remote: str | None = Field(
+        None, description="address of a Spark Connect server; unset: Spark in this process"
+    )
     spark_driver_memory: str = Field("1600m", description="heap of the Spark that runs in this process")
     jars_dir: Path | None = Field(None, description="the jars of spark/jars.lock; unset: `<home>/jars`")
     maven_url: str = Field(MAVEN_CENTRAL, description="where jars are fetched from: Maven Central or a mirror")
