@@ -1,0 +1,69 @@
+"""This machine -> the JDK that Spark runs on. Standard library only: bootstrap.py asks before anything is installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from lakehouse.errors import SetupError
+
+SUPPORTED = (17, 21)
+
+
+def find_java() -> Path:
+    """The `java` of a JDK 17 or 21: of JAVA_HOME, else on the PATH, else where macOS and Linux keep them.
+
+    Raises SetupError that names what was found instead and the command that installs one.
+    """
+    found: list[str] = []
+    for java in _candidates():
+        version = _version(java)
+        if version in SUPPORTED:
+            return java
+        found.append(f"{java} ({f'Java {version}' if version else 'does not start'})")
+    seen = f" Found only: {', '.join(found)}." if found else ""
+    raise SetupError(f"Spark needs a JDK 17 or 21.{seen}\n{_install()}")
+
+
+def _candidates() -> list[Path]:
+    places: list[Path] = []
+    if home := os.environ.get("JAVA_HOME"):
+        places.append(Path(home) / "bin" / "java")
+    if on_path := shutil.which("java"):
+        places.append(Path(on_path))
+    for version in SUPPORTED:
+        places += sorted(Path("/usr/lib/jvm").glob(f"*{version}*/bin/java"))
+        places += sorted(Path("/Library/Java/JavaVirtualMachines").glob(f"*{version}*/Contents/Home/bin/java"))
+        places += [Path(f"{prefix}/opt/openjdk@{version}/bin/java") for prefix in ("/opt/homebrew", "/usr/local")]
+    return [java for java in dict.fromkeys(places) if java.is_file()]
+
+
+def _version(java: Path) -> int | None:
+    """The major version, or None where the program does not start (macOS has a placeholder that only prints)."""
+    try:
+        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
+    return int(match[1]) if match else None
+
+
+def _install() -> str:
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    if sys.platform == "darwin":
+        return "Run: brew install openjdk@21"
+    if shutil.which("apt-get"):
+        available = "openjdk-21-jdk-headless" if _apt_knows("openjdk-21-jdk-headless") else "openjdk-17-jdk-headless"
+        return f"Run: {sudo}apt-get install {available}"
+    if shutil.which("dnf"):
+        return f"Run: {sudo}dnf install java-21-openjdk-headless"
+    return "Install one with your system's package manager, or set JAVA_HOME."
+
+
+def _apt_knows(package: str) -> bool:
+    answer = subprocess.run(["apt-cache", "policy", package], capture_output=True, text=True, check=False)
+    return "Candidate:" in answer.stdout and "(none)" not in answer.stdout
