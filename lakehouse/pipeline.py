@@ -1,0 +1,182 @@
+"""Landed batches -> marts: the steps in their order. The table of contents of this package.
+
+    landing.land        a delivery arrives         files        -> landing
+    bronze.run          as sent, strict            landing      -> bronze
+    silver.run          typed, unique              bronze       -> silver, quarantine
+    load.run            published                  silver       -> raw_<source>
+    marts.run           star schema                raw_<source> -> marts
+    reconcile           every record counted       all of them
+
+Tables go through the lake side by side, the batches of one table one after another. A table that fails does not stop
+the others, but no marts are built. Run again, only what is not done is done.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol
+
+from lakehouse import bronze, load, marts, reconcile, silver, warehouse
+from lakehouse.contract import Contract
+from lakehouse.errors import LakehouseError
+from lakehouse.ledger import StepResult
+from lakehouse.manifest import Manifest, read_manifest, read_manifests
+from lakehouse.marts import MartsResult
+from lakehouse.pending import Pending, pending_steps
+from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Two cores keep two tables busy: while one waits for the store or the warehouse, the other computes.
+TABLES_AT_ONCE = 2
+
+
+class Observer(Protocol):
+    """Who wants to see a run while it runs; called from several threads."""
+
+    def planned(self, pending: list[Pending]) -> None:
+        """What is going to be done."""
+
+    def started(self, step: str, table: str, batch_date: date) -> None:
+        """A step begins with one table of one batch."""
+
+    def finished(self, result: StepResult) -> None:
+        """It is through."""
+
+    def model(self, name: str, rows: int | None, seconds: float) -> None:
+        """dbt is through with a model or test."""
+
+    def note(self, text: str) -> None:
+        """Something to say that belongs to no table."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did. `results` and `marts` are empty and not done when there was nothing new."""
+
+    results: tuple[StepResult, ...]
+    marts: MartsResult
+    seconds: float
+
+    @property
+    def did_something(self) -> bool:
+        """Whether anything was written."""
+        return self.marts.done or any(result.done for result in self.results)
+
+
+def run(settings: Settings, contract: Contract, observer: Observer, *, full_refresh: bool = False) -> RunReport:
+    """Take everything landed through all steps, build the marts once, and count every record.
+
+    Raises the LakehouseError of the table that failed (one with all their texts if several did), MartsError, or
+    ReconciliationError.
+    """
+    begin = time.monotonic()
+    warehouse.prepare(settings)
+    load.ensure_tables(settings, contract)
+    results = run_lake(settings, contract, observer)
+    reconcile.tables(settings, contract, results)
+    built = marts.run(settings, contract, full_refresh=full_refresh, log=observer.model)
+    if built.done:
+        reconcile.facts(settings, contract)
+    return RunReport(tuple(results), built, time.monotonic() - begin)
+
+
+def run_lake(settings: Settings, contract: Contract, observer: Observer) -> list[StepResult]:
+    """Bring every pending table and batch from landing to raw_<source>; the results of what was done."""
+    manifests = {manifest.batch_date: manifest for manifest in read_manifests(settings)}
+    pending = pending_steps(settings, contract, list(manifests.values()))
+    observer.planned(pending)
+    if not pending:
+        return []
+    # The largest table first: what runs longest must not start last.
+    tables = sorted(
+        ([*units] for _, units in groupby(pending, key=lambda unit: unit.table)),
+        key=lambda units: -sum(_size(manifests[unit.batch_date], unit.table) for unit in units),
+    )
+    with SparkWhenNeeded(settings) as spark, ThreadPoolExecutor(TABLES_AT_ONCE, thread_name_prefix="table") as pool:
+        spark.prepare()
+        return _collect([pool.submit(_run_table, settings, contract, units, spark, observer) for units in tables])
+
+
+def _run_table(
+    settings: Settings,
+    contract: Contract,
+    units: list[Pending],
+    spark: SparkWhenNeeded,
+    observer: Observer,
+) -> list[StepResult]:
+    table = contract.table(units[0].table)
+    results: list[StepResult] = []
+    with warehouse.lock(settings, f"{contract.source}.{table.name}"):
+        for unit in units:
+            # Read again under the lock: a redelivery may have come while this run waited for another one.
+            manifest = read_manifest(settings, unit.batch_date)
+            assert manifest is not None, "a landed batch is never removed"
+            observer.started("bronze", table.name, unit.batch_date)
+            results.append(bronze.run(settings, contract, table, manifest))
+            observer.finished(results[-1])
+            for name, step in (("silver", silver.run), ("load", load.run)):
+                observer.started(name, table.name, unit.batch_date)
+                results.append(step(settings, contract, table, manifest, spark.session()))
+                observer.finished(results[-1])
+    return results
+
+
+def _collect(futures: list[Future[list[StepResult]]]) -> list[StepResult]:
+    """All tables' results; the errors of all tables in one when some failed."""
+    results: list[StepResult] = []
+    errors: list[LakehouseError] = []
+    for future in as_completed(futures):
+        try:
+            results += future.result()
+        except LakehouseError as error:
+            errors.append(error)
+    if len(errors) > 1:
+        raise LakehouseError("\n\n".join(map(str, errors))) from ExceptionGroup("tables that failed", errors)
+    if errors:
+        raise errors[0]
+    return results
+
+
+def _size(manifest: Manifest, table: str) -> int:
+    delivered = manifest.tables[table]
+    return delivered.size if delivered else 0
+
+
+class SparkWhenNeeded:
+    """A Spark session that starts in the background and is waited for by the first step that needs it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="spark")
+        self._open = ExitStack()
+        self._starting: Future[SparkSession] | None = None
+
+    def __enter__(self) -> SparkWhenNeeded:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._starter.shutdown(wait=True)
+        self._open.close()
+
+    def prepare(self) -> None:
+        """Begin to start; returns at once."""
+        if self._starting is None:
+            self._starting = self._starter.submit(self._start)
+
+    def session(self) -> SparkSession:
+        """The session, once it is there."""
+        self.prepare()
+        assert self._starting is not None
+        return self._starting.result()
+
+    def _start(self) -> SparkSession:
+        from lakehouse.session import spark_session  # pyspark takes half a second to import
+
+        return self._open.enter_context(spark_session(self._settings))

@@ -1,0 +1,77 @@
+"""The rejected and quarantined records of a source, read from the lake: one row per record and stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from deltalake import DeltaTable
+
+from lakehouse.contract import Contract
+from lakehouse.settings import Layer, Settings
+from lakehouse.store import open_store
+
+SUPERSEDED = "superseded"
+# Which layer keeps the records that did not get past it, and under which folder.
+STAGES: tuple[tuple[str, Layer], ...] = (("rejected", "bronze"), ("quarantine", "silver"))
+
+
+@dataclass(frozen=True)
+class BadRecord:
+    """A record that is not in the warehouse. `record`: the bytes as sent (rejected) or the row as JSON (quarantine)."""
+
+    stage: str
+    table: str
+    batch_date: date
+    file: str
+    row: int
+    reasons: tuple[str, ...]
+    record: str
+
+
+def bad_records(
+    settings: Settings,
+    contract: Contract,
+    *,
+    table: str | None = None,
+    batch_date: date | None = None,
+    reason: str | None = None,
+    superseded: bool = False,
+) -> Iterator[BadRecord]:
+    """Rejected, then quarantined records, in the order of table, batch and row.
+
+    `reason` keeps those with a reason that contains it. Superseded rows are left out unless asked for: they are valid,
+    only not the last of their key in the file.
+    """
+    names = [contract.table(table).name] if table else [t.name for t in contract.tables]
+    for stage, layer in STAGES:
+        for name in names:
+            for found in _read(settings, layer, stage, name, batch_date):
+                if found.reasons == (SUPERSEDED,) and not superseded:
+                    continue
+                if reason is None or any(reason.casefold() in text.casefold() for text in found.reasons):
+                    yield found
+
+
+def _read(settings: Settings, layer: Layer, stage: str, table: str, batch_date: date | None) -> Iterator[BadRecord]:
+    store = open_store(settings, layer)
+    key = f"{stage}/{settings.source}/{table}"
+    url, options = store.delta_url(key), store.delta_options()
+    if not DeltaTable.is_deltatable(url, options):
+        return
+    partition = [("_batch_date", "=", batch_date.isoformat())] if batch_date else None
+    rows = DeltaTable(url, storage_options=options).to_pyarrow_dataset(partitions=partition).to_table()
+    for row in rows.sort_by(
+        [("_batch_date", "ascending"), ("_source_file", "ascending"), ("_row", "ascending")]
+    ).to_pylist():
+        record = row["record"]
+        yield BadRecord(
+            stage=stage,
+            table=table,
+            batch_date=row["_batch_date"],
+            file=row["_source_file"],
+            row=row["_row"],
+            reasons=tuple(row["reasons"]) if "reasons" in row else (row["reason"],),
+            record=record.decode("utf-8", "backslashreplace") if isinstance(record, bytes) else record,
+        )

@@ -1,0 +1,190 @@
+"""Every stage -> ops.reconciliation: where each record of each file went; one row per table and batch, one per fact.
+
+Per table and batch:
+    records in file = bronze + rejected
+    bronze          = silver + duplicates + superseded + quarantined
+    silver          = raw
+Per fact: its rows = the current keys of its source (`meta.reconciles_with` of the dbt model names it).
+
+Rows are counted where they are (Parquet files, warehouse), not taken from what a step said of itself; only duplicates
+are the step's own word, since a dropped row is nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from datetime import date
+
+from deltalake import DeltaTable
+from psycopg2 import sql
+from psycopg2.extras import execute_values
+
+from lakehouse import warehouse
+from lakehouse.contract import Contract
+from lakehouse.errors import ReconciliationError
+from lakehouse.ledger import StepResult, read_ledger
+from lakehouse.manifest import read_manifest
+from lakehouse.settings import Settings
+from lakehouse.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class Count:
+    """Records of one table in one batch, stage by stage. `quarantined` never includes the superseded."""
+
+    table: str
+    batch_date: date
+    records: int
+    rejected: int
+    bronze: int
+    duplicates: int
+    superseded: int
+    quarantined: int
+    silver: int
+    raw: int
+
+    def broken_equations(self) -> list[str]:
+        """One sentence per equation that does not hold, with both sides."""
+        where = f"{self.table} in batch {self.batch_date}"
+        typed = self.silver + self.duplicates + self.superseded + self.quarantined
+        found: list[str] = []
+        if self.records != self.bronze + self.rejected:
+            found.append(
+                f"{where}: {self.records} records in file, but {self.bronze} in bronze + {self.rejected} rejected"
+            )
+        if self.bronze != typed:
+            found.append(
+                f"{where}: {self.bronze} in bronze, but {self.silver} in silver + {self.duplicates} duplicates "
+                f"+ {self.superseded} superseded + {self.quarantined} quarantined"
+            )
+        if self.silver != self.raw:
+            found.append(f"{where}: {self.silver} in silver, but {self.raw} in the warehouse")
+        return found
+
+
+def tables(settings: Settings, contract: Contract, results: Iterable[StepResult]) -> list[Count]:
+    """Count the tables and batches that these results are about, and note the counts in ops.reconciliation.
+
+    Raises ReconciliationError naming every equation that does not hold.
+    """
+    units = sorted({(result.table, result.batch_date) for result in results})
+    if not units:
+        return []
+    counts = [_count(settings, contract, table, day) for table, day in units]
+    rows = [(contract.source, *astuple(count), not count.broken_equations()) for count in counts]
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            """
+            insert into ops.reconciliation as old (
+                source, table_name, batch_date, records, rejected, bronze, duplicates, superseded, quarantined,
+                silver, raw, holds
+            ) values %s
+            on conflict (source, table_name, batch_date) do update set
+                records = excluded.records, rejected = excluded.rejected, bronze = excluded.bronze,
+                duplicates = excluded.duplicates, superseded = excluded.superseded,
+                quarantined = excluded.quarantined, silver = excluded.silver, raw = excluded.raw,
+                holds = excluded.holds, checked_at = now()
+            """,
+            rows,
+        )
+    _stop_if([fault for count in counts for fault in count.broken_equations()])
+    return counts
+
+
+def facts(settings: Settings, contract: Contract) -> None:
+    """Compare each fact with the current rows of its source, and note both in ops.mart_reconciliation.
+
+    Raises ReconciliationError naming every fact that has rows too many or too few.
+    """
+    pairs = _facts_and_sources(settings)
+    faults: list[str] = []
+    with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
+        counted = [(mart, *(_rows(cursor, relation) for relation in (source, mart))) for mart, source in pairs]
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        for mart, source_rows, mart_rows in counted:
+            holds = source_rows == mart_rows
+            if not holds:
+                faults.append(f"{mart}: {mart_rows} rows, but {source_rows} current keys in its source")
+            cursor.execute(
+                """
+                insert into ops.mart_reconciliation (source, mart, source_rows, mart_rows, holds)
+                values (%s, %s, %s, %s, %s)
+                on conflict (source, mart) do update set
+                    source_rows = excluded.source_rows, mart_rows = excluded.mart_rows,
+                    holds = excluded.holds, checked_at = now()
+                """,
+                (contract.source, mart, source_rows, mart_rows, holds),
+            )
+    _stop_if(faults)
+
+
+def _count(settings: Settings, contract: Contract, table: str, day: date) -> Count:
+    bronze, silver = open_store(settings, "bronze"), open_store(settings, "silver")
+    manifest = read_manifest(settings, day)
+    delivered = manifest.tables.get(table) if manifest else None
+    key = f"{contract.source}/{table}"
+    duplicates = read_ledger(silver, key).entries[day].counts["duplicates"]
+    quarantined = _parquet_rows(silver, f"quarantine/{key}", day)
+    superseded = _superseded_rows(silver, f"quarantine/{key}", day) if quarantined else 0
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        relation = sql.Identifier(contract.raw_schema, table)
+        cursor.execute(sql.SQL("select count(*) from {} where _batch_date = %s").format(relation), (day,))
+        (raw,) = cursor.fetchone() or (0,)
+    return Count(
+        table=table,
+        batch_date=day,
+        records=delivered.records if delivered else 0,
+        rejected=_parquet_rows(bronze, f"rejected/{key}", day),
+        bronze=_parquet_rows(bronze, key, day),
+        duplicates=duplicates,
+        superseded=superseded,
+        quarantined=quarantined - superseded,
+        silver=_parquet_rows(silver, key, day),
+        raw=raw,
+    )
+
+
+def _parquet_rows(store: Store, key: str, day: date) -> int:
+    """Rows in the files of a batch's partition; 0 if the table does not exist (yet)."""
+    url, options = store.delta_url(key), store.delta_options()
+    if not DeltaTable.is_deltatable(url, options):
+        return 0
+    partition = [("_batch_date", "=", day.isoformat())]
+    rows: int = DeltaTable(url, storage_options=options).to_pyarrow_dataset(partitions=partition).count_rows()
+    return rows
+
+
+def _superseded_rows(store: Store, key: str, day: date) -> int:
+    table = DeltaTable(store.delta_url(key), storage_options=store.delta_options())
+    reasons = table.to_pyarrow_dataset(partitions=[("_batch_date", "=", day.isoformat())]).to_table(["reasons"])
+    return sum("superseded" in row for row in reasons.column("reasons").to_pylist())
+
+
+def _facts_and_sources(settings: Settings) -> list[tuple[str, str]]:
+    """(fact, source) as `schema.table`, of every dbt model that says what it reconciles with."""
+    manifest = json.loads((settings.state_dir / "dbt" / "manifest.json").read_text(encoding="utf-8"))
+    models = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+    pairs = [
+        (node, models[source])
+        for node in models.values()
+        if (source := node["config"].get("meta", {}).get("reconciles_with"))
+    ]
+    return sorted((f"{fact['schema']}.{fact['name']}", f"{s['schema']}.{s['name']}") for fact, s in pairs)
+
+
+def _rows(cursor: warehouse.Cursor, relation: str) -> int:
+    cursor.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(*relation.split("."))))
+    (rows,) = cursor.fetchone() or (0,)
+    return int(rows)
+
+
+def _stop_if(faults: list[str]) -> None:
+    if faults:
+        raise ReconciliationError(
+            "\n  ".join(["Records were lost or doubled between two stages:", *faults])
+            + "\nThis is a defect of the pipeline, not of the data. Keep the state as it is and report it "
+            "with `lakehouse status --format json`."
+        )
