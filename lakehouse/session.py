@@ -1,0 +1,127 @@
+"""Settings -> the Spark session: in this process, or a client of a Spark Connect server. The only builder of one.
+
+The steps use DataFrames and SQL only, so they do not see the difference.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkRuntimeError
+from pyspark.java_gateway import launch_gateway
+from pyspark.sql import SparkSession
+
+from lakehouse.errors import SetupError
+from lakehouse.jars import ensure_jars
+from lakehouse.java import find_java
+from lakehouse.settings import Settings
+
+# What every session is told, wherever it runs.
+SESSION_CONFIGURATION = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.shuffle.partitions": "4",
+    # 50 by default: 50 tasks for the log of the smallest table.
+    "spark.databricks.delta.snapshotPartitions": "2",
+}
+
+
+@contextmanager
+def spark_session(settings: Settings) -> Iterator[SparkSession]:
+    """A session, closed at the end; the JVM of one in this process stays until the process ends, for the next one.
+
+    Raises SetupError when there is no JDK, a jar cannot be had, or Spark does not start.
+    """
+    spark = _remote(settings.spark_remote) if settings.spark_remote else _local(settings)
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+def log_file(settings: Settings) -> Path:
+    """Where a Spark in this process writes what it would say on standard error."""
+    return settings.state_dir / "logs" / "spark.log"
+
+
+def _remote(address: str) -> SparkSession:
+    try:
+        builder = SparkSession.builder.remote(address)
+        for name, value in SESSION_CONFIGURATION.items():
+            builder = builder.config(name, value)
+        return builder.getOrCreate()
+    except Exception as error:  # noqa: BLE001 - gRPC's errors have no common base with Spark's
+        host = address.split("/;")[0]  # what follows may hold a token
+        raise SetupError(
+            f"The Spark Connect server at {host} cannot be used: {type(error).__name__}.\n"
+            "Check that it runs and LAKEHOUSE_SPARK_REMOTE, or unset it to run Spark in this process."
+        ) from error
+
+
+def _local(settings: Settings) -> SparkSession:
+    java = find_java()
+    jars = ensure_jars(settings)
+    os.environ["JAVA_HOME"] = str(java.parent.parent)
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    # A host name that does not resolve, or resolves to another address, would stop or expose the driver.
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    configuration = SparkConf(loadDefaults=False).setAll(list(_configuration(settings, jars).items()))
+    log = log_file(settings)
+    try:
+        if SparkContext._gateway is None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("ab") as sink:
+                gateway = launch_gateway(configuration, {"stdout": sink, "stderr": sink})
+            SparkContext._ensure_initialized(gateway=gateway)
+        # Only now, so that they do not stand in the arguments of the JVM, which every user of the machine can read.
+        configuration.setAll(list(_store_access(settings).items()))
+        context = SparkContext.getOrCreate(configuration)
+    except PySparkRuntimeError as error:
+        raise SetupError(
+            f"Spark did not start. What it said is at the end of {log}.\n"
+            "Most often memory is short: set LAKEHOUSE_SPARK_DRIVER_MEMORY lower (`lakehouse doctor` shows what is free)."
+        ) from error
+    context.setLogLevel("WARN")
+    return SparkSession(context)
+
+
+def _configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
+    return {
+        **SESSION_CONFIGURATION,
+        "spark.app.name": "lakehouse",
+        "spark.master": "local[*]",
+        "spark.driver.memory": settings.spark_driver_memory,
+        # One throw-away heap for small jobs on few cores: the parallel collector does most work per second.
+        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -Duser.timezone=UTC",
+        "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.warehouse.dir": str(settings.state_dir / "spark-warehouse"),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        # Batches as large as COPY likes them; the default is 10,000 rows.
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+    }
+
+
+def _store_access(settings: Settings) -> dict[str, str]:
+    """How S3A reaches the lake's store; empty for a lake in a folder."""
+    if not settings.layer_url("silver").startswith("s3://"):
+        return {}
+    access = {"spark.hadoop.fs.s3a.endpoint.region": settings.s3_region}
+    if settings.s3_endpoint:
+        access["spark.hadoop.fs.s3a.endpoint"] = settings.s3_endpoint
+        access["spark.hadoop.fs.s3a.path.style.access"] = "true"
+        access["spark.hadoop.fs.s3a.connection.ssl.enabled"] = str(settings.s3_endpoint.startswith("https")).lower()
+    if settings.s3_access_key and settings.s3_secret_key:
+        access["spark.hadoop.fs.s3a.access.key"] = settings.s3_access_key
+        access["spark.hadoop.fs.s3a.secret.key"] = settings.s3_secret_key.get_secret_value()
+    return access
