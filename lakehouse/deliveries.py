@@ -1,0 +1,119 @@
+"""Rows of a table with their batch -> `<directory>/<YYYY-MM-DD>/<file>.csv`; a folder of batches, one file per table.
+
+What writes deliveries (synthetic, replay) writes them here: UTF-8, `\\n`, a field quoted only where it must be.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.errors import ConfigurationError
+
+Days = npt.NDArray[np.int64]
+EPOCH = date(1970, 1, 1)
+
+
+def as_date(day: int) -> date:
+    """The date of a day number (days since 1970-01-01)."""
+    return EPOCH + timedelta(days=int(day))
+
+
+def as_day(moment: date) -> int:
+    """The day number of a date."""
+    return (moment - EPOCH).days
+
+
+@contextmanager
+def whole_folder(directory: Path, *, ours: str | None = None) -> Iterator[Path]:
+    """A folder to write in, which becomes `directory` once all is written: readers never meet half of it.
+
+    `ours`: a file whose presence says that the old content of `directory` may be replaced.
+    Raises ConfigurationError when `directory` holds anything else.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise ConfigurationError(f"{directory} is a file. Name a folder to write the deliveries to.")
+    if directory.exists() and any(directory.iterdir()) and not (ours and (directory / ours).is_file()):
+        raise ConfigurationError(
+            f"{directory} is not empty, and what it holds was not made by this command.\n"
+            "Name another folder, or remove this one yourself."
+        )
+    partial = directory.with_name(f".{directory.name}.partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if directory.exists():
+            shutil.rmtree(directory)
+        partial.rename(directory)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_batches(directory: Path, file: str, rows: pa.Table, days: Days) -> None:
+    """Writes each row (all columns text) to the batch of its day number; rows of a batch keep their order."""
+    if not len(rows):
+        return
+    order = np.argsort(days, kind="stable")
+    lines = _lines(rows).take(pa.array(order))
+    ends = np.frombuffer(lines.buffers()[1], dtype=np.int64)[: len(lines) + 1]
+    content = memoryview(lines.buffers()[2] or b"")
+    batches, starts = np.unique(days[order], return_index=True)
+    header = header_line(rows.column_names)
+    for day, start, stop in zip(batches, starts, [*starts[1:], len(lines)], strict=True):
+        folder = directory / as_date(day).isoformat()
+        folder.mkdir(exist_ok=True)
+        with (folder / file).open("wb") as out:
+            out.write(header)
+            out.write(content[ends[start] : ends[stop]])
+
+
+def header_line(names: Sequence[str]) -> bytes:
+    """The first line of a file."""
+    return record_line(names).encode()
+
+
+def record_line(values: Sequence[str]) -> str:
+    """One record as it stands in a file."""
+    return ",".join([_field(value) for value in values]) + "\n"
+
+
+def _field(value: str) -> str:
+    if '"' in value or "," in value or "\n" in value or "\r" in value:
+        return '"' + value.replace('"', '""') + '"'
+    return value
+
+
+def _lines(rows: pa.Table) -> pa.LargeStringArray:
+    """One text per row, with its newline: `record_line` for a million rows."""
+    fields = [_fields(column) for column in rows.columns]
+    fields[-1] = _join([fields[-1], _text("\n")], "")
+    return _join(fields, ",")
+
+
+def _fields(column: pa.ChunkedArray) -> pa.LargeStringArray:
+    values = pa.concat_arrays(
+        [chunk.cast(pa.large_string()) for chunk in column.chunks] or [pa.array([], pa.large_string())]
+    )
+    needs_quotes = pc.match_substring_regex(values, '[",\r\n]')
+    if not pc.any(needs_quotes).as_py():
+        return values
+    quoted = _join([_text('"'), pc.replace_substring(values, '"', '""'), _text('"')], "")
+    return pc.if_else(needs_quotes, quoted, values)
+
+
+def _join(parts: Sequence[pa.LargeStringArray | pa.LargeStringScalar], separator: str) -> pa.LargeStringArray:
+    return pc.binary_join_element_wise(*parts, _text(separator))
+
+
+def _text(value: str) -> pa.LargeStringScalar:
+    return pa.scalar(value, pa.large_string())
