@@ -22,12 +22,13 @@ STEPS: tuple[Step, ...] = ("bronze", "silver", "load")
 
 @dataclass(frozen=True)
 class Pending:
-    """One table of one batch that has to go through `step` and all steps after it, and why."""
+    """One table of one batch that has to go through `step` and all steps after it, and why. `size`: bytes landed."""
 
     step: Step
     table: str
     batch_date: date
     why: str
+    size: int
 
 
 def pending_steps(settings: Settings, contract: Contract, manifests: list[Manifest]) -> list[Pending]:
@@ -70,7 +71,8 @@ def _first_step(
     )
     for step, expected, found in done:
         if found != expected:
-            return Pending(step, table.name, day, _why(manifest, table, found))
+            delivered = manifest.tables[table.name]
+            return Pending(step, table.name, day, _why(manifest, table, found), delivered.size if delivered else 0)
     return None
 
 

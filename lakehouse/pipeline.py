@@ -25,9 +25,9 @@ from lakehouse import bronze, load, marts, reconcile, silver, warehouse
 from lakehouse.contract import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.ledger import StepResult
-from lakehouse.manifest import Manifest, read_manifest, read_manifests
+from lakehouse.manifest import read_manifest, read_manifests
 from lakehouse.marts import MartsResult
-from lakehouse.pending import Pending, pending_steps
+from lakehouse.pending import STEPS, Pending, Step, pending_steps
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
@@ -89,25 +89,55 @@ def run(settings: Settings, contract: Contract, observer: Observer, *, full_refr
 
 def run_lake(settings: Settings, contract: Contract, observer: Observer) -> list[StepResult]:
     """Bring every pending table and batch from landing to raw_<source>; the results of what was done."""
-    manifests = {manifest.batch_date: manifest for manifest in read_manifests(settings)}
-    pending = pending_steps(settings, contract, list(manifests.values()))
-    observer.planned(pending)
-    if not pending:
+    return _run_units(settings, contract, observer, pending_now(settings, contract), STEPS)
+
+
+def run_step(
+    settings: Settings,
+    contract: Contract,
+    step: Step,
+    observer: Observer,
+    *,
+    table: str | None = None,
+    batch_date: date | None = None,
+) -> list[StepResult]:
+    """Do one step where it is the next one due; after a load, count the records of what was loaded."""
+    units = [
+        unit
+        for unit in pending_now(settings, contract)
+        if unit.step == step and table in (None, unit.table) and batch_date in (None, unit.batch_date)
+    ]
+    results = _run_units(settings, contract, observer, units, (step,))
+    if step == "load":
+        reconcile.tables(settings, contract, results)
+    return results
+
+
+def pending_now(settings: Settings, contract: Contract) -> list[Pending]:
+    """What is still to be done of everything landed."""
+    return pending_steps(settings, contract, read_manifests(settings))
+
+
+def _run_units(
+    settings: Settings, contract: Contract, observer: Observer, units: list[Pending], steps: tuple[Step, ...]
+) -> list[StepResult]:
+    observer.planned(units)
+    if not units:
         return []
-    # The largest table first: what runs longest must not start last.
-    tables = sorted(
-        ([*units] for _, units in groupby(pending, key=lambda unit: unit.table)),
-        key=lambda units: -sum(_size(manifests[unit.batch_date], unit.table) for unit in units),
-    )
     with SparkWhenNeeded(settings) as spark, ThreadPoolExecutor(TABLES_AT_ONCE, thread_name_prefix="table") as pool:
-        spark.prepare()
-        return _collect([pool.submit(_run_table, settings, contract, units, spark, observer) for units in tables])
+        if steps != ("bronze",):
+            spark.prepare()
+        by_table = [[*of_table] for _, of_table in groupby(units, key=lambda unit: unit.table)]
+        # The largest table first: what runs longest must not start last.
+        by_table.sort(key=lambda of_table: -sum(unit.size for unit in of_table))
+        return _collect([pool.submit(_run_table, settings, contract, u, steps, spark, observer) for u in by_table])
 
 
 def _run_table(
     settings: Settings,
     contract: Contract,
     units: list[Pending],
+    steps: tuple[Step, ...],
     spark: SparkWhenNeeded,
     observer: Observer,
 ) -> list[StepResult]:
@@ -118,13 +148,16 @@ def _run_table(
             # Read again under the lock: a redelivery may have come while this run waited for another one.
             manifest = read_manifest(settings, unit.batch_date)
             assert manifest is not None, "a landed batch is never removed"
-            observer.started("bronze", table.name, unit.batch_date)
-            results.append(bronze.run(settings, contract, table, manifest))
-            observer.finished(results[-1])
-            for name, step in (("silver", silver.run), ("load", load.run)):
-                observer.started(name, table.name, unit.batch_date)
-                results.append(step(settings, contract, table, manifest, spark.session()))
-                observer.finished(results[-1])
+            for step in steps:
+                observer.started(step, table.name, unit.batch_date)
+                if step == "bronze":
+                    result = bronze.run(settings, contract, table, manifest)
+                elif step == "silver":
+                    result = silver.run(settings, contract, table, manifest, spark.session())
+                else:
+                    result = load.run(settings, contract, table, manifest, spark.session())
+                results.append(result)
+                observer.finished(result)
     return results
 
 
@@ -142,11 +175,6 @@ def _collect(futures: list[Future[list[StepResult]]]) -> list[StepResult]:
     if errors:
         raise errors[0]
     return results
-
-
-def _size(manifest: Manifest, table: str) -> int:
-    delivered = manifest.tables[table]
-    return delivered.size if delivered else 0
 
 
 class SparkWhenNeeded:

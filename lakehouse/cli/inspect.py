@@ -1,0 +1,146 @@
+"""status, quarantine, sql: looking at what is there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import typer
+
+from lakehouse.cli.report import rows_table
+from lakehouse.cli.shared import BatchDate, Format, Output, State, Table, console, day_of, error_console, open_state
+from lakehouse.settings import Role
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for command in (status, quarantine, sql):
+        app.command(rich_help_panel="Looking at it")(command)
+
+
+def status(
+    output: Output = Format.TABLE,
+    warnings: Annotated[bool, typer.Option("--warnings", help="Values kept with a warning, by reason.")] = False,
+    state: State = None,
+) -> None:
+    """Batches, what is pending and why, the last run, the records of every table.
+
+    Examples:
+
+        lakehouse status
+
+        lakehouse status --format json
+    """
+    from lakehouse import status as looking
+
+    settings, contract = open_state(state)
+    found = looking.read_status(settings, contract)
+    if warnings:
+        print_rows(("table", "reason", "rows"), found.warnings, output, "Kept with a warning")
+    elif output is Format.JSON:
+        sys.stdout.write(json.dumps(found.as_json(), indent=2, default=_plain) + "\n")
+    elif output is Format.CSV:
+        print_rows(found.BATCH_COLUMNS, found.batch_rows(), output)
+    else:
+        looking.print_status(console, found)
+
+
+def quarantine(
+    table: Table = None,
+    batch_date: BatchDate = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Only reasons that contain this text.")] = None,
+    superseded: Annotated[bool, typer.Option("--superseded", help="Also valid rows that a later one replaced.")] = False,
+    counts: Annotated[bool, typer.Option("--counts", help="How many per table and reason, not the records.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many (table only: 50).")] = None,
+    output: Output = Format.TABLE,
+    state: State = None,
+) -> None:
+    """The records that did not reach the warehouse, rejected and quarantined, with their reasons.
+
+    Examples:
+
+        lakehouse quarantine --counts
+
+        lakehouse quarantine --table orders --reason "not a valid timestamp"
+
+        lakehouse quarantine --format csv > bad_records.csv
+    """
+    from collections import Counter
+    from itertools import islice
+
+    from lakehouse.quarantine import bad_records
+
+    settings, contract = open_state(state)
+    found = bad_records(
+        settings, contract, table=table, batch_date=day_of(batch_date), reason=reason, superseded=superseded
+    )
+    if counts:
+        per_reason = Counter((r.stage, r.table, text) for r in found for text in r.reasons)
+        rows = [(*key, count) for key, count in sorted(per_reason.items(), key=lambda item: (-item[1], item[0]))]
+        print_rows(("stage", "table", "reason", "records"), rows, output, "Records that did not pass")
+        return
+    if limit is None and output is Format.TABLE:
+        limit = 50
+    records = list(islice(found, limit + 1 if limit else None))
+    columns = ("stage", "table", "batch_date", "file", "row", "reasons", "record")
+    shown = records[:limit]
+    rows = [(r.stage, r.table, r.batch_date, r.file, r.row, "; ".join(r.reasons), r.record) for r in shown]
+    print_rows(columns, rows, output, "Records that did not pass")
+    if len(records) > len(shown):
+        error_console.print(f"Only the first {limit} are shown: --limit, --format csv or --counts.", style="dim")
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="One statement.")],
+    output: Output = Format.TABLE,
+    role: Annotated[str, typer.Option("--role", help="bi_reader, transformer or loader.")] = "bi_reader",
+    state: State = None,
+) -> None:
+    """Ask the warehouse, as the read-only role of Power BI unless told otherwise.
+
+    Examples:
+
+        lakehouse sql "select order_status, count(*) from marts.fct_orders group by order_status"
+
+        lakehouse sql "select * from marts.dim_product" --format csv > products.csv
+    """
+    from lakehouse import warehouse
+
+    if role not in ("bi_reader", "transformer", "loader"):
+        raise typer.BadParameter("the role is bi_reader, transformer or loader")
+    as_role: Role = role  # type: ignore[assignment]
+    settings, _ = open_state(state)
+    warehouse.prepare(settings)
+    with warehouse.connect(settings, as_role) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        if cursor.description is None:
+            error_console.print(cursor.statusmessage or "done", style="dim")
+            return
+        print_rows(tuple(column.name for column in cursor.description), cursor.fetchall(), output)
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Format, title: str | None = None) -> None:
+    """To stdout: a table for people, CSV with a header, or JSON as a list of objects."""
+    if output is Format.TABLE:
+        console.print(rows_table(title, tuple(columns), list(rows)), soft_wrap=not console.is_terminal)
+    elif output is Format.CSV:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+    else:
+        objects = [dict(zip(columns, row, strict=True)) for row in rows]
+        sys.stdout.write(json.dumps(objects, indent=2, ensure_ascii=False, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no decimals and no days: numbers stay numbers, all else is written as text."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent >= 0 else float(value)
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return str(value)

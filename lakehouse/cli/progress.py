@@ -1,0 +1,163 @@
+"""A run while it runs: a live table on a terminal, one line per finished step everywhere else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from lakehouse.ledger import StepResult
+from lakehouse.pending import STEPS, Pending
+from lakehouse.pipeline import Observer
+
+# Which of a step's counts are the rows it wrote.
+ROWS_OF = {"bronze": "bronze", "silver": "silver", "load": "raw"}
+
+
+@contextmanager
+def watching(console: Console) -> Iterator[Observer]:
+    """An observer that fits the console: live where a person looks at it, lines in a pipe or a log."""
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    board = Board()
+    with Live(board, console=console, refresh_per_second=8, transient=False):
+        yield board
+        board.close()
+
+
+class Lines:
+    """One line per finished step, model and note."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def planned(self, pending: list[Pending]) -> None:
+        batches = len({unit.batch_date for unit in pending})
+        if pending:
+            self._say(f"{len(pending)} tables of {batches} batches to bring through the lake")
+
+    def started(self, step: str, table: str, batch_date: date) -> None:
+        pass
+
+    def finished(self, result: StepResult) -> None:
+        if result.done:
+            rows = result.counts.get(ROWS_OF[result.step], 0)
+            self._say(
+                f"{result.batch_date}  {result.step:<6}  {result.table:<22} {rows:>12,} rows {result.seconds:8.2f} s"
+            )
+
+    def model(self, name: str, rows: int | None, seconds: float) -> None:
+        counted = f"{rows:>12,} rows" if rows is not None else " " * 17
+        self._say(f"marts       dbt     {name:<22} {counted} {seconds:8.2f} s")
+
+    def note(self, text: str) -> None:
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+
+@dataclass
+class _Lane:
+    """A table on its way: how many of its batches each step has done, the rows written, what it does now."""
+
+    batches: int
+    done: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STEPS, 0))
+    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STEPS, 0))
+    seconds: float = 0.0
+    now: str = ""
+
+
+class Board:
+    """The live table: a line per table of the lake, then dbt's line."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, _Lane] = {}
+        self._models = 0
+        self._model = ""
+        self._model_seconds = 0.0
+        self._note = ""
+        self._begin = time.monotonic()
+        self._spinner = Spinner("dots", style="cyan")
+        self._open = True
+        self._changing = threading.Lock()
+
+    def planned(self, pending: list[Pending]) -> None:
+        with self._changing:
+            for unit in pending:
+                self._lanes.setdefault(unit.table, _Lane(0)).batches += 1
+
+    def started(self, step: str, table: str, batch_date: date) -> None:
+        with self._changing:
+            self._lanes[table].now = f"{step} {batch_date}"
+            self._note = ""
+
+    def finished(self, result: StepResult) -> None:
+        with self._changing:
+            lane = self._lanes[result.table]
+            lane.done[result.step] += 1
+            lane.rows[result.step] += result.counts.get(ROWS_OF[result.step], 0) if result.done else 0
+            lane.seconds += result.seconds
+            lane.now = ""
+
+    def model(self, name: str, rows: int | None, seconds: float) -> None:
+        with self._changing:
+            self._models += 1
+            self._model = name
+            self._model_seconds += seconds
+
+    def note(self, text: str) -> None:
+        with self._changing:
+            self._note = text
+
+    def close(self) -> None:
+        """The last picture stays on the screen, without a spinner."""
+        with self._changing:
+            self._open = False
+            self._note = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        with self._changing:
+            if self._lanes:
+                yield self._lanes_table()
+            if self._models:
+                yield Text.assemble(
+                    ("  marts  ", "bold"), f"{self._models} models and tests", ("  last: ", "dim"), self._model
+                )
+            if self._note:
+                yield Text(f"  {self._note}", style="dim")
+            if self._open:
+                elapsed = f" {time.monotonic() - self._begin:.0f} s"
+                self._spinner.update(text=Text(elapsed, style="dim"))
+                yield self._spinner
+
+    def _lanes_table(self) -> Table:
+        table = Table(box=None, padding=(0, 2), header_style="bold")
+        table.add_column("table")
+        for step in STEPS:
+            table.add_column(step, justify="right")
+        table.add_column("seconds", justify="right")
+        table.add_column("")
+        for name, lane in self._lanes.items():
+            cells = [_cell(lane, step) for step in STEPS]
+            seconds = f"{lane.seconds:.1f}" if lane.seconds else ""
+            table.add_row(name, *cells, seconds, Text(lane.now, style="cyan"))
+        return table
+
+
+def _cell(lane: _Lane, step: str) -> Text:
+    if lane.done[step] == lane.batches:
+        return Text(f"{lane.rows[step]:,}", style="green")
+    if lane.done[step] == 0:
+        return Text("·", style="dim")
+    return Text(f"{lane.rows[step]:,} ({lane.done[step]}/{lane.batches})")

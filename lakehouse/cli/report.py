@@ -1,0 +1,100 @@
+"""What a run shows at its end: where the records went, the marts, a few figures, and how to get at them."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lakehouse import summary, warehouse
+from lakehouse.contract import Contract
+from lakehouse.pipeline import RunReport
+from lakehouse.runs import seconds_per_step
+from lakehouse.settings import PROJECT_DIR, Settings
+
+# Stages at which a record stops; shown only where there are any.
+LOSSES = ("rejected", "duplicates", "superseded", "quarantined")
+
+
+def print_report(console: Console, settings: Settings, contract: Contract, report: RunReport) -> None:
+    """The whole page."""
+    console.print()
+    _print_records(console, settings, contract)
+    _print_marts(console, settings)
+    for figure in summary.figures(settings):
+        console.print(rows_table(figure.title, figure.columns, figure.rows))
+        console.print()
+    _print_what_next(console, settings, contract)
+    _print_time(console, report)
+
+
+def _print_records(console: Console, settings: Settings, contract: Contract) -> None:
+    records = summary.records_per_table(settings, contract)
+    if not records:
+        console.print("Nothing has been landed yet: lakehouse run PATH, or lakehouse run --demo")
+        return
+    headers = ["records in file" if stage == "records" else stage for stage in summary.STAGES]
+    rows = [(name, *(counts[stage] for stage in summary.STAGES)) for name, counts in records]
+    rows.append(("total", *(sum(counts[stage] for _, counts in records) for stage in summary.STAGES)))
+    table = rows_table(f"{contract.title}: every record, stage by stage", ("table", *headers), rows)
+    table.rows[-2].end_section = True
+    console.print(table)
+    console.print("  records in file = rejected + bronze", style="dim")
+    console.print("  bronze = duplicates + superseded + quarantined + silver;  silver = raw", style="dim")
+    console.print()
+
+
+def _print_marts(console: Console, settings: Settings) -> None:
+    console.print(rows_table("Marts", ("table", "rows"), summary.rows_per_mart(settings)))
+    console.print()
+
+
+def _print_what_next(console: Console, settings: Settings, contract: Contract) -> None:
+    records = summary.records_per_table(settings, contract)
+    stopped = sum(counts["rejected"] + counts["quarantined"] for _, counts in records)
+    lines: list[tuple[str, str]] = []
+    if stopped:
+        lines.append((f"{stopped:,} records did not pass", "lakehouse quarantine"))
+    warned = summary.top_reasons(settings, contract, [name for name, _ in records])
+    if warned:
+        lines.append((f"{sum(rows for *_, rows in warned):,} values are suspicious", "lakehouse status --warnings"))
+    lines.append(("ask the marts", 'lakehouse sql "select * from marts.fct_orders limit 5"'))
+    lines.append(("psql, Power BI", warehouse.uri(settings, "bi_reader")))
+    password = settings.password_file("bi_reader")
+    shown = password.relative_to(PROJECT_DIR) if password.is_relative_to(PROJECT_DIR) else password
+    lines.append(("password of bi_reader", f"cat {shown}"))
+    for what, how in lines:
+        console.print(f"  {what:<36} [cyan]{how}[/cyan]", soft_wrap=True)
+    console.print()
+
+
+def _print_time(console: Console, report: RunReport) -> None:
+    if not report.did_something:
+        console.print(f"Nothing new: everything landed is in the marts ({report.seconds:.1f} s).", style="green")
+        return
+    parts = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in seconds_per_step(report).items())
+    console.print(f"Done in {report.seconds:.1f} s; working time: {parts}.", style="green")
+
+
+def rows_table(title: str | None, columns: tuple[str, ...], rows: Any) -> Table:
+    """Rows as people read them: numbers to the right with separators, a dot for a zero, nothing for null."""
+    table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 2), header_style="dim")
+    numeric = [all(isinstance(row[i], int | float | Decimal | None) for row in rows) for i in range(len(columns))]
+    for name, is_number in zip(columns, numeric, strict=True):
+        table.add_column(name, justify="right" if is_number and rows else "left")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool | str | date):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}" if value else "·"
+    return f"{value:,}" if isinstance(value, float | Decimal) else str(value)

@@ -1,0 +1,54 @@
+"""What every command has: its options, the consoles, the settings of the state it acts on."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lakehouse.contract import Contract, read_contract
+from lakehouse.settings import Settings
+
+# Results go to stdout, so that they can be piped; progress and errors go to stderr.
+console = Console(highlight=False)
+error_console = Console(stderr=True, highlight=False)
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+State = Annotated[str | None, typer.Option("--state", help="Act on this state (default: that of the last run).")]
+Table = Annotated[str | None, typer.Option("--table", help="Only this table.")]
+BatchDate = Annotated[
+    datetime | None, typer.Option("--batch-date", formats=["%Y-%m-%d"], help="The day the batch is for.")
+]
+Output = Annotated[Format, typer.Option("--format", help="How to print the rows.")]
+
+
+def day_of(moment: datetime | None) -> date | None:
+    """typer knows moments only."""
+    return moment.date() if moment else None
+
+
+def open_state(state: str | None = None) -> tuple[Settings, Contract]:
+    """The settings of a state and the contract of its source; from now on it is the state of the last run."""
+    settings = Settings.load(state=state)
+    contract = read_contract(settings.contracts_dir, settings.source)
+    return settings, contract
+
+
+def remember_state(settings: Settings) -> None:
+    """Commands without `--state` act on this one from now on."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    last = settings.home / "last_state"
+    part = last.with_suffix(".part")
+    part.write_text(settings.state_name + "\n")
+    part.replace(last)

@@ -1,0 +1,166 @@
+"""run, land, bronze, silver, load, marts: the steps, all at once or one at a time."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.progress import watching
+from lakehouse.cli.report import print_report
+from lakehouse.cli.shared import BatchDate, State, Table, console, day_of, error_console, open_state, remember_state
+from lakehouse.contract import Contract
+from lakehouse.errors import LakehouseError
+from lakehouse.pending import Step
+from lakehouse.pipeline import Observer
+from lakehouse.settings import Settings
+
+Paths = Annotated[list[Path] | None, typer.Argument(help="Folders, CSV files (also .csv.gz) or a zip of them.")]
+FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build every mart from nothing.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for command in (run, land, bronze, silver, load, marts):
+        app.command(rich_help_panel="The pipeline")(command)
+
+
+def run(
+    paths: Paths = None,
+    batch_date: BatchDate = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Generate a small source and run it, in a state of its own.")] = False,
+    state: State = None,
+    full_refresh: FullRefresh = False,
+) -> None:
+    """Land what is given and take everything that is not done yet through all steps.
+
+    Examples:
+
+        lakehouse run ~/exports/2018-01-05
+
+        lakehouse run brazilian-ecommerce.zip
+
+        lakehouse run --demo
+    """
+    from lakehouse import demo as demo_source
+    from lakehouse import landing, pipeline, runs
+    from lakehouse.jars import ensure_jars
+
+    if demo and paths:
+        raise typer.BadParameter("either PATHS or --demo, not both")
+    settings, contract = open_state(state or ("demo" if demo else "main" if paths else None))
+    with watching(error_console) as observer:
+        ensure_jars(settings, observer.note)
+        with runs.recorded(settings, contract, "run") as record:
+            if demo:
+                paths = [demo_source.source_folder(settings, contract, observer.note)]
+            if paths:
+                observer.note("Checking the delivery")
+                landing.land(settings, contract, paths, day_of(batch_date))
+            remember_state(settings)
+            report = pipeline.run(settings, contract, observer, full_refresh=full_refresh)
+            record(report)
+    print_report(console, settings, contract, report)
+
+
+def land(
+    paths: Paths = None,
+    batch_date: BatchDate = None,
+    remove: Annotated[str | None, typer.Option("--remove", help="Withdraw this table from the batch.")] = None,
+    state: State = None,
+) -> None:
+    """Check a delivery as a whole and accept it, or refuse it with all its faults.
+
+    Examples:
+
+        lakehouse land ~/exports/2018-01-05
+
+        lakehouse land orders.csv --batch-date 2018-01-05
+
+        lakehouse land --remove orders --batch-date 2018-01-05
+    """
+    from lakehouse import landing
+
+    settings, contract = open_state(state or ("main" if paths else None))
+    day = day_of(batch_date)
+    if remove is not None:
+        if day is None or paths:
+            raise typer.BadParameter("--remove TABLE goes with --batch-date, and without PATHS")
+        landing.remove(settings, contract, day, remove)
+        console.print(f"{remove} is withdrawn from batch {day}; `lakehouse run` makes everything downstream follow.")
+        return
+    if not paths:
+        raise typer.BadParameter("say what to land: folders, CSV files or a zip")
+    for landed in landing.land(settings, contract, paths, day):
+        changed = ", ".join(landed.changed) or "nothing new"
+        console.print(f"{landed.manifest.batch_date}  {changed}", soft_wrap=True)
+    remember_state(settings)
+
+
+def bronze(table: Table = None, batch_date: BatchDate = None, state: State = None) -> None:
+    """Landing -> bronze, for every table and batch where it is due.
+
+    Example:
+
+        lakehouse bronze --table orders
+    """
+    _one_step("bronze", table, day_of(batch_date), state)
+
+
+def silver(table: Table = None, batch_date: BatchDate = None, state: State = None) -> None:
+    """Bronze -> silver and quarantine, for every table and batch where it is due.
+
+    Example:
+
+        lakehouse silver --batch-date 2018-01-05
+    """
+    _one_step("silver", table, day_of(batch_date), state)
+
+
+def load(table: Table = None, batch_date: BatchDate = None, state: State = None) -> None:
+    """Silver -> warehouse, for every table and batch where it is due; then count every record.
+
+    Example:
+
+        lakehouse load
+    """
+    _one_step("load", table, day_of(batch_date), state)
+
+
+def marts(state: State = None, full_refresh: FullRefresh = False) -> None:
+    """Warehouse -> star schema, if anything was loaded since the last build.
+
+    Example:
+
+        lakehouse marts --full-refresh
+    """
+    from lakehouse import marts as build
+    from lakehouse import reconcile, warehouse
+
+    settings, contract = open_state(state)
+    warehouse.prepare(settings)
+    with watching(error_console) as observer:
+        built = build.run(settings, contract, full_refresh=full_refresh, log=observer.model)
+        if built.done:
+            reconcile.facts(settings, contract)
+    console.print(f"{len(built.models)} models built in {built.seconds:.1f} s." if built.done else "Nothing new.")
+
+
+def _one_step(step: Step, table: str | None, batch_date: date | None, state: str | None) -> None:
+    from lakehouse import pipeline, warehouse
+    from lakehouse import load as loading
+    from lakehouse.jars import ensure_jars
+
+    settings, contract = open_state(state)
+    if table is not None:
+        contract.table(table)
+    warehouse.prepare(settings)
+    loading.ensure_tables(settings, contract)
+    with watching(error_console) as observer:
+        if step != "bronze":
+            ensure_jars(settings, observer.note)
+        results = pipeline.run_step(settings, contract, step, observer, table=table, batch_date=batch_date)
+    done = [result for result in results if result.done]
+    console.print(f"{step}: {len(done)} tables done." if done else f"{step}: nothing to do.")

@@ -1,0 +1,116 @@
+"""Landing, ledgers, load log, ops -> the state of a source: batches, what is pending and why, the last run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, ClassVar
+
+from rich.console import Console
+
+from lakehouse import marts, summary, warehouse
+from lakehouse.contract import Contract
+from lakehouse.manifest import Manifest, read_manifests
+from lakehouse.pending import Pending, pending_steps
+from lakehouse.runs import Run, last_run
+from lakehouse.settings import Settings
+
+
+@dataclass(frozen=True)
+class BatchStatus:
+    """One landed batch: its tables, records, and how many of its tables are still on their way."""
+
+    batch_date: date
+    tables: int
+    records: int
+    pending: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """All there is to know of a state without reading data. `marts_pending`: why the marts are due, if they are."""
+
+    BATCH_COLUMNS: ClassVar[tuple[str, ...]] = ("batch_date", "tables", "records", "pending")
+
+    state: str
+    source: str
+    batches: list[BatchStatus]
+    pending: list[Pending]
+    marts_pending: str | None
+    last_run: Run | None
+    records: list[tuple[str, dict[str, int]]]
+    warnings: list[tuple[str, str, int]]
+
+    def batch_rows(self) -> list[tuple[Any, ...]]:
+        """BATCH_COLUMNS of each batch."""
+        return [(b.batch_date, b.tables, b.records, b.pending) for b in self.batches]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for programs."""
+        return {
+            "state": self.state,
+            "source": self.source,
+            "batches": [asdict(batch) for batch in self.batches],
+            "pending": [asdict(unit) for unit in self.pending],
+            "marts_pending": self.marts_pending,
+            "last_run": asdict(self.last_run) if self.last_run else None,
+            "records": [{"table": table, **counts} for table, counts in self.records],
+            "warnings": [{"table": t, "reason": reason, "rows": rows} for t, reason, rows in self.warnings],
+        }
+
+
+def read_status(settings: Settings, contract: Contract) -> Status:
+    """Read it; starts the embedded warehouse, but no Spark."""
+    warehouse.prepare(settings)
+    manifests = read_manifests(settings)
+    pending = pending_steps(settings, contract, manifests)
+    records = summary.records_per_table(settings, contract)
+    return Status(
+        state=settings.state_name,
+        source=contract.source,
+        batches=[_batch(manifest, pending) for manifest in manifests],
+        pending=pending,
+        marts_pending=marts.pending(settings, contract),
+        last_run=last_run(settings, contract),
+        records=records,
+        warnings=summary.top_reasons(settings, contract, [table.name for table in contract.tables]),
+    )
+
+
+def _batch(manifest: Manifest, pending: list[Pending]) -> BatchStatus:
+    delivered = [file for file in manifest.tables.values() if file]
+    waiting = sum(unit.batch_date == manifest.batch_date for unit in pending)
+    return BatchStatus(manifest.batch_date, len(delivered), sum(file.records for file in delivered), waiting)
+
+
+def print_status(console: Console, status: Status) -> None:
+    """For people."""
+    from lakehouse.cli.report import rows_table
+
+    console.print(f"State [bold]{status.state}[/bold], source [bold]{status.source}[/bold]\n")
+    if not status.batches:
+        console.print("Nothing has been landed yet: lakehouse run PATH, or lakehouse run --demo")
+        return
+    console.print(rows_table("Batches", status.BATCH_COLUMNS, status.batch_rows()))
+    console.print()
+    if status.records:
+        rows = [(table, *(counts[stage] for stage in summary.STAGES)) for table, counts in status.records]
+        console.print(rows_table("Records", ("table", *summary.STAGES), rows))
+        console.print()
+    waiting = [(u.batch_date, u.table, u.step, u.why) for u in status.pending]
+    if status.marts_pending:
+        waiting.append((None, "all", "marts", status.marts_pending))  # type: ignore[arg-type]
+    if waiting:
+        console.print(rows_table("Pending", ("batch_date", "table", "from step", "why"), waiting))
+        console.print("\n  lakehouse run  [dim]takes it through[/dim]")
+    else:
+        console.print("Everything landed is in the marts.", style="green")
+    if status.last_run:
+        run = status.last_run
+        console.print(
+            f"Last run: {run.status}, {run.finished_at:%Y-%m-%d %H:%M:%S} UTC, "
+            f"{run.rows_loaded:,} rows loaded in {run.seconds:.1f} s.",
+            style="red" if run.status == "failed" else None,
+        )
+        if error := run.summary.get("error"):
+            console.print(error, style="red", markup=False)
