@@ -19,6 +19,7 @@ from datetime import date
 
 from deltalake import DeltaTable
 from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
 from lakehouse import warehouse
@@ -175,7 +176,7 @@ def _facts_and_sources(settings: Settings) -> list[tuple[str, str]]:
     return sorted((f"{fact['schema']}.{fact['name']}", f"{s['schema']}.{s['name']}") for fact, s in pairs)
 
 
-def _rows(cursor: warehouse.Cursor, relation: str) -> int:
+def _rows(cursor: Cursor, relation: str) -> int:
     cursor.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(*relation.split("."))))
     (rows,) = cursor.fetchone() or (0,)
     return int(rows)

@@ -23,6 +23,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 MAVEN_CENTRAL = "https://repo1.maven.org/maven2"
 
 Layer = Literal["landing", "bronze", "silver"]
+LAYERS: tuple[Layer, ...] = ("landing", "bronze", "silver")
 Role = Literal["owner", "loader", "transformer", "bi_reader"]
 ROLES: tuple[Role, ...] = ("owner", "loader", "transformer", "bi_reader")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
 
 from lakehouse import warehouse
 from lakehouse.contract import Contract
@@ -76,7 +77,7 @@ def _question(path: Path) -> tuple[str, str]:
     return title.removeprefix("--").strip(), query
 
 
-def _count(cursor: warehouse.Cursor, mart: str) -> int:
+def _count(cursor: Cursor, mart: str) -> int:
     cursor.execute(sql.SQL("select count(*) from {}").format(sql.Identifier("marts", mart)))
     (rows,) = cursor.fetchone() or (0,)
     return int(rows)

@@ -1,11 +1,11 @@
 """The command `lakehouse`: words in, steps called, results shown. No rule about data lives here.
 
-    steps.py      run, land, bronze, silver, load, marts
-    inspect.py    status, quarantine, sql
-    sources.py    generate, replay
-    service.py    start, stop, doctor, maintain, clean, docs
-    progress.py   what a run shows while it runs
-    report.py     what it shows at its end
+steps.py      run, land, bronze, silver, load, marts
+inspect.py    status, quarantine, sql
+sources.py    generate, replay
+service.py    start, stop, doctor, maintain, clean, docs
+progress.py   what a run shows while it runs
+report.py     what it shows at its end
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lakehouse.cli.report import rows_table
+from lakehouse.cli.report import print_status, rows_table
 from lakehouse.cli.shared import BatchDate, Format, Output, State, Table, console, day_of, error_console, open_state
 from lakehouse.settings import Role
 
@@ -36,10 +36,10 @@ def status(
 
         lakehouse status --format json
     """
-    from lakehouse import status as looking
+    from lakehouse.status import read_status
 
     settings, contract = open_state(state)
-    found = looking.read_status(settings, contract)
+    found = read_status(settings, contract)
     if warnings:
         print_rows(("table", "reason", "rows"), found.warnings, output, "Kept with a warning")
     elif output is Format.JSON:
@@ -47,14 +47,16 @@ def status(
     elif output is Format.CSV:
         print_rows(found.BATCH_COLUMNS, found.batch_rows(), output)
     else:
-        looking.print_status(console, found)
+        print_status(console, found)
 
 
 def quarantine(
     table: Table = None,
     batch_date: BatchDate = None,
     reason: Annotated[str | None, typer.Option("--reason", help="Only reasons that contain this text.")] = None,
-    superseded: Annotated[bool, typer.Option("--superseded", help="Also valid rows that a later one replaced.")] = False,
+    superseded: Annotated[
+        bool, typer.Option("--superseded", help="Also valid rows that a later one replaced.")
+    ] = False,
     counts: Annotated[bool, typer.Option("--counts", help="How many per table and reason, not the records.")] = False,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many (table only: 50).")] = None,
     output: Output = Format.TABLE,
@@ -81,8 +83,8 @@ def quarantine(
     )
     if counts:
         per_reason = Counter((r.stage, r.table, text) for r in found for text in r.reasons)
-        rows = [(*key, count) for key, count in sorted(per_reason.items(), key=lambda item: (-item[1], item[0]))]
-        print_rows(("stage", "table", "reason", "records"), rows, output, "Records that did not pass")
+        counted = [(*key, count) for key, count in sorted(per_reason.items(), key=lambda item: (-item[1], item[0]))]
+        print_rows(("stage", "table", "reason", "records"), counted, output, "Records that did not pass")
         return
     if limit is None and output is Format.TABLE:
         limit = 50
@@ -140,7 +142,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Fo
 def _plain(value: Any) -> Any:
     """JSON knows no decimals and no days: numbers stay numbers, all else is written as text."""
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent >= 0 else float(value)
+        return float(value) if value % 1 else int(value)
     if isinstance(value, date | datetime):
         return value.isoformat()
     return str(value)

@@ -1,4 +1,4 @@
-"""What a run shows at its end: where the records went, the marts, a few figures, and how to get at them."""
+"""What people read: the end of a run (records, marts, figures, how to get at them) and the state of things."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from lakehouse.contract import Contract
 from lakehouse.pipeline import RunReport
 from lakehouse.runs import seconds_per_step
 from lakehouse.settings import PROJECT_DIR, Settings
+from lakehouse.status import Status
 
 # Stages at which a record stops; shown only where there are any.
 LOSSES = ("rejected", "duplicates", "superseded", "quarantined")
@@ -77,6 +78,37 @@ def _print_time(console: Console, report: RunReport) -> None:
         return
     parts = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in seconds_per_step(report).items())
     console.print(f"Done in {report.seconds:.1f} s; working time: {parts}.", style="green")
+
+
+def print_status(console: Console, status: Status) -> None:
+    """For people."""
+    console.print(f"State [bold]{status.state}[/bold], source [bold]{status.source}[/bold]\n")
+    if not status.batches:
+        console.print("Nothing has been landed yet: lakehouse run PATH, or lakehouse run --demo")
+        return
+    console.print(rows_table("Batches", status.BATCH_COLUMNS, status.batch_rows()))
+    console.print()
+    if status.records:
+        rows = [(table, *(counts[stage] for stage in summary.STAGES)) for table, counts in status.records]
+        console.print(rows_table("Records", ("table", *summary.STAGES), rows))
+        console.print()
+    waiting = [(u.batch_date, u.table, u.step, u.why) for u in status.pending]
+    if status.marts_pending:
+        waiting.append((None, "all", "marts", status.marts_pending))  # type: ignore[arg-type]
+    if waiting:
+        console.print(rows_table("Pending", ("batch_date", "table", "from step", "why"), waiting))
+        console.print("\n  lakehouse run  [dim]takes it through[/dim]")
+    else:
+        console.print("Everything landed is in the marts.", style="green")
+    if status.last_run:
+        run = status.last_run
+        console.print(
+            f"Last run: {run.status}, {run.finished_at:%Y-%m-%d %H:%M:%S} UTC, "
+            f"{run.rows_loaded:,} rows loaded in {run.seconds:.1f} s.",
+            style="red" if run.status == "failed" else None,
+        )
+        if error := run.summary.get("error"):
+            console.print(error, style="red", markup=False)
 
 
 def rows_table(title: str | None, columns: tuple[str, ...], rows: Any) -> Table:

@@ -30,7 +30,9 @@ def register(app: typer.Typer) -> None:
 def run(
     paths: Paths = None,
     batch_date: BatchDate = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Generate a small source and run it, in a state of its own.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Generate a small source and run it, in a state of its own.")
+    ] = False,
     state: State = None,
     full_refresh: FullRefresh = False,
 ) -> None:
@@ -52,7 +54,8 @@ def run(
         raise typer.BadParameter("either PATHS or --demo, not both")
     settings, contract = open_state(state or ("demo" if demo else "main" if paths else None))
     with watching(error_console) as observer:
-        ensure_jars(settings, observer.note)
+        observer.note("Looking for the jars of Spark (the first time they are fetched)")
+        ensure_jars(settings)
         with runs.recorded(settings, contract, "run") as record:
             if demo:
                 paths = [demo_source.source_folder(settings, contract, observer.note)]
@@ -160,7 +163,8 @@ def _one_step(step: Step, table: str | None, batch_date: date | None, state: str
     loading.ensure_tables(settings, contract)
     with watching(error_console) as observer:
         if step != "bronze":
-            ensure_jars(settings, observer.note)
+            observer.note("Looking for the jars of Spark")
+            ensure_jars(settings)
         results = pipeline.run_step(settings, contract, step, observer, table=table, batch_date=batch_date)
     done = [result for result in results if result.done]
     console.print(f"{step}: {len(done)} tables done." if done else f"{step}: nothing to do.")

@@ -1,0 +1,146 @@
+"""start, stop, doctor, maintain, clean, docs: keeping it running and in order."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.inspect import print_rows
+from lakehouse.cli.progress import watching
+from lakehouse.cli.shared import Format, Output, State, console, error_console, open_state
+from lakehouse.settings import Settings, Target
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for command in (start, stop, doctor, maintain, clean):
+        app.command(rich_help_panel="Keeping it in order")(command)
+    app.command(hidden=True)(docs)
+
+
+def start(state: State = None) -> None:
+    """Fetch the jars, start the embedded warehouse, prepare the state's database. Other commands do it by themselves.
+
+    Example:
+
+        lakehouse start
+    """
+    from lakehouse import warehouse
+    from lakehouse.jars import ensure_jars
+
+    settings, _ = open_state(state)
+    ensure_jars(settings)
+    warehouse.prepare(settings)
+    console.print(f"Ready: {warehouse.uri(settings, 'bi_reader')}", soft_wrap=True)
+    console.print(f"Password of bi_reader: cat {settings.password_file('bi_reader')}", soft_wrap=True)
+
+
+def stop() -> None:
+    """Stop the embedded warehouse; its data stays.
+
+    Example:
+
+        lakehouse stop
+    """
+    from lakehouse import embedded_postgres
+
+    settings = _embedded_only("stop")
+    console.print("Stopped." if embedded_postgres.stop(settings) else "It was not running.")
+
+
+def doctor(output: Output = Format.TABLE, state: State = None) -> None:
+    """Look at this machine, the locked versions, store and warehouse; every finding comes with its remedy.
+
+    Example:
+
+        lakehouse doctor
+    """
+    from lakehouse.doctor import checks
+
+    looked = checks(Settings.load(state=state))
+    if output is Format.TABLE:
+        for check in looked:
+            mark = "[green]ok[/green]  " if check.is_well else "[red]mend[/red]"
+            console.print(f"{mark}  {check.name:<10} ", end="", highlight=False)
+            console.print(check.finding, markup=False, soft_wrap=True)
+            if not check.is_well:
+                console.print(f"{'':<18}{check.remedy}", style="yellow", markup=False, soft_wrap=True)
+    else:
+        rows = [(check.name, check.is_well, check.finding, check.remedy) for check in looked]
+        print_rows(("check", "is_well", "finding", "remedy"), rows, output)
+    if not all(check.is_well for check in looked):
+        raise typer.Exit(1)
+
+
+def maintain(state: State = None) -> None:
+    """Compact the lake, remove old files, analyse the warehouse, drop leftovers, run every dbt test in full.
+
+    Old files of Delta tables are kept for LAKEHOUSE_VACUUM_RETENTION_HOURS (168: a week).
+
+    Example:
+
+        lakehouse maintain
+    """
+    from lakehouse.maintain import maintain as put_right
+
+    settings, contract = open_state(state)
+    with watching(error_console) as observer:
+        done = put_right(settings, contract, observer.note)
+    console.print(f"Lake: {done.files_merged} files merged, {done.files_removed} old ones removed.")
+    console.print(
+        f"Warehouse: {done.tables_analysed} tables analysed, {len(done.leftovers)} leftovers dropped, "
+        f"{done.changed_keys_removed} used keys removed."
+    )
+    console.print(f"dbt: {done.tests} tests passed, {len(done.warnings)} with a warning.")
+    for warning in done.warnings:
+        console.print(f"  {warning}", style="yellow", markup=False, soft_wrap=True)
+
+
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    state: Annotated[str | None, typer.Option("--state", help="Only this state; unset: everything.")] = None,
+) -> None:
+    """Remove a state, or everything this project keeps on this machine: lakes, warehouse, jars, passwords.
+
+    Examples:
+
+        lakehouse clean --state demo
+
+        lakehouse clean --yes
+    """
+    from lakehouse import embedded_postgres, warehouse
+
+    settings = _embedded_only("clean")
+    if not yes and sys.stdin.isatty():
+        what = f"the state {state}" if state else f"all data in {settings.home} and the embedded warehouse"
+        typer.confirm(f"Remove {what}?", abort=True)
+    elif not yes:
+        raise typer.BadParameter("nobody can be asked here: say --yes")
+    if state is not None:
+        settings = Settings.load(state=state)
+        warehouse.drop_database(settings)
+        shutil.rmtree(settings.state_dir, ignore_errors=True)
+        console.print(f"The state {state} is gone.")
+        return
+    embedded_postgres.remove(settings)
+    if settings.home.exists():
+        shutil.rmtree(settings.home)
+    console.print("Everything is gone.")
+
+
+def docs() -> None:
+    """Write the generated pages of docs/ and dbt's sources file anew."""
+    from lakehouse.documentation import write_pages
+
+    for path in write_pages(Settings.load()):
+        console.print(str(path), soft_wrap=True)
+
+
+def _embedded_only(command: str) -> Settings:
+    settings = Settings.load()
+    if settings.target is not Target.EMBEDDED:
+        raise typer.BadParameter(f"{command} is about the embedded warehouse; this target is {settings.target}")
+    return settings

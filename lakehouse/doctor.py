@@ -1,0 +1,157 @@
+"""This machine and its settings -> a list of checks, each passed or with the command that mends it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from lakehouse import warehouse
+from lakehouse.contract import read_contract
+from lakehouse.errors import LakehouseError
+from lakehouse.jars import is_intact, needed_parts, read_lock
+from lakehouse.java import find_java
+from lakehouse.settings import LAYERS, PROJECT_DIR, ROLES, Settings, Target
+from lakehouse.store import open_store
+
+NEEDED_GB_FREE = 2.0  # the real archive: landing 0.1, bronze and silver 0.2, warehouse 1.0, and room to work
+NEEDED_GB_MEMORY = 4.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `remedy` is empty when it is well."""
+
+    name: str
+    finding: str
+    remedy: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing has to be done."""
+        return not self.remedy
+
+
+def checks(settings: Settings) -> list[Check]:
+    """All of them, whatever the first ones say; nothing is started or changed."""
+    looked = [_python(), _packages(), _java(), _jars(settings), _memory(), _disk(settings), _contract(settings)]
+    looked += [_store(settings), _port(settings), _warehouse(settings)]
+    return looked
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return Check(
+        "Python", version, "" if fits else "Use Python 3.11 to 3.13: make clean, then make PYTHON=python3.12 run"
+    )
+
+
+def _packages() -> Check:
+    """Installed versions against uv.lock, of this project's direct dependencies."""
+    lock = PROJECT_DIR / "uv.lock"
+    if not lock.is_file():
+        return Check("packages", "uv.lock is not here: not checked")
+    locked: dict[str, set[str]] = {}
+    for name, version in re.findall(r'^name = "([^"]+)"\nversion = "([^"]+)"', lock.read_text(), re.MULTILINE):
+        locked.setdefault(name, set()).add(version)
+    wrong: list[str] = []
+    for requirement in importlib.metadata.requires("ecommerce-data-pipeline") or []:
+        name = re.split(r"[\[<>=!~; ]", requirement, maxsplit=1)[0].lower()
+        try:
+            installed = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{name} is missing")
+            continue
+        if installed not in locked.get(name, {installed}):
+            wrong.append(f"{name} is {installed}, locked is {' or '.join(sorted(locked[name]))}")
+    return Check("packages", "; ".join(wrong) or "as in uv.lock", "Run: rm -rf .venv && make setup" if wrong else "")
+
+
+def _java() -> Check:
+    return _explained("Java", lambda: str(find_java()))
+
+
+def _jars(settings: Settings) -> Check:
+    if settings.spark_remote:
+        return Check("jars", "on the Spark server")
+    wanted = [jar for jar in read_lock() if jar.part in needed_parts(settings)]
+    there = sum(is_intact(jar, settings.jars_path) for jar in wanted)
+    finding = f"{there} of {len(wanted)} in {settings.jars_path}, as in spark/jars.lock"
+    return Check("jars", finding, "" if there == len(wanted) else "Run: lakehouse start (it fetches them once)")
+
+
+def _memory() -> Check:
+    free = psutil.virtual_memory().available / 1e9
+    well = free >= NEEDED_GB_MEMORY
+    remedy = "" if well else f"Close something: the real archive takes up to {NEEDED_GB_MEMORY:.0f} GB"
+    return Check("memory", f"{free:.1f} GB available", remedy)
+
+
+def _disk(settings: Settings) -> Check:
+    folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    free = shutil.disk_usage(folder).free / 1e9
+    remedy = "" if free >= NEEDED_GB_FREE else "Free some space, or set LAKEHOUSE_HOME to a folder on another disk"
+    return Check("disk", f"{free:.1f} GB free at {settings.home}", remedy)
+
+
+def _contract(settings: Settings) -> Check:
+    return _explained(
+        "contract",
+        lambda: f"{settings.source}: {len(read_contract(settings.contracts_dir, settings.source).tables)} tables",
+    )
+
+
+def _store(settings: Settings) -> Check:
+    def look() -> str:
+        for layer in LAYERS:
+            open_store(settings, layer).folders(settings.source)
+        return settings.layer_url("landing").removesuffix("/landing")
+
+    return _explained("store", look)
+
+
+def _port(settings: Settings) -> Check:
+    """Only a stranger on our port is a fault."""
+    if settings.target is not Target.EMBEDDED:
+        return Check("port", f"{settings.postgres_port} of {settings.postgres_host}")
+    from lakehouse import embedded_postgres
+
+    port = settings.postgres_port
+    if embedded_postgres.is_running(settings):
+        return Check("port", f"{port} (our server)")
+    holder = embedded_postgres.port_holder(port)
+    if holder is None:
+        return Check("port", f"{port} (free)")
+    return Check("port", f"{port} is used by {holder}", f"Set LAKEHOUSE_POSTGRES_PORT={port + 100}, or stop it")
+
+
+def _warehouse(settings: Settings) -> Check:
+    if settings.target is Target.EMBEDDED:
+        from lakehouse import embedded_postgres
+
+        if not embedded_postgres.is_running(settings):
+            return Check("warehouse", "not running; any command that needs it starts it")
+
+    def look() -> str:
+        for role in ROLES[1:]:
+            with warehouse.connect(settings, role) as connection, connection.cursor() as cursor:
+                cursor.execute("show server_version")
+                (version,) = cursor.fetchone() or ("?",)
+        return f"Postgres {version}, database {settings.database_name}, every role can log in"
+
+    return _explained("warehouse", look)
+
+
+def _explained(name: str, look: Callable[[], str]) -> Check:
+    """A check whose failure already says what to do."""
+    try:
+        return Check(name, look())
+    except LakehouseError as error:
+        finding, _, remedy = str(error).partition("\n")
+        return Check(name, finding, remedy or "See docs/troubleshooting.md")

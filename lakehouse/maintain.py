@@ -1,0 +1,102 @@
+"""The whole state -> compact and checked: what grows or drifts a little every day is put right once a week."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deltalake import DeltaTable
+from psycopg2 import sql
+
+from lakehouse import load, marts, reconcile, warehouse
+from lakehouse.contract import Contract
+from lakehouse.settings import Layer, Settings
+from lakehouse.store import open_store
+
+# Every Delta table of a source, by layer and folder. delta-rs compacts bronze, Spark silver: as each is written.
+FOLDERS: tuple[tuple[Layer, str], ...] = (
+    ("bronze", ""),
+    ("bronze", "rejected/"),
+    ("silver", ""),
+    ("silver", "quarantine/"),
+)
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """What was done: Delta files merged and removed, warehouse tables analysed, leftovers dropped, dbt tests run."""
+
+    files_merged: int
+    files_removed: int
+    tables_analysed: int
+    leftovers: tuple[str, ...]
+    changed_keys_removed: int
+    tests: int
+    warnings: tuple[str, ...]
+
+
+def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]) -> Maintenance:
+    """OPTIMIZE and VACUUM the lake, ANALYZE the warehouse, drop what killed runs left, run every dbt test in full.
+
+    VACUUM keeps files younger than `vacuum_retention_hours`: a reader that started before may still need them.
+    Raises MartsError if a test of severity error fails, ReconciliationError if a fact has lost rows.
+    """
+    warehouse.prepare(settings)
+    merged = removed = 0
+    for table in contract.tables:
+        with warehouse.lock(settings, f"{contract.source}.{table.name}"):
+            for layer, folder in FOLDERS:
+                note(f"Compacting {layer} {folder}{table.name}")
+                key = f"{folder}{contract.source}/{table.name}"
+                added, deleted = _compact(settings, layer, key)
+                merged, removed = merged + added, removed + deleted
+    note("Cleaning up the warehouse")
+    with warehouse.lock(settings, "publish"):
+        leftovers = load.drop_leftovers(settings, contract)
+        keys = _drop_used_keys(settings, contract)
+    analysed = _analyse(settings)
+    note("Running every dbt test")
+    tested = marts.test(settings, contract)
+    reconcile.facts(settings, contract)
+    return Maintenance(merged, removed, analysed, tuple(leftovers), keys, tested.tests, tuple(tested.warnings))
+
+
+def _compact(settings: Settings, layer: Layer, key: str) -> tuple[int, int]:
+    """(files merged away, files deleted) of one Delta table; nothing is committed where nothing is to merge."""
+    store = open_store(settings, layer)
+    url, options = store.delta_url(key), store.delta_options()
+    if not DeltaTable.is_deltatable(url, options):
+        return 0, 0
+    table = DeltaTable(url, storage_options=options)
+    merged = table.optimize.compact()["numFilesRemoved"]
+    deleted = table.vacuum(
+        retention_hours=settings.vacuum_retention_hours, dry_run=False, enforce_retention_duration=False
+    )
+    table.create_checkpoint()
+    return int(merged), len(deleted)
+
+
+def _drop_used_keys(settings: Settings, contract: Contract) -> int:
+    """Changed keys that the marts contain already; the caller holds the lock `publish`."""
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            delete from ops.changed_keys as used using ops.marts_state as state
+            where used.source = %s and state.source = used.source
+                and state.status = 'complete' and used.load_id <= state.load_id
+            """,
+            (contract.source,),
+        )
+        return int(cursor.rowcount)
+
+
+def _analyse(settings: Settings) -> int:
+    """VACUUM and ANALYZE each table as the role that owns it; the number of tables."""
+    found = 0
+    for role in ("loader", "transformer"):
+        with warehouse.connect(settings, role, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute("select schemaname, tablename from pg_tables where tableowner = current_user order by 1, 2")
+            for schema, table in cursor.fetchall():
+                cursor.execute(sql.SQL("vacuum (analyze) {}").format(sql.Identifier(schema, table)))
+                found += 1
+    return found
