@@ -1,0 +1,81 @@
+-- Per database, run as owner (or a superuser). Idempotent.
+-- ops: what the pipeline has done. A new column is added below its table with `alter table … add column if not exists`.
+
+set role loader;
+
+-- One row per published batch of a table; of a batch loaded again only the last row is current.
+create table if not exists ops.load_log (
+    load_id bigint generated always as identity primary key,
+    source text not null,
+    table_name text not null,
+    batch_date date not null,
+    fingerprint text not null,
+    rows bigint not null,
+    loaded_at timestamptz not null default now(),
+    is_current boolean not null
+);
+create unique index if not exists load_log_current on ops.load_log (source, table_name, batch_date) where is_current;
+
+-- The keys whose rows a load changed, added or removed; one row with key null means every key of the table.
+-- key: the columns of the table's unique key as text, joined by chr(31), null as ''.
+create table if not exists ops.changed_keys (
+    load_id bigint not null,
+    source text not null,
+    table_name text not null,
+    key text
+);
+create index if not exists changed_keys_load on ops.changed_keys (source, table_name, load_id);
+
+-- Rows of each stage, one row per table and batch. holds: every equation of the batch is true.
+create table if not exists ops.reconciliation (
+    source text not null,
+    table_name text not null,
+    batch_date date not null,
+    records bigint not null,
+    rejected bigint not null,
+    bronze bigint not null,
+    duplicates bigint not null,
+    superseded bigint not null,
+    quarantined bigint not null,
+    silver bigint not null,
+    raw bigint not null,
+    holds boolean not null,
+    checked_at timestamptz not null default now(),
+    primary key (source, table_name, batch_date)
+);
+
+-- Rows of a fact against the current keys of its source, one row per fact.
+create table if not exists ops.mart_reconciliation (
+    source text not null,
+    mart text not null,
+    source_rows bigint not null,
+    mart_rows bigint not null,
+    holds boolean not null,
+    checked_at timestamptz not null default now(),
+    primary key (source, mart)
+);
+
+-- How far the marts of a source are: load_id is the last load they contain.
+create table if not exists ops.marts_state (
+    source text primary key,
+    load_id bigint not null,
+    project_hash text not null,
+    status text not null check (status in ('building', 'complete')),
+    started_at timestamptz not null default now(),
+    finished_at timestamptz
+);
+
+-- One row per run of the pipeline.
+create table if not exists ops.runs (
+    run_id bigint generated always as identity primary key,
+    source text not null,
+    started_at timestamptz not null default now(),
+    finished_at timestamptz,
+    status text not null,
+    command text,
+    rows_loaded bigint,
+    seconds double precision,
+    summary jsonb
+);
+
+reset role;

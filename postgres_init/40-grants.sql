@@ -1,0 +1,18 @@
+-- Per database, run as owner (or a superuser). Idempotent.
+-- Who reads what. Default privileges keep a grant when its table is dropped and made again (full refresh, publish by rename).
+
+set role loader;
+-- The loader's schemas are ops and raw_<source>; ops is narrowed below, for raw this is the whole rule.
+alter default privileges grant usage on schemas to transformer;
+alter default privileges grant select on tables to transformer;
+grant usage on schema ops to transformer;
+revoke all on all tables in schema ops from transformer;
+grant select on ops.load_log, ops.changed_keys to transformer;
+grant select, insert, update, delete on ops.marts_state, ops.mart_reconciliation to transformer;
+reset role;
+
+set role transformer;
+grant usage on schema marts to bi_reader;
+grant select on all tables in schema marts to bi_reader;
+alter default privileges in schema marts grant select on tables to bi_reader;
+reset role;

@@ -1,0 +1,108 @@
+"""One embedded Postgres and one Spark for the whole test session, a fresh state for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse import embedded_postgres, warehouse
+from lakehouse.settings import Settings, Target
+
+NOT_SYNCED = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+KEPT_SETTINGS = {"LAKEHOUSE_MAVEN_URL", "LAKEHOUSE_JARS_DIR"}
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def jars_dir() -> Path:
+    """The jars of this checkout: fetched once, not once per test session."""
+    return Settings.load().jars_path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _the_developers_own_settings_do_not_count(jars_dir: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("LAKEHOUSE_") and name not in KEPT_SETTINGS]:
+            patch.delenv(name)
+        maven_url = Settings.load().maven_url
+        patch.setenv("LAKEHOUSE_MAVEN_URL", maven_url)
+        patch.setitem(Settings.model_config, "env_file", None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def test_home() -> Iterator[Path]:
+    """A home of its own. As root it must be open to the account the server runs as, which pytest's tmp_path is not."""
+    home = Path(tempfile.mkdtemp(prefix="lakehouse-tests-"))
+    home.chmod(0o755)
+    yield home
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def server(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
+    """A running server without state; the settings that the states of the session share."""
+    settings = Settings.load(
+        target=Target.EMBEDDED,
+        home=test_home,
+        embedded_postgres_dir=test_home / "postgres",
+        postgres_host="127.0.0.1",
+        postgres_port=free_port(),
+        jars_dir=jars_dir,
+        state="none",
+        lock_wait_seconds=30,
+    )
+    embedded_postgres.start(settings, extra_settings=NOT_SYNCED)
+    yield settings
+    embedded_postgres.remove(settings)
+
+
+@pytest.fixture(scope="session")
+def new_state(server: Settings) -> Iterator[Callable[..., Settings]]:
+    """Makes a fresh state, ready to use: `new_state()`, or with settings changed: `new_state(source="shop")`."""
+    numbers = itertools.count(1)
+    made: list[Settings] = []
+
+    def make(**changes: Any) -> Settings:
+        settings = server.model_copy(update={"state": f"test_{next(numbers)}", **changes})
+        for cached in ("state_name",):
+            settings.__dict__.pop(cached, None)
+        warehouse.prepare(settings)
+        settings.state_dir.mkdir(parents=True)
+        made.append(settings)
+        return settings
+
+    yield make
+    for settings in made:
+        warehouse.drop_database(settings)
+
+
+@pytest.fixture
+def settings(new_state: Callable[..., Settings]) -> Iterator[Settings]:
+    """A state of this test alone: an empty lake and a database with schemas and ops tables, no raw tables."""
+    settings = new_state()
+    yield settings
+    shutil.rmtree(settings.state_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def spark(server: Settings) -> Iterator[Any]:
+    """The Spark session of all tests: starting one takes 10 s."""
+    from lakehouse.session import spark_session
+
+    with spark_session(server) as session:
+        yield session
