@@ -1,0 +1,232 @@
+"""A file in landing -> `bronze/<source>/<table>`, one row per readable record, and `rejected/<source>/<table>`.
+
+Every column is a string exactly as sent (`""` and nothing between two commas are both the empty string; null only
+in a column that the file does not have). A batch is replaced in one Delta commit; rejected is committed before it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date
+from typing import BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from lakehouse import ledger
+from lakehouse.contract import Contract, TableContract
+from lakehouse.errors import LakehouseError, ReconciliationError, StoreError
+from lakehouse.ledger import Entry, StepResult
+from lakehouse.manifest import DeliveredFile, Manifest
+from lakehouse.records import read_records
+from lakehouse.settings import Settings
+from lakehouse.store import Store, open_store
+
+# Raise it when the same file and contract would give other rows: every batch is then read anew.
+RULE_VERSION = 1
+
+_LINEAGE = [pa.field("_source_file", pa.string()), pa.field("_row", pa.int64()), pa.field("_batch_date", pa.date32())]
+_REJECTED_SCHEMA = pa.schema([*_LINEAGE, pa.field("reason", pa.string()), pa.field("record", pa.binary())])
+# Bytes of CSV in one row group of Parquet: bounds what the writer holds, and lets Spark read a file in parallel.
+_ROW_GROUP_BYTES = 32 * 1024 * 1024
+_SPOOL_BYTES = 16 * 1024 * 1024
+
+
+def table_key(table: TableContract) -> str:
+    """Where the table is in the bronze layer."""
+    return f"{table.source}/{table.name}"
+
+
+def rejected_key(table: TableContract) -> str:
+    """Where the records that could not be read are, in the bronze layer."""
+    return f"rejected/{table.source}/{table.name}"
+
+
+def expected_fingerprint(table: TableContract, manifest: Manifest) -> str:
+    """Of the batch in bronze, once it is made from this manifest."""
+    return ledger.fingerprint(manifest.input_fingerprint(table.name), table, RULE_VERSION)
+
+
+def run(settings: Settings, contract: Contract, table: TableContract, manifest: Manifest) -> StepResult:
+    """Make a batch of a table what the manifest says; a withdrawn table's batch becomes empty.
+
+    Counts: records, rejected, bronze. Raises ReconciliationError, and commits nothing, if records got lost.
+    The caller holds the table's lock.
+    """
+    started = time.monotonic()
+    store, key, day = open_store(settings, "bronze"), table_key(table), manifest.batch_date
+    expected = expected_fingerprint(table, manifest)
+    known = ledger.read_ledger(store, key)
+    if known.is_done(day, expected):
+        return StepResult("bronze", table.name, day, False, known.entries[day].counts, time.monotonic() - started, {})
+    ledger.begin(store, key, day)
+    batch = _Batch(settings, store, table, manifest)
+    batch.replace()
+    replaced = time.monotonic()
+    ledger.record(store, key, day, Entry(expected, batch.counts))
+    ended = time.monotonic()
+    phases = {"read and write": replaced - started, "ledger": ended - replaced}
+    return StepResult("bronze", table.name, day, True, batch.counts, ended - started, phases)
+
+
+class _Batch:
+    """One file on its way into its two Delta tables."""
+
+    def __init__(self, settings: Settings, store: Store, table: TableContract, manifest: Manifest) -> None:
+        self._landing = open_store(settings, "landing")
+        self._store = store
+        self._table = table
+        self._day = manifest.batch_date
+        self._file = manifest.tables.get(table.name)
+        self._schema = pa.schema([*(pa.field(name, pa.string()) for name in table.column_names), *_LINEAGE])
+        self._failure: Exception | None = None
+        self.counts = {"records": self._file.records if self._file else 0, "rejected": 0, "bronze": 0}
+
+    def replace(self) -> None:
+        """Both tables' partitions of this batch, rejected first."""
+        try:
+            _replace_partition(self._store, table_key(self._table), self._schema, self._rows(), self._day, self._file)
+        except StoreError:
+            # What breaks the stream of rows comes back from delta-rs as text only.
+            if self._failure is not None:
+                raise self._failure from None
+            raise
+
+    def _rows(self) -> Iterator[pa.RecordBatch]:
+        try:
+            with _Rejected(self._file.name if self._file else "", self._day) as rejected:
+                if self._file is not None and self._file.records:
+                    yield from self._read(self._file, rejected)
+                self.counts["rejected"] = rejected.count
+                self._check_counts()
+                # delta-rs cannot be entered twice on one thread, and this generator runs on one of its own.
+                with ThreadPoolExecutor(1) as other_thread:
+                    other_thread.submit(self._replace_rejected, rejected).result()
+        except LakehouseError as error:
+            self._failure = error
+            raise
+        except (EOFError, OSError, pa.ArrowInvalid) as error:
+            name = self._file.key if self._file else ""
+            self._failure = StoreError(f"{self._landing.url}/{name} can no longer be read as it was accepted: {error}")
+            raise self._failure from error
+
+    def _read(self, file: DeliveredFile, rejected: _Rejected) -> Iterator[pa.RecordBatch]:
+        with _open_landed(self._landing, file) as stream:
+            for batch, positions in read_records(stream, file, rejected.add):
+                self.counts["bronze"] += batch.num_rows
+                yield self._with_lineage(batch, file, positions)
+
+    def _with_lineage(self, batch: pa.RecordBatch, file: DeliveredFile, positions: np.ndarray) -> pa.RecordBatch:
+        rows = batch.num_rows
+        of_file = dict(zip(file.columns, batch.columns, strict=True))
+        columns = [of_file.get(name, pa.nulls(rows, pa.string())) for name in self._table.column_names]
+        lineage = [pa.repeat(file.name, rows), pa.array(positions), pa.repeat(pa.scalar(self._day), rows)]
+        return pa.RecordBatch.from_arrays([*columns, *lineage], schema=self._schema)
+
+    def _check_counts(self) -> None:
+        records, rejected, bronze = (self.counts[name] for name in ("records", "rejected", "bronze"))
+        if records != rejected + bronze:
+            raise ReconciliationError(
+                f"{self._table.source}.{self._table.name}, batch {self._day}: landing counted {records} records, but "
+                f"{bronze} were read and {rejected} rejected. Nothing was committed.\n"
+                "The file in landing was changed after it was accepted, or this is a defect: please report it."
+            )
+
+    def _replace_rejected(self, rejected: _Rejected) -> None:
+        batches = rejected.batches()
+        _replace_partition(self._store, rejected_key(self._table), _REJECTED_SCHEMA, batches, self._day, self._file)
+
+
+class _Rejected:
+    """Records that could not be read, kept in memory up to a size and in a temporary file beyond it."""
+
+    def __init__(self, source_file: str, day: date) -> None:
+        self._source_file = source_file
+        self._day = day
+        self._file = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - closed by __exit__
+        self._writer = pa.ipc.new_stream(self._file, _REJECTED_SCHEMA)
+        self._waiting: list[tuple[int, str, bytes]] = []
+        self._waiting_bytes = 0
+        self.count = 0
+
+    def __enter__(self) -> _Rejected:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, position: int, reason: str, record: bytes) -> None:
+        """One record, in any order."""
+        self._waiting.append((position, reason, record))
+        self._waiting_bytes += len(record)
+        self.count += 1
+        if self._waiting_bytes > _SPOOL_BYTES // 8 or len(self._waiting) >= 10_000:
+            self._flush()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All of them, in the order they were added. Called once."""
+        self._flush()
+        self._writer.close()
+        self._file.seek(0)
+        yield from pa.ipc.open_stream(self._file)
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        positions, reasons, records = zip(*self._waiting, strict=True)
+        rows = len(positions)
+        lineage = [pa.repeat(self._source_file, rows), pa.array(positions), pa.repeat(pa.scalar(self._day), rows)]
+        columns = [*lineage, pa.array(reasons), pa.array(records, pa.binary())]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_REJECTED_SCHEMA))
+        self._waiting, self._waiting_bytes = [], 0
+
+
+@contextmanager
+def _open_landed(landing: Store, file: DeliveredFile) -> Iterator[BinaryIO]:
+    with landing.open(file.key) as stream:
+        if not file.key.lower().endswith(".gz"):
+            yield stream
+            return
+        with gzip.GzipFile(fileobj=stream) as plain:
+            yield cast(BinaryIO, plain)
+
+
+def _replace_partition(
+    store: Store, key: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], day: date, file: DeliveredFile | None
+) -> None:
+    """One commit: the table is made if it is new, widened if it lacks a column; other batches are not touched."""
+    url, options = store.delta_url(key), store.delta_options()
+    rows_per_group = max(1, min(1024**2, _ROW_GROUP_BYTES * file.records // file.size)) if file else 1
+    try:
+        try:
+            table: DeltaTable | None = DeltaTable(url, storage_options=options)
+        except TableNotFoundError:
+            table = None
+        known = {field.name for field in table.schema().fields} if table else set(schema.names)
+        write_deltalake(
+            table or url,
+            pa.RecordBatchReader.from_batches(schema, batches),
+            mode="overwrite",
+            predicate=f"_batch_date = '{day.isoformat()}'",
+            partition_by=["_batch_date"],
+            schema_mode="merge" if known != set(schema.names) else None,
+            storage_options=options,
+            # Read by partition only: of the statistics the number of rows suffices. Few commits between checkpoints,
+            # else opening the table gets slower for a hundred batches. Redshift cannot read deletion vectors.
+            configuration={"delta.checkpointInterval": "10", "delta.enableDeletionVectors": "false"},
+            writer_properties=WriterProperties(
+                max_row_group_size=rows_per_group,
+                default_column_properties=ColumnProperties(statistics_enabled="NONE"),
+            ),
+        )
+    except (DeltaError, OSError) as error:
+        full = "no space left" in str(error).lower()
+        remedy = "Free space on that disk and run the command again." if full else "Nothing of the batch was committed."
+        raise StoreError(f"{url} cannot be written: {error}\n{remedy}") from error

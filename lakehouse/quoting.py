@@ -1,0 +1,244 @@
+"""Bytes of a CSV file -> what landing must know of them: broken quoting, records, longest record, odd bytes.
+
+One vectorised pass in constant memory, stricter than the parsers: they turn `"oops` and the lines after it into one
+value without a word. A quote opens after a comma, a newline or the start and closes before a comma, a newline or the
+end; a close with an open right behind it is one doubled quote. A newline is LF or CRLF. A blank line is no record.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+# Bronze's parser needs a block longer than the longest record: this bounds its memory.
+LONGEST_RECORD = 16 * 1024 * 1024
+CHUNK = 1024 * 1024
+
+_QUOTE, _COMMA, _LF, _CR = b'",\n\r'
+_MAY_STAND_BEFORE_OPENING = np.zeros(256, dtype=bool)
+_MAY_STAND_BEFORE_OPENING[[_COMMA, _LF, _QUOTE]] = True
+_MAY_FOLLOW_CLOSING = np.zeros(256, dtype=bool)
+_MAY_FOLLOW_CLOSING[[_COMMA, _LF, _CR, _QUOTE]] = True
+
+Positions = npt.NDArray[np.intp]
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a file is made of. `size` and `sha256` are of all its bytes; `records` are those after the header.
+
+    `header` is the first record's bytes without BOM and newline, empty if there is none; `data_starts` the offset
+    behind its newline. `longest_record` is in bytes, newline included. With faults the counts mean nothing.
+    """
+
+    size: int
+    sha256: str
+    header: bytes
+    data_starts: int
+    records: int
+    longest_record: int
+    is_utf8: bool
+    has_nul: bool
+    faults: tuple[str, ...]
+
+
+def scan(stream: BinaryIO, chunk_size: int = CHUNK) -> Findings:
+    """Read a file to its end, once. Whatever reading raises comes through."""
+    scanner = _Scanner()
+    while chunk := stream.read(chunk_size):
+        scanner.feed(chunk)
+    return scanner.finish()
+
+
+def whole_records(stream: BinaryIO, chunk_size: int = CHUNK) -> Iterator[tuple[bytes, list[int]]]:
+    """Pieces of a stream that `scan` found no fault in, cut between records: the bytes, and each record's end in them.
+
+    The newline belongs to its record. The ends include those of blank lines.
+    """
+    rest = b""
+    while chunk := stream.read(chunk_size):
+        data = rest + chunk
+        ends = newlines_outside_quotes(np.frombuffer(data, np.uint8), 0) + 1
+        if ends.size:
+            yield data[: ends[-1]], ends.tolist()
+            rest = data[ends[-1] :]
+        else:
+            rest = data
+    if rest:
+        yield rest, [len(rest)]
+
+
+def count_fields(record: bytes) -> int:
+    """Fields of one record without its newline."""
+    data = np.frombuffer(record, np.uint8)
+    return int(_outside(np.flatnonzero(data == _COMMA), np.flatnonzero(data == _QUOTE), 0).size) + 1
+
+
+def newlines_outside_quotes(data: Bytes, quotes_before: int) -> Positions:
+    """Where records end in a part of a file that `quotes_before` quotes precede."""
+    return _outside(np.flatnonzero(data == _LF), np.flatnonzero(data == _QUOTE), quotes_before)
+
+
+def _outside(positions: Positions, quotes: Positions, quotes_before: int) -> Positions:
+    if not quotes.size:
+        return positions[:0] if quotes_before % 2 else positions
+    outside: Positions = positions[(np.searchsorted(quotes, positions) + quotes_before) % 2 == 0]
+    return outside
+
+
+class _Scanner:
+    """The pass itself. It looks at every byte together with its neighbours: the last byte of a chunk waits."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._utf8 = codecs.getincrementaldecoder("utf-8")()
+        self._size = 0
+        self._is_utf8 = True
+        self._has_nul = False
+        self._faults: list[str] = []
+        self._waiting = b""
+        self._start = 0  # offset behind the BOM
+        self._offset = 0  # of the first waiting byte
+        self._before = _LF  # the byte before it: a file starts like a line
+        self._quotes = 0
+        self._lines = 0
+        self._opened_on_line = 0
+        self._last_end = -1  # offset of the newline of the record before
+        self._records = 0
+        self._longest = 0
+        self._head = b""  # all bytes from the start, until the header is found
+        self._header: bytes | None = None
+        self._data_starts = 0
+
+    def feed(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        self._sha256.update(chunk)
+        self._has_nul = self._has_nul or 0 in chunk
+        self._check_utf8(chunk)
+        data = self._waiting + chunk
+        if self._offset == 0:
+            if len(data) < 4:
+                self._waiting = data
+                return
+            data = self._without_bom(data)
+        self._look_at(data)
+
+    def finish(self) -> Findings:
+        self._check_utf8(b"", final=True)
+        data = self._waiting
+        if self._offset == 0:
+            data = self._without_bom(data)
+        # The virtual newline ends the last record. A file that ends with its own gets a blank line: no record.
+        self._look_at(data + b"\n\n")
+        if self._quotes % 2 and not self._faults:
+            self._faults.append(f"the quote that opens on line {self._opened_on_line} is never closed")
+        elif data.endswith(b"\r"):
+            self._note_lone_cr(self._lines)
+        if self._header is None and not self._faults:
+            self._header, self._data_starts = b"", self._size
+        return Findings(
+            size=self._size,
+            sha256=self._sha256.hexdigest(),
+            header=self._header or b"",
+            data_starts=min(self._data_starts, self._size),
+            records=max(self._records - 1, 0),
+            longest_record=self._longest,
+            is_utf8=self._is_utf8,
+            has_nul=self._has_nul,
+            faults=tuple(self._faults),
+        )
+
+    def _without_bom(self, data: bytes) -> bytes:
+        if data.startswith(codecs.BOM_UTF8):
+            self._start, self._offset, self._last_end, data = 3, 3, 2, data[3:]
+        return data
+
+    def _check_utf8(self, chunk: bytes, final: bool = False) -> None:
+        if self._is_utf8 and (final or not chunk.isascii() or self._utf8.getstate()[0]):
+            try:
+                self._utf8.decode(chunk, final)
+            except UnicodeDecodeError:
+                self._is_utf8 = False
+
+    def _look_at(self, data: bytes) -> None:
+        """All bytes but the last, which waits for its neighbour."""
+        self._waiting = data[-1:]
+        if self._faults or len(data) < 2:
+            return
+        here = np.frombuffer(data, np.uint8)
+        quotes = np.flatnonzero(here[:-1] == _QUOTE)
+        newlines = np.flatnonzero(here[:-1] == _LF)
+        self._check_quotes(here, quotes, newlines)
+        if b"\r" in data:
+            self._check_crs(here, quotes, newlines)
+        self._count_records(data, here, _outside(newlines, quotes, self._quotes))
+        self._quotes += quotes.size
+        self._lines += newlines.size
+        self._offset += len(data) - 1
+        self._before = data[-2]
+
+    def _check_quotes(self, here: Bytes, quotes: Positions, newlines: Positions) -> None:
+        if not quotes.size:
+            return
+        first_opening = self._quotes % 2
+        opening, closing = quotes[first_opening::2], quotes[1 - first_opening :: 2]
+        before_opening = here[opening - 1]
+        if opening.size and opening[0] == 0:
+            before_opening[0] = self._before
+        starts_field = opening[before_opening != _QUOTE]
+
+        def line(position: int) -> int:
+            return self._lines + int(np.searchsorted(newlines, position)) + 1
+
+        wrong_opening = opening[~_MAY_STAND_BEFORE_OPENING[before_opening]]
+        wrong_closing = closing[~_MAY_FOLLOW_CLOSING[here[closing + 1]]]
+        if wrong_opening.size and not (wrong_closing.size and wrong_closing[0] < wrong_opening[0]):
+            self._faults.append(f"line {line(wrong_opening[0])}: a quote opens in the middle of a field")
+        elif wrong_closing.size:
+            earlier = starts_field[starts_field < wrong_closing[0]]
+            opened = line(earlier[-1]) if earlier.size else self._opened_on_line
+            fault = f"line {line(wrong_closing[0])}: more text behind the closing quote of a field"
+            self._faults.append(f"{fault} that opens on line {opened}")
+        if starts_field.size:
+            self._opened_on_line = line(starts_field[-1])
+
+    def _check_crs(self, here: Bytes, quotes: Positions, newlines: Positions) -> None:
+        lone = np.flatnonzero((here[:-1] == _CR) & (here[1:] != _LF))
+        outside = _outside(lone, quotes, self._quotes)
+        if outside.size:
+            self._note_lone_cr(self._lines + int(np.searchsorted(newlines, outside[0])) + 1)
+
+    def _note_lone_cr(self, line: int) -> None:
+        self._faults.append(f"line {line}: a carriage return without line feed (a newline is LF or CRLF)")
+
+    def _count_records(self, data: bytes, here: Bytes, ends: Positions) -> None:
+        if self._header is None:
+            self._head += data[:-1]
+        if ends.size:
+            lengths = np.diff(ends + self._offset, prepend=self._last_end)
+            before_end = here[ends - 1]
+            if ends[0] == 0:
+                before_end[0] = self._before
+            is_record = (lengths > 2) | ((lengths == 2) & (before_end != _CR))
+            self._records += int(np.count_nonzero(is_record))
+            self._longest = max(self._longest, int(lengths.max()))
+            if self._header is None and is_record.any():
+                first = int(np.argmax(is_record))
+                self._take_header(int(ends[first]) + self._offset, int(lengths[first]))
+            self._last_end = int(ends[-1]) + self._offset
+        longest = max(self._longest, self._offset + len(data) - 2 - self._last_end)
+        if longest > LONGEST_RECORD:
+            self._faults.append(f"a record is longer than {LONGEST_RECORD // 1024**2} MB (a quote left open?)")
+
+    def _take_header(self, end: int, length: int) -> None:
+        start = end - length + 1 - self._start
+        self._header = self._head[start : start + length - 1].removesuffix(b"\r")
+        self._data_starts = end + 1
+        self._head = b""
