@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.shared import console, open_state
+from lakehouse.cli.shared import console
 from lakehouse.replay import Period
 
 
@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    archive: Annotated[Path, typer.Argument(exists=True, help="The published archive: the zip, or a folder of its CSVs.")],
+    archive: Annotated[
+        Path, typer.Argument(exists=True, help="The published archive: the zip, or a folder of its CSVs.")
+    ],
     directory: Annotated[Path, typer.Argument(help="Where to write the batches; must be absent or empty.")],
     by: Annotated[Period, typer.Option("--by", help="How much one batch holds.")] = "month",
 ) -> None:

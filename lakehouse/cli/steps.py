@@ -11,11 +11,7 @@ import typer
 from lakehouse.cli.progress import watching
 from lakehouse.cli.report import print_report
 from lakehouse.cli.shared import BatchDate, State, Table, console, day_of, error_console, open_state, remember_state
-from lakehouse.contract import Contract
-from lakehouse.errors import LakehouseError
 from lakehouse.pending import Step
-from lakehouse.pipeline import Observer
-from lakehouse.settings import Settings
 
 Paths = Annotated[list[Path] | None, typer.Argument(help="Folders, CSV files (also .csv.gz) or a zip of them.")]
 FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build every mart from nothing.")]
@@ -152,8 +148,8 @@ def marts(state: State = None, full_refresh: FullRefresh = False) -> None:
 
 
 def _one_step(step: Step, table: str | None, batch_date: date | None, state: str | None) -> None:
-    from lakehouse import pipeline, warehouse
     from lakehouse import load as loading
+    from lakehouse import pipeline, warehouse
     from lakehouse.jars import ensure_jars
 
     settings, contract = open_state(state)
