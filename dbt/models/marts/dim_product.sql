@@ -1,0 +1,118 @@
+{{ config(
+    meta={'replaces': {'column': 'product_id', 'entity': 'product'}},
+    incremental_predicates=["product_key <> 'unknown'"],
+    indexes=[{'columns': ['product_id']}, {'columns': ['product_category_name']}],
+) }}
+
+with products as (
+    select * from {{ ref('stg_products') }}
+),
+
+{{ versions_by_batch('product', 'products', 'product_id', product_attributes(), entity='product') }},
+
+translations as (
+    select * from {{ ref('int_category_translation_current') }}
+),
+
+delivered as (
+    select
+        product_versions.product_id,
+        coalesce(product_versions.product_category_name, 'unknown') as product_category_name,
+        coalesce(
+            translations.product_category_name_english, product_versions.product_category_name, 'unknown'
+        ) as product_category_name_english,
+        product_versions.product_name_length,
+        product_versions.product_description_length,
+        product_versions.product_photo_count,
+        product_versions.product_weight_g,
+        product_versions.product_length_cm,
+        product_versions.product_height_cm,
+        product_versions.product_width_cm,
+        product_versions.valid_from,
+        product_versions.valid_to,
+        false as is_inferred
+    from product_versions
+    left join translations on product_versions.product_category_name = translations.product_category_name
+),
+
+order_items as (
+    select product_id from {{ ref('int_order_items_current') }}
+    {{ keep_changed('product_id', 'missing_product') }}
+),
+
+undelivered as (
+    select distinct order_items.product_id
+    from order_items
+    where not exists (select 1 from products where products.product_id = order_items.product_id)
+),
+
+inferred as (
+    select
+        product_id,
+        'unknown' as product_category_name,
+        'unknown' as product_category_name_english,
+        cast(null as integer) as product_name_length,
+        cast(null as integer) as product_description_length,
+        cast(null as integer) as product_photo_count,
+        cast(null as integer) as product_weight_g,
+        cast(null as integer) as product_length_cm,
+        cast(null as integer) as product_height_cm,
+        cast(null as integer) as product_width_cm,
+        {{ beginning_of_time() }} as valid_from,
+        cast(null as timestamp) as valid_to,
+        true as is_inferred
+    from undelivered
+    where product_id is not null
+),
+
+members as (
+    select
+        {{ surrogate_key('product_id', 'valid_from') }} as product_key,
+        delivered.*
+    from delivered
+    union all
+    select
+        {{ surrogate_key('product_id', 'valid_from') }} as product_key,
+        inferred.*
+    from inferred
+    {% if not changed_only() %}
+    union all
+    select
+        {{ unknown_key() }} as product_key,
+        'unknown' as product_id,
+        'unknown' as product_category_name,
+        'unknown' as product_category_name_english,
+        cast(null as integer) as product_name_length,
+        cast(null as integer) as product_description_length,
+        cast(null as integer) as product_photo_count,
+        cast(null as integer) as product_weight_g,
+        cast(null as integer) as product_length_cm,
+        cast(null as integer) as product_height_cm,
+        cast(null as integer) as product_width_cm,
+        {{ beginning_of_time() }} as valid_from,
+        cast(null as timestamp) as valid_to,
+        true as is_inferred
+    {% endif %}
+),
+
+final as (
+    select
+        product_key,
+        product_id,
+        product_category_name,
+        product_category_name_english,
+        product_name_length,
+        product_description_length,
+        product_photo_count,
+        product_weight_g,
+        product_length_cm,
+        product_height_cm,
+        product_width_cm,
+        valid_from,
+        valid_to,
+        valid_to is null as is_current,
+        is_inferred
+    from members
+)
+
+select * from final

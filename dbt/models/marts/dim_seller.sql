@@ -1,0 +1,87 @@
+{{ config(
+    meta={'replaces': {'column': 'seller_id', 'entity': 'seller'}},
+    incremental_predicates=["seller_key <> 'unknown'"],
+    indexes=[{'columns': ['seller_id']}],
+) }}
+
+with sellers as (
+    select * from {{ ref('stg_sellers') }}
+),
+
+{{ versions_by_batch('seller', 'sellers', 'seller_id', seller_attributes(), entity='seller') }},
+
+delivered as (
+    select
+        seller_id,
+        coalesce(zip_code_prefix, 'unknown') as zip_code_prefix,
+        coalesce(city, 'unknown') as city,
+        coalesce(state, 'unknown') as state,
+        valid_from,
+        valid_to,
+        false as is_inferred
+    from seller_versions
+),
+
+order_items as (
+    select seller_id from {{ ref('int_order_items_current') }}
+    {{ keep_changed('seller_id', 'missing_seller') }}
+),
+
+undelivered as (
+    select distinct order_items.seller_id
+    from order_items
+    where not exists (select 1 from sellers where sellers.seller_id = order_items.seller_id)
+),
+
+inferred as (
+    select
+        seller_id,
+        'unknown' as zip_code_prefix,
+        'unknown' as city,
+        'unknown' as state,
+        {{ beginning_of_time() }} as valid_from,
+        cast(null as timestamp) as valid_to,
+        true as is_inferred
+    from undelivered
+    where seller_id is not null
+),
+
+members as (
+    select
+        {{ surrogate_key('seller_id', 'valid_from') }} as seller_key,
+        delivered.*
+    from delivered
+    union all
+    select
+        {{ surrogate_key('seller_id', 'valid_from') }} as seller_key,
+        inferred.*
+    from inferred
+    {% if not changed_only() %}
+    union all
+    select
+        {{ unknown_key() }} as seller_key,
+        'unknown' as seller_id,
+        'unknown' as zip_code_prefix,
+        'unknown' as city,
+        'unknown' as state,
+        {{ beginning_of_time() }} as valid_from,
+        cast(null as timestamp) as valid_to,
+        true as is_inferred
+    {% endif %}
+),
+
+final as (
+    select
+        seller_key,
+        seller_id,
+        zip_code_prefix,
+        city,
+        state,
+        valid_from,
+        valid_to,
+        valid_to is null as is_current,
+        is_inferred
+    from members
+)
+
+select * from final

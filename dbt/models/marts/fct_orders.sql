@@ -1,0 +1,106 @@
+{{ config(
+    meta={'replaces': {'column': 'order_id', 'entity': 'order_facts'}},
+    indexes=[{'columns': ['customer_key']}],
+) }}
+
+with orders as (
+    select * from {{ ref('int_orders_current') }}
+    {{ keep_changed('order_id', 'order_facts') }}
+),
+
+customers as (
+    select * from {{ ref('int_customers_current') }}
+),
+
+customer_versions as (
+    select * from {{ ref('dim_customer') }}
+    where not is_inferred
+),
+
+items_per_order as (
+    select
+        order_id,
+        cast(count(*) as integer) as item_count,
+        cast(count(distinct product_id) as integer) as product_count,
+        cast(count(distinct seller_id) as integer) as seller_count,
+        sum(price) as items_value,
+        sum(freight_value) as freight_value
+    from {{ ref('int_order_items_current') }}
+    {{ keep_changed('order_id', 'order_facts') }}
+    group by order_id
+),
+
+payments_per_order as (
+    select
+        order_id,
+        cast(count(*) as integer) as payment_count,
+        sum(payment_value) as payment_value
+    from {{ ref('int_order_payments_current') }}
+    {{ keep_changed('order_id', 'order_facts') }}
+    group by order_id
+),
+
+reviews_per_order as (
+    select
+        order_id,
+        cast(count(*) as integer) as review_count
+    from {{ ref('int_order_reviews_current') }}
+    {{ keep_changed('order_id', 'order_facts') }}
+    group by order_id
+),
+
+final as (
+    select
+        orders.order_id,
+        case
+            when orders.customer_id is null then {{ unknown_key() }}
+            when customers.customer_id is null then {{ inferred_customer_key('orders.customer_id') }}
+            else coalesce(customer_versions.customer_key, {{ unknown_key() }})
+        end as customer_key,
+        {{ date_key('orders.purchased_at') }} as purchase_date_key,
+        {{ date_key('orders.approved_at') }} as approval_date_key,
+        {{ date_key('orders.handed_to_carrier_at') }} as carrier_date_key,
+        {{ date_key('orders.delivered_at') }} as delivery_date_key,
+        {{ date_key('orders.estimated_delivery_at') }} as estimated_delivery_date_key,
+        coalesce(orders.order_status, 'unknown') as order_status,
+        orders.purchased_at,
+        orders.approved_at,
+        orders.handed_to_carrier_at,
+        orders.delivered_at,
+        orders.estimated_delivery_at,
+        cast(orders.approved_at as date) - cast(orders.purchased_at as date) as approval_days,
+        cast(orders.handed_to_carrier_at as date) - cast(orders.approved_at as date) as handling_days,
+        cast(orders.delivered_at as date) - cast(orders.handed_to_carrier_at as date) as transit_days,
+        cast(orders.delivered_at as date) - cast(orders.purchased_at as date) as delivery_days,
+        cast(orders.delivered_at as date) - cast(orders.estimated_delivery_at as date) as delay_days,
+        case
+            when orders.delivered_at is not null
+                then coalesce(cast(orders.delivered_at as date) > cast(orders.estimated_delivery_at as date), false)
+        end as is_late,
+        coalesce(items_per_order.item_count, 0) as item_count,
+        coalesce(items_per_order.product_count, 0) as product_count,
+        coalesce(items_per_order.seller_count, 0) as seller_count,
+        coalesce(payments_per_order.payment_count, 0) as payment_count,
+        coalesce(reviews_per_order.review_count, 0) as review_count,
+        cast(coalesce(items_per_order.items_value, 0) as numeric(18, 2)) as items_value,
+        cast(coalesce(items_per_order.freight_value, 0) as numeric(18, 2)) as freight_value,
+        cast(
+            coalesce(items_per_order.items_value, 0) + coalesce(items_per_order.freight_value, 0) as numeric(18, 2)
+        ) as order_value,
+        cast(coalesce(payments_per_order.payment_value, 0) as numeric(18, 2)) as payment_value
+    from orders
+    left join customers on orders.customer_id = customers.customer_id
+    left join customer_versions
+        on
+            customers.customer_unique_id = customer_versions.customer_unique_id
+            and coalesce(orders.purchased_at, {{ beginning_of_time() }}) >= customer_versions.valid_from
+            and (
+                customer_versions.valid_to is null
+                or coalesce(orders.purchased_at, {{ beginning_of_time() }}) < customer_versions.valid_to
+            )
+    left join items_per_order on orders.order_id = items_per_order.order_id
+    left join payments_per_order on orders.order_id = payments_per_order.order_id
+    left join reviews_per_order on orders.order_id = reviews_per_order.order_id
+)
+
+select * from final
