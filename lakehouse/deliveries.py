@@ -60,7 +60,10 @@ def whole_folder(directory: Path, *, ours: str | None = None) -> Iterator[Path]:
 
 
 def write_batches(directory: Path, file: str, rows: pa.Table, days: Days) -> None:
-    """Writes each row (all columns text) to the batch of its day number; rows of a batch keep their order."""
+    """Writes each row (all columns text) to the batch of its day number; rows of a batch keep their order.
+
+    A file that is there already is continued.
+    """
     if not len(rows):
         return
     order = np.argsort(days, kind="stable")
@@ -72,8 +75,9 @@ def write_batches(directory: Path, file: str, rows: pa.Table, days: Days) -> Non
     for day, start, stop in zip(batches, starts, [*starts[1:], len(lines)], strict=True):
         folder = directory / as_date(day).isoformat()
         folder.mkdir(exist_ok=True)
-        with (folder / file).open("wb") as out:
-            out.write(header)
+        with (folder / file).open("ab") as out:
+            if not out.tell():
+                out.write(header)
             out.write(content[ends[start] : ends[stop]])
 
 
