@@ -55,7 +55,7 @@ def _remote(address: str) -> SparkSession:
         for name, value in SESSION_CONFIGURATION.items():
             builder = builder.config(name, value)
         return builder.getOrCreate()
-    except Exception as error:  # noqa: BLE001 - gRPC's errors have no common base with Spark's
+    except Exception as error:
         host = address.split("/;")[0]  # what follows may hold a token
         raise SetupError(
             f"The Spark Connect server at {host} cannot be used: {type(error).__name__}.\n"
