@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,8 @@ import typer
 from lakehouse.cli.shared import console
 from lakehouse.replay import Period
 
+Directory = Annotated[Path, typer.Argument(help="Where to write the batches; must be absent or empty.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
@@ -17,14 +20,60 @@ def register(app: typer.Typer) -> None:
         app.command(rich_help_panel="Data to run it on")(command)
 
 
+def generate(
+    directory: Directory,
+    days: Annotated[int, typer.Option("--days", min=1, help="Number of daily batches.")] = 7,
+    scale: Annotated[float, typer.Option("--scale", help="Times 300 orders a day.")] = 1.0,
+    start: Annotated[
+        datetime, typer.Option("--start", formats=["%Y-%m-%d"], help="Day of the first batch.")
+    ] = datetime(2018, 1, 1),
+    faults: Annotated[
+        float, typer.Option("--faults", min=0, max=0.05, help="Share of records with each fault.")
+    ] = 0.0005,
+    late: Annotated[float, typer.Option("--late", min=0, max=1, help="Share of rows that come days late.")] = 0.02,
+    repeated: Annotated[float, typer.Option("--repeated", min=0, max=1, help="Share of rows that come twice.")] = 0.01,
+    moves: Annotated[float, typer.Option("--moves", min=0, max=1, help="Share of returning people who moved.")] = 0.4,
+    changes: Annotated[
+        float, typer.Option("--changes", min=0, max=1, help="Products and sellers that change, per order of the day.")
+    ] = 0.02,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes, on every machine.")] = 42,
+) -> None:
+    """Make up a shop like Olist: daily batches with faults, late and repeated rows and changes, and truth.json.
+
+    Examples:
+
+        lakehouse generate batches --days 30 --scale 2
+
+        lakehouse run batches
+    """
+    from lakehouse.synthetic import Disturbances, generate
+
+    disturbances = Disturbances(
+        late_orders=late,
+        late_customers=late,
+        late_products=late,
+        late_sellers=late,
+        duplicates=repeated,
+        superseded=repeated,
+        product_changes=changes,
+        seller_changes=changes,
+        people_move=moves,
+    )
+    truth = generate(
+        directory, seed=seed, scale=scale, days=days, start=start.date(), faults=faults, disturbances=disturbances
+    )
+    records = sum(file.records for tables in truth.batches.values() for file in tables.values())
+    console.print(f"{days} batches, {records:,} records, {len(truth.faults)} with a fault: {directory / 'truth.json'}")
+
+
 def replay(
     archive: Annotated[
-        Path, typer.Argument(exists=True, help="The published archive: the zip, or a folder of its CSVs.")
+        Path, typer.Argument(exists=True, help="The published archive: the zip or a folder of its CSVs.")
     ],
-    directory: Annotated[Path, typer.Argument(help="Where to write the batches; must be absent or empty.")],
+    directory: Directory,
     by: Annotated[Period, typer.Option("--by", help="How much one batch holds.")] = "month",
 ) -> None:
-    """Cut the real archive into the batches that the shop would have sent, day by day.
+    """Cut the real archive into the batches that the shop would have sent.
 
     Examples:
 
@@ -32,8 +81,8 @@ def replay(
 
         lakehouse run batches
     """
-    from lakehouse.replay import replay as cut
+    from lakehouse.replay import replay
 
-    done = cut(archive, directory, by)
+    done = replay(archive, directory, by)
     records = sum(done.records.values())
     console.print(f"{len(done.batches)} batches, {done.batches[0]} to {done.batches[-1]}, {records:,} records.")
