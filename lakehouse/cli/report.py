@@ -76,6 +76,8 @@ def _print_time(console: Console, report: RunReport) -> None:
     if not report.did_something:
         console.print(f"Nothing new: everything landed is in the marts ({report.seconds:.1f} s).", style="green")
         return
+    for warning in report.marts.warnings:
+        console.print(f"  dbt warns: {warning}", style="yellow", markup=False, soft_wrap=True)
     parts = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in seconds_per_step(report).items())
     console.print(f"Done in {report.seconds:.1f} s; working time: {parts}.", style="green")
 
