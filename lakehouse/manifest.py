@@ -7,6 +7,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import date
+from typing import Any
 
 from lakehouse.settings import Settings
 from lakehouse.store import Store, open_store
@@ -14,7 +15,10 @@ from lakehouse.store import Store, open_store
 
 @dataclass(frozen=True)
 class DeliveredFile:
-    """One accepted file. `size` and `sha256` are of the uncompressed bytes, `longest_record` is in bytes."""
+    """One accepted file. `size`, `sha256` and all offsets are of the uncompressed bytes, `longest_record` is in bytes.
+
+    `columns` are the contract's names in the file's order; `data_starts` is the offset behind the header.
+    """
 
     key: str
     name: str
@@ -23,11 +27,19 @@ class DeliveredFile:
     records: int
     longest_record: int
     is_utf8: bool
+    has_nul: bool
+    columns: tuple[str, ...]
+    data_starts: int
 
     @property
     def fingerprint(self) -> str:
         """Says what was delivered, not where it lies nor when it came."""
         return f"{self.sha256}:{self.name}:{self.records}"
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> DeliveredFile:
+        """What `dataclasses.asdict` made of one, through JSON."""
+        return cls(**{**fields, "columns": tuple(fields["columns"])})
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,7 @@ class Manifest:
     def from_json(cls, data: bytes) -> Manifest:
         """The batch that `to_json` wrote."""
         document = json.loads(data)
-        tables = {name: DeliveredFile(**file) if file else None for name, file in document["tables"].items()}
+        tables = {name: DeliveredFile.from_dict(file) if file else None for name, file in document["tables"].items()}
         return cls(document["source"], date.fromisoformat(document["batch_date"]), tables)
 
 

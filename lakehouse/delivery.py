@@ -1,0 +1,171 @@
+"""Paths as a user gives them -> the CSV files in them, one entry per file, with batch date; no file is read yet.
+
+Folders are searched with all their folders, zip archives are looked into; only .csv, .csv.gz and .zip count.
+A file's date stands at the end of its stem, else in the name of the nearest folder or archive around it that has one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
+
+_DATE = re.compile(r"(?<!\d)\d{4}-\d{2}-\d{2}(?!\d)")
+_DATE_AT_END = re.compile(r"(?P<stem>.*?)[ _.-]*(?<!\d)(?P<date>\d{4}-\d{2}-\d{2})")
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A CSV file, plain or gzipped, on its own or in a zip. `stem` is its name without date and endings."""
+
+    path: Path
+    member: str | None
+    name: str
+    stem: str
+    batch_date: date | None
+
+    @property
+    def shown(self) -> str:
+        """How messages name it."""
+        return f"{self.path.name}:{self.member}" if self.member else f"{self.path.parent.name}/{self.name}"
+
+    @property
+    def is_gzip(self) -> bool:
+        """Whether the bytes as delivered are compressed."""
+        return self.name.lower().endswith(".gz")
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Changes when the file is written to."""
+        status = self.path.stat()
+        return status.st_mtime_ns, status.st_size
+
+    @contextmanager
+    def open_as_delivered(self) -> Iterator[BinaryIO]:
+        """The bytes to keep in landing."""
+        with ExitStack() as stack:
+            if self.member is None:
+                yield stack.enter_context(self.path.open("rb"))
+            else:
+                archive = stack.enter_context(zipfile.ZipFile(self.path))
+                yield cast(BinaryIO, stack.enter_context(archive.open(self.member)))
+
+    @contextmanager
+    def open_csv(self) -> Iterator[BinaryIO]:
+        """The bytes of the CSV."""
+        with self.open_as_delivered() as stream:
+            if not self.is_gzip:
+                yield stream
+                return
+            with gzip.GzipFile(fileobj=stream) as plain:
+                yield cast(BinaryIO, plain)
+
+
+@dataclass
+class Delivery:
+    """What was found under the paths of one delivery. `ignored` are names, `faults` sentences."""
+
+    batch_date: date | None = None
+    files: list[FoundFile] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def find_files(paths: Sequence[Path], batch_date: date | None = None) -> Delivery:
+    """All CSV files under the paths, by path; `batch_date` beats every date in a name.
+
+    Faults: absent paths, unreadable archives, contradicting dates.
+    """
+    found = Delivery(batch_date)
+    seen: set[Path] = set()
+    for given in paths:
+        path = Path(os.path.abspath(given))  # noqa: PTH100 - resolve() would replace a link's dated name by its target's
+        if path.is_dir():
+            inside = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
+            for file in sorted(inside):
+                within = file.relative_to(path.parent)
+                if file not in seen:
+                    seen.add(file)
+                    _add(found, file, within.parts[:-1][::-1], is_given=False)
+        elif path.is_file():
+            if path not in seen:
+                seen.add(path)
+                _add(found, path, (path.parent.name,), is_given=True)
+        else:
+            found.faults.append(f"{given}: there is no such file or folder")
+    if not found.files and not found.faults:
+        places = ", ".join(map(str, paths)) or "no path given"
+        found.faults.append(f"{places}: holds no .csv, .csv.gz or .zip file")
+    return found
+
+
+def _add(found: Delivery, path: Path, folders: Sequence[str], is_given: bool) -> None:
+    """One file of the disk. `folders` are the names around it, the nearest first."""
+    if _is_hidden([path.name, *folders[:-1]]) and not is_given:
+        found.ignored.append(path.name)
+    elif path.name.lower().endswith(".zip"):
+        _add_members(found, path, folders)
+    elif _stem(path.name) is not None:
+        _add_csv(found, path, None, path.name, folders)
+    elif is_given:
+        found.faults.append(f"{path.name}: is neither .csv nor .csv.gz nor .zip")
+    else:
+        found.ignored.append(path.name)
+
+
+def _add_members(found: Delivery, path: Path, folders: Sequence[str]) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+    except (zipfile.BadZipFile, OSError) as error:
+        found.faults.append(f"{path.name}: is no zip archive, or is cut off ({error})")
+        return
+    for member in members:
+        parts = PurePosixPath(member).parts
+        if _stem(parts[-1]) is None or _is_hidden(parts):
+            found.ignored.append(f"{path.name}:{member}")
+        else:
+            _add_csv(found, path, member, parts[-1], [*parts[-2::-1], path.stem, *folders])
+
+
+def _add_csv(found: Delivery, path: Path, member: str | None, name: str, around: Sequence[str]) -> None:
+    stem = _stem(name) or ""
+    if at_end := _DATE_AT_END.fullmatch(stem):
+        dated, stem = stem, at_end["stem"]
+    else:
+        dated = next((folder for folder in around if _DATE.search(folder)), "")
+    try:
+        batch_date = found.batch_date or _only_date(dated)
+    except ValueError as error:
+        found.faults.append(f"{name}: {error}")
+        return
+    found.files.append(FoundFile(path, member, name, stem, batch_date))
+
+
+def _stem(name: str) -> str | None:
+    """The name without .csv or .csv.gz; None if it is neither."""
+    match = re.fullmatch(r"(.*)\.csv(\.gz)?", name, re.IGNORECASE | re.DOTALL)
+    return match[1] if match else None
+
+
+def _only_date(name: str) -> date | None:
+    texts = sorted(set(_DATE.findall(name)))
+    if len(texts) > 1:
+        raise ValueError(f"{name} holds two dates, {' and '.join(texts)}: which is the batch's? (or give --batch-date)")
+    if not texts:
+        return None
+    try:
+        return date.fromisoformat(texts[0])
+    except ValueError:
+        raise ValueError(f"{name} holds {texts[0]}, which is no day of the calendar") from None
+
+
+def _is_hidden(parts: Iterable[str]) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in parts)
