@@ -93,7 +93,7 @@ class _Batch:
         """Both tables' partitions of this batch, rejected first."""
         try:
             _replace_partition(self._store, table_key(self._table), self._schema, self._rows(), self._day, self._file)
-        except StoreError:
+        except LakehouseError:
             # What breaks the stream of rows comes back from delta-rs as text only.
             if self._failure is not None:
                 raise self._failure from None
@@ -140,8 +140,13 @@ class _Batch:
             )
 
     def _replace_rejected(self, rejected: _Rejected) -> None:
-        batches = rejected.batches()
-        _replace_partition(self._store, rejected_key(self._table), _REJECTED_SCHEMA, batches, self._day, self._file)
+        key = rejected_key(self._table)
+        if rejected.count == 0:
+            with _reporting(self._store.delta_url(key)):
+                table = _open_table(self._store, key)
+                if table is not None and not table.file_uris([("_batch_date", "=", self._day.isoformat())]):
+                    return  # no version for nothing: most batches of most sources
+        _replace_partition(self._store, key, _REJECTED_SCHEMA, rejected.batches(), self._day, self._file)
 
 
 class _Rejected:
@@ -198,17 +203,21 @@ def _open_landed(landing: Store, file: DeliveredFile) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, plain)
 
 
+def _open_table(store: Store, key: str) -> DeltaTable | None:
+    try:
+        return DeltaTable(store.delta_url(key), storage_options=store.delta_options())
+    except TableNotFoundError:
+        return None
+
+
 def _replace_partition(
     store: Store, key: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], day: date, file: DeliveredFile | None
 ) -> None:
     """One commit: the table is made if it is new, widened if it lacks a column; other batches are not touched."""
-    url, options = store.delta_url(key), store.delta_options()
+    url = store.delta_url(key)
     rows_per_group = max(1, min(1024**2, _ROW_GROUP_BYTES * file.records // file.size)) if file else 1
-    try:
-        try:
-            table: DeltaTable | None = DeltaTable(url, storage_options=options)
-        except TableNotFoundError:
-            table = None
+    with _reporting(url):
+        table = _open_table(store, key)
         known = {field.name for field in table.schema().fields} if table else set(schema.names)
         write_deltalake(
             table or url,
@@ -217,15 +226,24 @@ def _replace_partition(
             predicate=f"_batch_date = '{day.isoformat()}'",
             partition_by=["_batch_date"],
             schema_mode="merge" if known != set(schema.names) else None,
-            storage_options=options,
-            # Read by partition only: of the statistics the number of rows suffices. Few commits between checkpoints,
-            # else opening the table gets slower for a hundred batches. Redshift cannot read deletion vectors.
+            storage_options=store.delta_options(),
+            # Few commits between checkpoints, else opening the table gets slower for a hundred batches and then fast
+            # again. Deletion vectors cannot be expressed in the manifests that Redshift reads.
             configuration={"delta.checkpointInterval": "10", "delta.enableDeletionVectors": "false"},
             writer_properties=WriterProperties(
+                compression="ZSTD",
+                compression_level=1,
                 max_row_group_size=rows_per_group,
+                # Read by partition only: the number of rows suffices, and a value of 2 MB stays out of the log.
                 default_column_properties=ColumnProperties(statistics_enabled="NONE"),
             ),
         )
+
+
+@contextmanager
+def _reporting(url: str) -> Iterator[None]:
+    try:
+        yield
     except (DeltaError, OSError) as error:
         full = "no space left" in str(error).lower()
         remedy = "Free space on that disk and run the command again." if full else "Nothing of the batch was committed."
