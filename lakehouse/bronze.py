@@ -127,7 +127,7 @@ class _Batch:
         rows = batch.num_rows
         of_file = dict(zip(file.columns, batch.columns, strict=True))
         columns = [of_file.get(name, pa.nulls(rows, pa.string())) for name in self._table.column_names]
-        lineage = [pa.repeat(file.name, rows), pa.array(positions), pa.repeat(pa.scalar(self._day), rows)]
+        lineage = _lineage(file.name, positions, self._day)
         return pa.RecordBatch.from_arrays([*columns, *lineage], schema=self._schema)
 
     def _check_counts(self) -> None:
@@ -186,8 +186,7 @@ class _Rejected:
         if not self._waiting:
             return
         positions, reasons, records = zip(*self._waiting, strict=True)
-        rows = len(positions)
-        lineage = [pa.repeat(self._source_file, rows), pa.array(positions), pa.repeat(pa.scalar(self._day), rows)]
+        lineage = _lineage(self._source_file, np.array(positions), self._day)
         columns = [*lineage, pa.array(reasons), pa.array(records, pa.binary())]
         self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_REJECTED_SCHEMA))
         self._waiting, self._waiting_bytes = [], 0
@@ -201,6 +200,18 @@ def _open_landed(landing: Store, file: DeliveredFile) -> Iterator[BinaryIO]:
             return
         with gzip.GzipFile(fileobj=stream) as plain:
             yield cast(BinaryIO, plain)
+
+
+def _lineage(source_file: str, positions: np.ndarray, day: date) -> list[pa.Array]:
+    """The columns of _LINEAGE, from buffers: pa.array and pa.repeat would first import pandas, for most of a second."""
+    rows, name = positions.size, source_file.encode()
+    days = np.full(rows, (day - date(1970, 1, 1)).days, np.int32)
+    ends = np.arange(rows + 1, dtype=np.int32) * len(name)
+    return [
+        pa.Array.from_buffers(pa.string(), rows, [None, pa.py_buffer(ends), pa.py_buffer(name * rows)]),
+        pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(positions)]),
+        pa.Array.from_buffers(pa.date32(), rows, [None, pa.py_buffer(days)]),
+    ]
 
 
 def _open_table(store: Store, key: str) -> DeltaTable | None:
