@@ -317,6 +317,8 @@ class S3Store:
                 f"The store at {where} cannot be reached for {self._url}/{key}: {error}\n"
                 "Check LAKEHOUSE_S3_ENDPOINT and that the store is running (`lakehouse doctor`)."
             ) from error
+        except OSError as error:
+            raise StoreError(f"{self._url}/{key} was not written: {error.strerror or error}.") from error
 
 
 class _Body(io.RawIOBase):

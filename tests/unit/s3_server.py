@@ -1,0 +1,40 @@
+"""A store that speaks S3, in this process: moto's server, with one bucket per layer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import urllib3
+from minio import Minio
+from moto.server import ThreadedMotoServer
+
+BUCKETS = ("landing", "bronze", "silver")
+
+
+@contextmanager
+def s3_settings() -> Iterator[dict[str, Any]]:
+    """What Settings needs to use the store."""
+    # Credentials and proxies of the machine must not reach moto's server.
+    with mock.patch.dict(os.environ, {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "NO_PROXY": "*"}):
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        try:
+            host, port = server.get_host_and_port()
+            urllib3.request(
+                "POST", f"http://{host}:{port}/moto-api/reset"
+            )  # the state is the process's, not the server's
+            client = Minio(f"{host}:{port}", "test-user", "test-password", secure=False, region="us-east-1")
+            for bucket in BUCKETS:
+                client.make_bucket(bucket)
+            yield {
+                "s3_endpoint": f"http://{host}:{port}",
+                "s3_access_key": "test-user",
+                "s3_secret_key": "test-password",
+                **{f"{bucket}_url": f"s3://{bucket}/lake" for bucket in BUCKETS},
+            }
+        finally:
+            server.stop()
