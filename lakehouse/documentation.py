@@ -5,6 +5,7 @@ A test compares the pages with what the code says now, so that they cannot rot.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ def _command_text(text: str) -> list[str]:
     return [line if not line.startswith("    ") else f"    {line.strip()}" for line in text.strip().splitlines()]
 
 
-def _markdown_table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _markdown_table(headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     cells = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in (headers, *rows)]
     return [f"| {cells[0]} |", f"|{' --- |' * len(headers)}", *(f"| {row} |" for row in cells[1:])]
 

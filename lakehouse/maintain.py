@@ -43,6 +43,7 @@ def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]
     """
     warehouse.prepare(settings)
     merged = removed = 0
+    leftovers: list[str] = []
     for table in contract.tables:
         with warehouse.lock(settings, f"{contract.source}.{table.name}"):
             for layer, folder in FOLDERS:
@@ -50,9 +51,9 @@ def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]
                 key = f"{folder}{contract.source}/{table.name}"
                 added, deleted = _compact(settings, layer, key)
                 merged, removed = merged + added, removed + deleted
+            leftovers += load.drop_leftovers(settings, contract, table)
     note("Cleaning up the warehouse")
     with warehouse.lock(settings, "publish"):
-        leftovers = load.drop_leftovers(settings, contract)
         keys = _drop_used_keys(settings, contract)
     analysed = _analyse(settings)
     note("Running every dbt test")
