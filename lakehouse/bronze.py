@@ -9,8 +9,7 @@ from __future__ import annotations
 import gzip
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import BinaryIO, cast
@@ -87,28 +86,48 @@ class _Batch:
         self._file = manifest.tables.get(table.name)
         self._schema = pa.schema([*(pa.field(name, pa.string()) for name in table.column_names), *_LINEAGE])
         self._failure: Exception | None = None
-        self.counts = {"records": self._file.records if self._file else 0, "rejected": 0, "bronze": 0}
+        self.counts: dict[str, int] = {}
 
     def replace(self) -> None:
-        """Both tables' partitions of this batch, rejected first."""
+        """Both tables' partitions of this batch, rejected first.
+
+        What is rejected is known when all is read. If it is anything, the half-made commit is given up and the file is
+        read again: delta-rs runs the stream on a thread that its other writes need, so rejected cannot be written from
+        within (with as many tables at once as the machine has cores, all would wait for each other for ever).
+        """
+        has_old_ones = self._has_rejected_partition()
+        with self._new_rejected() as rejected:
+            if self._replace_bronze(self._rows(rejected, may_end=lambda: not (rejected.count or has_old_ones))):
+                return
+            _replace_partition(
+                self._store, rejected_key(self._table), _REJECTED_SCHEMA, rejected.batches(), self._day, self._file
+            )
+        with self._new_rejected() as the_same:
+            self._replace_bronze(self._rows(the_same, may_end=lambda: True))
+
+    def _replace_bronze(self, rows: Iterator[pa.RecordBatch]) -> bool:
+        """Whether it was committed; not if the rejected ones must come first."""
+        self._failure = None
         try:
-            _replace_partition(self._store, table_key(self._table), self._schema, self._rows(), self._day, self._file)
+            _replace_partition(self._store, table_key(self._table), self._schema, rows, self._day, self._file)
         except LakehouseError:
+            if isinstance(self._failure, _RejectedFirst):
+                return False
             # What breaks the stream of rows comes back from delta-rs as text only.
             if self._failure is not None:
                 raise self._failure from None
             raise
+        return True
 
-    def _rows(self) -> Iterator[pa.RecordBatch]:
+    def _rows(self, rejected: _Rejected, may_end: Callable[[], bool]) -> Iterator[pa.RecordBatch]:
+        self.counts = {"records": self._file.records if self._file else 0, "rejected": 0, "bronze": 0}
         try:
-            with _Rejected(self._file.name if self._file else "", self._day) as rejected:
-                if self._file is not None and self._file.records:
-                    yield from self._read(self._file, rejected)
-                self.counts["rejected"] = rejected.count
-                self._check_counts()
-                # delta-rs cannot be entered twice on one thread, and this generator runs on one of its own.
-                with ThreadPoolExecutor(1) as other_thread:
-                    other_thread.submit(self._replace_rejected, rejected).result()
+            if self._file is not None and self._file.records:
+                yield from self._read(self._file, rejected)
+            self.counts["rejected"] = rejected.count
+            self._check_counts()
+            if not may_end():
+                raise _RejectedFirst
         except LakehouseError as error:
             self._failure = error
             raise
@@ -116,6 +135,15 @@ class _Batch:
             name = self._file.key if self._file else ""
             self._failure = StoreError(f"{self._landing.url}/{name} can no longer be read as it was accepted: {error}")
             raise self._failure from error
+
+    def _new_rejected(self) -> _Rejected:
+        return _Rejected(self._file.name if self._file else "", self._day)
+
+    def _has_rejected_partition(self) -> bool:
+        key = rejected_key(self._table)
+        with _reporting(self._store.delta_url(key)):
+            table = _open_table(self._store, key)
+            return table is not None and bool(table.file_uris([("_batch_date", "=", self._day.isoformat())]))
 
     def _read(self, file: DeliveredFile, rejected: _Rejected) -> Iterator[pa.RecordBatch]:
         with _open_landed(self._landing, file) as stream:
@@ -139,14 +167,9 @@ class _Batch:
                 "The file in landing was changed after it was accepted, or this is a defect: please report it."
             )
 
-    def _replace_rejected(self, rejected: _Rejected) -> None:
-        key = rejected_key(self._table)
-        if rejected.count == 0:
-            with _reporting(self._store.delta_url(key)):
-                table = _open_table(self._store, key)
-                if table is not None and not table.file_uris([("_batch_date", "=", self._day.isoformat())]):
-                    return  # no version for nothing: most batches of most sources
-        _replace_partition(self._store, key, _REJECTED_SCHEMA, rejected.batches(), self._day, self._file)
+
+class _RejectedFirst(LakehouseError):
+    """Ends a stream of rows without a commit: there are rejected records, and they are committed before the rows."""
 
 
 class _Rejected:
