@@ -70,6 +70,7 @@ def open_connection(
             password=_password(settings, role),
             application_name=_application_name(),
             sslmode="require" if settings.target is Target.AWS else "prefer",
+            gssencmode="disable",
             connect_timeout=CONNECT_SECONDS,
             keepalives=1,
             keepalives_idle=20,

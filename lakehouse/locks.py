@@ -90,22 +90,16 @@ def lock(
     wait = settings.lock_wait_seconds if wait_seconds is None else wait_seconds
     connection = open_connection(settings, "loader", settings.database_name, asynchronous=True)
     held = HeldLock(name, connection, shared)
-    try:
+    with contextlib.closing(connection):
         _acquire(held, wait)
         try:
             yield held
         except BaseException:
-            with contextlib.suppress(psycopg2.Error, TimeoutError):
+            with contextlib.suppress(WarehouseError):
                 _release(held)
             raise
         held.check()
         _release(held)
-    except psycopg2.Error as error:
-        raise statement_error(error, "loader") from error
-    except TimeoutError as error:
-        raise WarehouseError(f"The warehouse stopped answering (lock {name}). Run the same command again.") from error
-    finally:
-        connection.close()
 
 
 def _acquire(held: HeldLock, wait: float) -> None:
@@ -119,8 +113,10 @@ def _acquire(held: HeldLock, wait: float) -> None:
             raise _busy(held, wait)
         # What a killed run fenced with this lock may still be committing: it ends before the new holder starts.
         _ask(held.connection, deadline, f"select pg_advisory_xact_lock{shared}(%s)", _key(_transactions_of(held.name)))
-    except psycopg2.errors.LockNotAvailable as error:
-        raise _busy(held, wait) from error
+    except WarehouseError as error:
+        if isinstance(error.__cause__, psycopg2.errors.LockNotAvailable):
+            raise _busy(held, wait) from error
+        raise
 
 
 def _release(held: HeldLock) -> None:
@@ -142,10 +138,15 @@ def _busy(held: HeldLock, wait: float) -> Busy:
 
 
 def _ask(connection: Connection, deadline: float, statement: str, *values: object) -> list[tuple[object, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values or None)
-        finish(connection, deadline)
-        return cursor.fetchall() if cursor.description else []
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values or None)
+            finish(connection, deadline)
+            return cursor.fetchall() if cursor.description else []
+    except psycopg2.Error as error:
+        raise statement_error(error, "loader") from error
+    except TimeoutError as error:
+        raise WarehouseError("The warehouse stopped answering. Run the same command again.") from error
 
 
 def _transactions_of(name: str) -> str:

@@ -58,6 +58,10 @@ def prepare(settings: Settings) -> None:
 
 def drop_database(settings: Settings) -> None:
     """Drop the state's database with everything in it, ending its sessions. Not there: nothing happens."""
+    if settings.target is Target.EMBEDDED:
+        if not embedded_postgres.has_data(settings):
+            return
+        embedded_postgres.start(settings)
     with contextlib.closing(_open_maintenance(settings, "owner")) as connection:
         statement = sql.SQL("drop database if exists {} with (force)")
         _execute(connection, statement.format(sql.Identifier(settings.database_name)))
@@ -141,5 +145,5 @@ def _database_files() -> list[Path]:
 
 def _mark() -> str:
     """The database's comment once all is applied; another version of the SQL has another."""
-    content = b"".join(file.read_bytes() for file in [ROLES_SQL, *_database_files()])
+    content = b"".join(file.read_bytes() for file in sorted(INIT_DIR.glob("*.sql")))
     return f"postgres_init {hashlib.sha256(content).hexdigest()}"

@@ -8,7 +8,7 @@ alter default privileges grant select on tables to transformer;
 grant usage on schema ops to transformer;
 revoke all on all tables in schema ops from transformer;
 grant select on ops.load_log, ops.changed_keys to transformer;
-grant select, insert, update, delete on ops.marts_state, ops.mart_reconciliation to transformer;
+grant select, insert, update, delete on ops.marts_state to transformer;
 reset role;
 
 set role transformer;
