@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, ClassVar
 
-from rich.console import Console
-
 from lakehouse import marts, summary, warehouse
 from lakehouse.contract import Contract
 from lakehouse.manifest import Manifest, read_manifests
@@ -81,36 +79,3 @@ def _batch(manifest: Manifest, pending: list[Pending]) -> BatchStatus:
     delivered = [file for file in manifest.tables.values() if file]
     waiting = sum(unit.batch_date == manifest.batch_date for unit in pending)
     return BatchStatus(manifest.batch_date, len(delivered), sum(file.records for file in delivered), waiting)
-
-
-def print_status(console: Console, status: Status) -> None:
-    """For people."""
-    from lakehouse.cli.report import rows_table
-
-    console.print(f"State [bold]{status.state}[/bold], source [bold]{status.source}[/bold]\n")
-    if not status.batches:
-        console.print("Nothing has been landed yet: lakehouse run PATH, or lakehouse run --demo")
-        return
-    console.print(rows_table("Batches", status.BATCH_COLUMNS, status.batch_rows()))
-    console.print()
-    if status.records:
-        rows = [(table, *(counts[stage] for stage in summary.STAGES)) for table, counts in status.records]
-        console.print(rows_table("Records", ("table", *summary.STAGES), rows))
-        console.print()
-    waiting = [(u.batch_date, u.table, u.step, u.why) for u in status.pending]
-    if status.marts_pending:
-        waiting.append((None, "all", "marts", status.marts_pending))  # type: ignore[arg-type]
-    if waiting:
-        console.print(rows_table("Pending", ("batch_date", "table", "from step", "why"), waiting))
-        console.print("\n  lakehouse run  [dim]takes it through[/dim]")
-    else:
-        console.print("Everything landed is in the marts.", style="green")
-    if status.last_run:
-        run = status.last_run
-        console.print(
-            f"Last run: {run.status}, {run.finished_at:%Y-%m-%d %H:%M:%S} UTC, "
-            f"{run.rows_loaded:,} rows loaded in {run.seconds:.1f} s.",
-            style="red" if run.status == "failed" else None,
-        )
-        if error := run.summary.get("error"):
-            console.print(error, style="red", markup=False)

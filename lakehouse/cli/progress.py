@@ -57,8 +57,8 @@ class Lines:
             )
 
     def model(self, name: str, rows: int | None, seconds: float) -> None:
-        counted = f"{rows:>12,} rows" if rows is not None else " " * 17
-        self._say(f"marts       dbt     {name:<22} {counted} {seconds:8.2f} s")
+        if rows is not None:
+            self._say(f"{'marts':<10}  dbt     {name:<22} {rows:>12,} rows {seconds:8.2f} s")
 
     def note(self, text: str) -> None:
         self._say(text)

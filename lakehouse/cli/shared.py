@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -12,9 +13,18 @@ from rich.console import Console
 from lakehouse.contract import Contract, read_contract
 from lakehouse.settings import Settings
 
+# In a pipe nothing is wrapped or cut to the width of a screen that is not there.
+PIPE_WIDTH = 240
+
+
+def _console(*, stderr: bool = False) -> Console:
+    on_screen = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, width=None if on_screen else PIPE_WIDTH)
+
+
 # Results go to stdout, so that they can be piped; progress and errors go to stderr.
-console = Console(highlight=False)
-error_console = Console(stderr=True, highlight=False)
+console = _console()
+error_console = _console(stderr=True)
 
 
 class Format(StrEnum):
