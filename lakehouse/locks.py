@@ -21,6 +21,7 @@ from lakehouse.connections import finish, open_connection, statement_error
 from lakehouse.errors import Busy, WarehouseError
 from lakehouse.settings import Settings
 
+FAREWELL_READS = 8
 GRACE_SECONDS = 15  # how much later than the server this side gives up waiting
 
 # The sessions of this database that hold the lock with a 64-bit key (given twice), longest first. A lock's session runs
@@ -51,11 +52,16 @@ class HeldLock:
     def check(self) -> None:
         """Raise WarehouseError if the lock is lost. Costs no round trip."""
         try:
-            readable, _, _ = select.select([self.connection.fileno()], [], [], 0)
-            if readable:  # the server speaks unasked only to say goodbye
+            # The server speaks unasked to say goodbye, then hangs up: what it said is read until there is nothing more.
+            # After it hung up there is always something to read: nothing.
+            for _ in range(FAREWELL_READS):
+                readable, _, _ = select.select([self.connection.fileno()], [], [], 0)
+                if not readable:
+                    return
                 finish(self.connection, time.monotonic() + 1)
         except (psycopg2.Error, OSError, ValueError, TimeoutError) as error:
             raise self._lost() from error
+        raise self._lost()
 
     def fence(self, connection: Connection) -> None:
         """Tie a transaction to this lock: call it as the transaction's first statement, as loader.
