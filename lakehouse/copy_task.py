@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -40,11 +40,12 @@ class StagingTable:
             f"?application_name=lakehouse%20load&sslmode={self.sslmode}"
         )
 
-    def copy(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def copy(self, batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         """Stream the batches into the table in one transaction; yields one row of RETURNED."""
         from adbc_driver_postgresql import dbapi
 
-        first = next(batches, None)
+        rest = iter(batches)
+        first = next(rest, None)
         if first is None:
             return
         task, rows = secrets.randbits(63), 0
@@ -56,7 +57,7 @@ class StagingTable:
                 rows += batch.num_rows
                 ids = pa.repeat(pa.scalar(task, pa.int64()), batch.num_rows)
                 yield pa.RecordBatch.from_arrays([*batch.columns, ids], schema=schema)
-                batch = next(batches, None)
+                batch = next(rest, None)
 
         schema = first.schema.append(pa.field("_task", pa.int64()))
         reader = pa.RecordBatchReader.from_batches(schema, stamped())

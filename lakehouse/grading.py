@@ -6,6 +6,7 @@ contract columns the one with the highest `_row` is kept; of those with one key,
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
@@ -116,11 +117,14 @@ def breaks(rule: Rule, type_: ColumnType) -> Column:
     elif rule.check == "pattern":
         keeps = value.rlike(rf"\A(?:{rule.pattern})\z")
     else:
-        literal = float if type_.kind == "double" else lambda bound: bound
-        low = sf.lit(True) if rule.minimum is None else value >= sf.lit(literal(rule.minimum))
-        high = sf.lit(True) if rule.maximum is None else value <= sf.lit(literal(rule.maximum))
+        low = sf.lit(True) if rule.minimum is None else value >= _bound(rule.minimum, type_)
+        high = sf.lit(True) if rule.maximum is None else value <= _bound(rule.maximum, type_)
         keeps = low & high
     return value.isNotNull() & ~keeps
+
+
+def _bound(number: Decimal, type_: ColumnType) -> Column:
+    return sf.lit(float(number) if type_.kind == "double" else number)
 
 
 def as_sent(table: TableContract) -> Column:

@@ -76,7 +76,7 @@ def _local(settings: Settings) -> SparkSession:
         if SparkContext._gateway is None:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as sink:
-                gateway = launch_gateway(configuration, {"stdout": sink, "stderr": sink})
+                gateway = launch_gateway(configuration, {"stdout": sink, "stderr": sink})  # type: ignore[no-untyped-call]
             SparkContext._ensure_initialized(gateway=gateway)
         # Only now, so that they do not stand in the arguments of the JVM, which every user of the machine can read.
         configuration.setAll(list(_store_access(settings).items()))
@@ -84,7 +84,7 @@ def _local(settings: Settings) -> SparkSession:
     except PySparkRuntimeError as error:
         raise SetupError(
             f"Spark did not start. What it said is at the end of {log}.\n"
-            "Most often memory is short: set LAKEHOUSE_SPARK_DRIVER_MEMORY lower (`lakehouse doctor` shows what is free)."
+            "Most often memory is short: set LAKEHOUSE_SPARK_DRIVER_MEMORY lower (`lakehouse doctor` shows the free)."
         ) from error
     context.setLogLevel("WARN")
     return SparkSession(context)
