@@ -143,7 +143,9 @@ class _Batch:
         key = rejected_key(self._table)
         with _reporting(self._store.delta_url(key)):
             table = _open_table(self._store, key)
-            return table is not None and bool(table.file_uris([("_batch_date", "=", self._day.isoformat())]))
+            return table is not None and bool(
+                table.file_uris(file_pruning_predicate=[("_batch_date", "=", self._day.isoformat())])
+            )
 
     def _read(self, file: DeliveredFile, rejected: _Rejected) -> Iterator[pa.RecordBatch]:
         with _open_landed(self._landing, file) as stream:

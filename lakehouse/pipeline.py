@@ -70,8 +70,17 @@ class RunReport:
         return self.marts.done or any(result.done for result in self.results)
 
 
-def run(settings: Settings, contract: Contract, observer: Observer, *, full_refresh: bool = False) -> RunReport:
+def run(
+    settings: Settings,
+    contract: Contract,
+    observer: Observer,
+    *,
+    full_refresh: bool = False,
+    spark: SparkSession | None = None,
+) -> RunReport:
     """Take everything landed through all steps, build the marts once, and count every record.
+
+    Without `spark` a session is started if a step needs one, and closed at the end.
 
     Raises the LakehouseError of the table that failed (one with all their texts if several did), MartsError, or
     ReconciliationError.
@@ -79,7 +88,7 @@ def run(settings: Settings, contract: Contract, observer: Observer, *, full_refr
     begin = time.monotonic()
     warehouse.prepare(settings)
     load.ensure_tables(settings, contract)
-    results = run_lake(settings, contract, observer)
+    results = run_lake(settings, contract, observer, spark)
     reconcile.tables(settings, contract, results)
     built = marts.run(settings, contract, full_refresh=full_refresh, log=observer.model)
     if built.done:
@@ -87,9 +96,11 @@ def run(settings: Settings, contract: Contract, observer: Observer, *, full_refr
     return RunReport(tuple(results), built, time.monotonic() - begin)
 
 
-def run_lake(settings: Settings, contract: Contract, observer: Observer) -> list[StepResult]:
+def run_lake(
+    settings: Settings, contract: Contract, observer: Observer, spark: SparkSession | None = None
+) -> list[StepResult]:
     """Bring every pending table and batch from landing to raw_<source>; the results of what was done."""
-    return _run_units(settings, contract, observer, pending_now(settings, contract), STEPS)
+    return _run_units(settings, contract, observer, pending_now(settings, contract), STEPS, spark)
 
 
 def run_step(
@@ -119,12 +130,20 @@ def pending_now(settings: Settings, contract: Contract) -> list[Pending]:
 
 
 def _run_units(
-    settings: Settings, contract: Contract, observer: Observer, units: list[Pending], steps: tuple[Step, ...]
+    settings: Settings,
+    contract: Contract,
+    observer: Observer,
+    units: list[Pending],
+    steps: tuple[Step, ...],
+    session: SparkSession | None = None,
 ) -> list[StepResult]:
     observer.planned(units)
     if not units:
         return []
-    with SparkWhenNeeded(settings) as spark, ThreadPoolExecutor(TABLES_AT_ONCE, thread_name_prefix="table") as pool:
+    with (
+        SparkWhenNeeded(settings, session) as spark,
+        ThreadPoolExecutor(TABLES_AT_ONCE, thread_name_prefix="table") as pool,
+    ):
         if steps != ("bronze",):
             spark.prepare()
         by_table = [[*of_table] for _, of_table in groupby(units, key=lambda unit: unit.table)]
@@ -178,10 +197,14 @@ def _collect(futures: list[Future[list[StepResult]]]) -> list[StepResult]:
 
 
 class SparkWhenNeeded:
-    """A Spark session that starts in the background and is waited for by the first step that needs it."""
+    """A Spark session that starts in the background and is waited for by the first step that needs it.
 
-    def __init__(self, settings: Settings) -> None:
+    One that was given is used, and left open.
+    """
+
+    def __init__(self, settings: Settings, given: SparkSession | None = None) -> None:
         self._settings = settings
+        self._given = given
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="spark")
         self._open = ExitStack()
         self._starting: Future[SparkSession] | None = None
@@ -195,11 +218,13 @@ class SparkWhenNeeded:
 
     def prepare(self) -> None:
         """Begin to start; returns at once."""
-        if self._starting is None:
+        if self._given is None and self._starting is None:
             self._starting = self._starter.submit(self._start)
 
     def session(self) -> SparkSession:
         """The session, once it is there."""
+        if self._given is not None:
+            return self._given
         self.prepare()
         assert self._starting is not None
         return self._starting.result()

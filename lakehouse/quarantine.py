@@ -61,7 +61,7 @@ def _read(settings: Settings, layer: Layer, stage: str, table: str, batch_date: 
     if not DeltaTable.is_deltatable(url, options):
         return
     partition = [("_batch_date", "=", batch_date.isoformat())] if batch_date else None
-    rows = DeltaTable(url, storage_options=options).to_pyarrow_dataset(partitions=partition).to_table()
+    rows = DeltaTable(url, storage_options=options).to_pyarrow_dataset(file_pruning_predicate=partition).to_table()
     for row in rows.sort_by(
         [("_batch_date", "ascending"), ("_source_file", "ascending"), ("_row", "ascending")]
     ).to_pylist():

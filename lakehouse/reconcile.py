@@ -154,13 +154,17 @@ def _parquet_rows(store: Store, key: str, day: date) -> int:
     if not DeltaTable.is_deltatable(url, options):
         return 0
     partition = [("_batch_date", "=", day.isoformat())]
-    rows: int = DeltaTable(url, storage_options=options).to_pyarrow_dataset(partitions=partition).count_rows()
+    rows: int = (
+        DeltaTable(url, storage_options=options).to_pyarrow_dataset(file_pruning_predicate=partition).count_rows()
+    )
     return rows
 
 
 def _superseded_rows(store: Store, key: str, day: date) -> int:
     table = DeltaTable(store.delta_url(key), storage_options=store.delta_options())
-    reasons = table.to_pyarrow_dataset(partitions=[("_batch_date", "=", day.isoformat())]).to_table(["reasons"])
+    reasons = table.to_pyarrow_dataset(file_pruning_predicate=[("_batch_date", "=", day.isoformat())]).to_table(
+        ["reasons"]
+    )
     return sum("superseded" in row for row in reasons.column("reasons").to_pylist())
 
 

@@ -4,6 +4,10 @@
     post_hook='analyze {{ this }}',
 ) }}
 
+-- dbt parses only one of the two branches below:
+{% for model in ['customers', 'order_items', 'orders', 'products', 'sellers'] -%}
+-- depends_on: {{ ref('stg_' ~ model) }}
+{% endfor %}
 {% if not changed_only() %}
 
 -- A full refresh makes everything anew: nothing is listed.

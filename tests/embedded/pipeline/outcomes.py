@@ -1,0 +1,80 @@
+"""What the pipeline made of a source: rows of tables, versions of Delta tables; and CSV files to feed it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+from psycopg2 import sql
+
+from lakehouse import warehouse
+from lakehouse.contract import Contract
+from lakehouse.settings import Settings
+from lakehouse.store import open_store
+
+Rows = list[tuple[Any, ...]]
+
+
+def days_of(folder: Path) -> list[Path]:
+    """The batches of a source, by date."""
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def query(settings: Settings, statement: str | sql.Composable, role: str = "transformer") -> Rows:
+    """Rows of a query."""
+    with warehouse.connect(settings, role) as connection, connection.cursor() as cursor:  # type: ignore[arg-type]
+        cursor.execute(statement)
+        return cursor.fetchall()
+
+
+def all_rows(settings: Settings, schema: str = "marts") -> dict[str, Rows]:
+    """Every row of every table of a schema, all columns in the order of their names, sorted."""
+    columns: dict[str, list[str]] = {}
+    for table, column in query(
+        settings,
+        sql.SQL(
+            "select table_name, column_name from information_schema.columns "
+            "inner join information_schema.tables using (table_schema, table_name) "
+            "where table_schema = {} and table_type = 'BASE TABLE' order by 1, 2"
+        ).format(sql.Literal(schema)),
+    ):
+        columns.setdefault(table, []).append(column)
+    return {
+        table: query(
+            settings,
+            sql.SQL("select {columns} from {table} order by {columns}").format(
+                columns=sql.SQL(", ").join(map(sql.Identifier, names)), table=sql.Identifier(schema, table)
+            ),
+        )
+        for table, names in columns.items()
+    }
+
+
+def differences(left: dict[str, Rows], right: dict[str, Rows]) -> dict[str, tuple[Rows, Rows]]:
+    """Table -> rows only here, rows only there (some of each); empty when all is equal."""
+    found = {}
+    for table in sorted({*left, *right}):
+        here, there = left.get(table, []), right.get(table, [])
+        if here != there:
+            found[table] = ([r for r in here if r not in there][:3], [r for r in there if r not in here][:3])
+    return found
+
+
+def delta_versions(settings: Settings, contract: Contract) -> dict[str, int]:
+    """The version of every Delta table of the lake."""
+    found = {}
+    for layer, folder in (("bronze", ""), ("bronze", "rejected/"), ("silver", ""), ("silver", "quarantine/")):
+        for table in contract.tables:
+            url = open_store(settings, layer).delta_url(f"{folder}{contract.source}/{table.name}")  # type: ignore[arg-type]
+            if DeltaTable.is_deltatable(url):
+                found[f"{layer} {folder}{table.name}"] = DeltaTable(url).version()
+    return found
+
+
+def write_csv(path: Path, header: Sequence[str], *rows: Sequence[str]) -> Path:
+    """A delivery of these rows, as they stand: quoting is the caller's matter."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(",".join(row) + "\n" for row in (header, *rows)), encoding="utf-8")
+    return path
