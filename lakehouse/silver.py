@@ -7,6 +7,7 @@ writes it. Quarantine is committed before the table, the ledger comes last: what
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,11 @@ RULE_VERSION = 1
 # Up to this many rows one task is faster than several with a shuffle between them.
 ROWS_FOR_ONE_TASK = 50_000
 
-QUARANTINE_SCHEMA = "_source_file string, _row bigint, _batch_date date, reasons array<string>, record string"
+TABLE_OPTIONS = {
+    "delta.enableDeletionVectors": "false",
+    "delta.feature.timestampNtz": "supported",
+    "delta.checkpointInterval": "50",
+}
 
 
 def expected_fingerprint(table: TableContract, manifest: Manifest) -> str:
@@ -54,7 +59,8 @@ def run(
 
     bronze_store = open_store(settings, "bronze")
     _require_bronze(bronze_store, key, table, manifest)
-    batch = _Batch(spark, store, table, key, day, read_partition(bronze_store, key, day), _file_name(manifest, table))
+    source, file_name = read_partition(bronze_store, key, day), _file_name(manifest, table)
+    batch = _Batch(spark, store, _as_of(table, day), key, day, source, file_name)
     ledger.begin(store, key, day)
     entry, phases = batch.replace(fingerprint)
     ledger.record(store, key, day, entry)
@@ -68,6 +74,18 @@ def _require_bronze(store: Store, key: str, table: TableContract, manifest: Mani
             f"Bronze does not hold {key.replace('/', '.')} of {manifest.batch_date} as it was landed.\n"
             "Run `lakehouse bronze` first, or `lakehouse run` for all steps."
         )
+
+
+def _as_of(table: TableContract, day: date) -> TableContract:
+    """The table with the rules of that day: a column is not required before the day from which it is demanded."""
+    demanded = table.demanded_columns(day)
+    columns = tuple(
+        column
+        if column.name in demanded
+        else replace(column, rules=tuple(rule for rule in column.rules if rule.check != "required"))
+        for column in table.columns
+    )
+    return replace(table, columns=columns)
 
 
 def _file_name(manifest: Manifest, table: TableContract) -> str:
@@ -183,22 +201,32 @@ class _Batch:
         """One atomic replace of the batch's partition, made sure of by the row counts in the table's log."""
         from pyspark.sql import functions as sf
 
-        file_name = sf.lit(self._file_name).alias("_source_file")
-        day = sf.lit(self._day).alias("_batch_date")
-        lineage_first = columns[0] == "reasons"
-        wanted = [file_name, sf.col("_row"), day]
-        chosen = [*wanted, *columns] if lineage_first else [*columns, *wanted]
-        (
-            rows.select(*chosen)
-            .write.format("delta")
-            .mode("overwrite")
-            .option("replaceWhere", f"_batch_date = '{self._day.isoformat()}'")
-            .option("mergeSchema", "true")
-            .partitionBy("_batch_date")
-            .option("delta.enableDeletionVectors", "false")
-            .option("delta.feature.timestampNtz", "supported")
-            .save(self._store.spark_url(key))
-        )
+        lineage = [
+            sf.lit(self._file_name).alias("_source_file"),
+            sf.col("_row"),
+            sf.lit(self._day).alias("_batch_date"),
+        ]
+        contents = [sf.col(name) for name in columns]
+        chosen = [*lineage, *contents] if key.startswith("quarantine/") else [*contents, *lineage]
+        writer = rows.select(*chosen).write.format("delta").mode("overwrite").options(**TABLE_OPTIONS)
+        if self._changes_a_type(key):
+            self._forget_all_batches()
+            writer = writer.option("overwriteSchema", "true")
+        else:
+            writer = writer.option("mergeSchema", "true")
+            writer = writer.option("replaceWhere", f"_batch_date = '{self._day.isoformat()}'")
+        writer.partitionBy("_batch_date").save(self._store.spark_url(key))
         written = read_partition(self._store, key, self._day).rows
         if written != expected:
             raise ReconciliationError(f"{key} of {self._day}: {expected} rows were to be written, {written} are there.")
+
+    def _changes_a_type(self, key: str) -> bool:
+        """Whether the table in the lake has a column of a type that the contract gave up: it has to start over."""
+        there = read_partition(self._store, key, self._day).columns
+        wanted = {field.name: str(field.type) for field in self._table.arrow_schema}
+        return key == self._key and any(there.get(name, kind) != kind for name, kind in wanted.items())
+
+    def _forget_all_batches(self) -> None:
+        """Of a table that starts over: its other batches are due anyway, as the contract's rules have changed."""
+        for day in read_ledger(self._store, self._key).entries:
+            ledger.begin(self._store, self._key, day)

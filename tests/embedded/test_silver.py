@@ -1,0 +1,287 @@
+"""Of a batch in bronze every row is kept, a duplicate, superseded or quarantined with its reasons; nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from made_up_shop import FIRST, HEADER, SECOND, Shop, orders
+
+from lakehouse import ledger, silver
+from lakehouse.contract import Column, ColumnType, Rule
+from lakehouse.errors import LakehouseError, ReconciliationError
+from lakehouse.grading import KEY_TOO_LONG
+from lakehouse.store import open_store
+
+
+@pytest.fixture
+def shop(new_state, spark, tmp_path):
+    return Shop(new_state(source="shop"), spark, tmp_path / "delivery")
+
+
+def counts(bronze: int, *, duplicates: int = 0, superseded: int = 0, quarantined: int = 0) -> dict[str, int]:
+    return {
+        "bronze": bronze,
+        "duplicates": duplicates,
+        "superseded": superseded,
+        "quarantined": quarantined,
+        "silver": bronze - duplicates - superseded - quarantined,
+    }
+
+
+def test_a_row_is_typed_and_says_where_it_came_from(shop):
+    result = shop.to_silver(shop.deliver("o1,1,10.5,paid,4.5", "o2,2,,,"))
+
+    assert result.counts == counts(2)
+    assert shop.silver("*") == [
+        ("o1", 1, Decimal("10.50"), "paid", 4.5, "orders.csv", 1, FIRST),
+        ("o2", 2, None, None, None, "orders.csv", 2, FIRST),
+    ]
+    assert not shop.has_delta_table("quarantine/shop/orders")
+
+
+def test_a_faulty_row_is_quarantined_as_sent_with_every_reason(shop):
+    result = shop.to_silver(shop.deliver('"",x,-1.00,lost,"1,5"', "o2,2,1.00,new,5"))
+
+    assert result.counts == counts(2, quarantined=1)
+    assert shop.silver("order_id") == [("o2",)]
+    assert shop.quarantine("_source_file, _row, _batch_date") == [("orders.csv", 1, FIRST)]
+    ((reasons, record),) = shop.quarantine("reasons, record")
+    assert reasons == [
+        "order_id: required, but empty",
+        "item: not a valid integer",
+        "amount: less than 0",
+        "status: not one of the valid values",
+        "score: not a valid double",
+    ]
+    assert json.loads(record) == {"order_id": "", "item": "x", "amount": "-1.00", "status": "lost", "score": "1,5"}
+
+
+def test_a_warning_is_counted_and_the_row_kept(shop):
+    result = shop.to_silver(shop.deliver("o1,1,1.00,new,5.1", "o2,2,1.00,,5.0", "o3,x,1.00,,9"))
+
+    assert result.counts == counts(3, quarantined=1)
+    assert shop.warnings() == {"score: more than 5": 1, "status: required, but empty": 1}
+
+
+def test_of_equal_rows_the_last_one_stays(shop):
+    result = shop.to_silver(shop.deliver("o1,1,1.0,,", "o1,1,1.00,,", "o1,1,1,,"))
+
+    assert result.counts == counts(3, duplicates=2)
+    assert shop.silver("_row") == [(3,)]
+
+
+def test_of_rows_with_one_key_the_last_one_wins_and_the_others_are_in_quarantine(shop):
+    result = shop.to_silver(shop.deliver("o1,1,1.00,new,", "o1,1,2.00,new,9", "o1,1,3.00,,", "o1,2,4.00,new,"))
+
+    assert result.counts == counts(4, superseded=2)
+    assert shop.silver("_row, amount") == [(3, Decimal("3.00")), (4, Decimal("4.00"))]
+    assert shop.quarantine() == [(1, ["superseded"]), (2, ["superseded"])]
+    assert shop.warnings() == {"status: required, but empty": 1}  # not of the superseded row with score 9
+
+
+def test_a_b_a_of_one_key_ends_as_a(shop):
+    result = shop.to_silver(shop.deliver("o1,1,1.00,new,", "o1,1,2.00,new,", "o1,1,1.00,new,"))
+
+    assert result.counts == counts(3, duplicates=1, superseded=1)
+    assert shop.silver("_row, amount") == [(3, Decimal("1.00"))]
+    assert shop.quarantine() == [(2, ["superseded"])]
+
+
+def test_a_faulty_row_supersedes_nothing_and_is_no_duplicate(shop):
+    result = shop.to_silver(shop.deliver("o1,1,1.00,new,", "o1,1,1.00,lost,", "o1,1,1.00,lost,"))
+
+    assert result.counts == counts(3, quarantined=2)
+    assert shop.silver("_row") == [(1,)]
+    assert [row for row, _ in shop.quarantine()] == [2, 3]
+
+
+def test_a_null_in_the_key_is_a_value_like_others(shop):
+    result = shop.to_silver(shop.deliver("o1,,1.00,new,", "o1,,2.00,new,", "o1,1,3.00,new,"))
+
+    assert result.counts == counts(3, superseded=1)
+    assert shop.silver("_row") == [(2,), (3,)]
+
+
+def test_without_a_key_only_equal_rows_are_dropped(shop):
+    keyless = shop.with_table(orders(key=()))
+
+    result = keyless.to_silver(keyless.deliver("o1,,1.00,,", "o1,,2.00,,", "o1,,1.00,,"))
+
+    assert result.counts == counts(3, duplicates=1)
+    assert keyless.silver("_row") == [(2,), (3,)]
+
+
+def test_a_batch_with_every_grade_adds_up(shop):
+    rows = ["o1,1,1.00,new,", "o1,1,1.00,new,", "o1,1,2.00,new,", "o2,1,x,new,", "o3,1,5.00,new,7"]
+
+    result = shop.to_silver(shop.deliver(*rows))
+
+    assert result.counts == counts(5, duplicates=1, superseded=1, quarantined=1)
+    assert shop.silver("_row") == [(3,), (5,)]
+    assert shop.quarantine() == [(2, ["superseded"]), (4, ["amount: not a valid decimal(12,2)"])]
+
+
+def test_a_batch_of_many_tasks_is_graded_like_a_small_one(shop, monkeypatch):
+    monkeypatch.setattr(silver, "ROWS_FOR_ONE_TASK", 0)
+    rows = [f"o{number % 50},1,{number}.00,new," for number in range(200)] + ["o1,1,1.00,lost,"]
+
+    result = shop.to_silver(shop.deliver(*rows))
+
+    assert result.counts == counts(201, superseded=150, quarantined=1)
+    assert [row for (row,) in shop.silver("_row")] == list(range(151, 201))
+
+
+def test_a_header_alone_gives_an_empty_partition(shop):
+    result = shop.to_silver(shop.deliver())
+
+    assert result.counts == counts(0)
+    assert shop.silver() == []
+
+
+def test_a_batch_again_writes_no_version(shop):
+    manifest = shop.deliver("o1,1,1.00,new,", "o1,1,x,new,")
+    shop.to_silver(manifest)
+    versions = [shop.delta_table(key).version() for key in ("shop/orders", "quarantine/shop/orders")]
+
+    result = shop.to_silver(manifest)
+
+    assert not result.done
+    assert result.counts == counts(2, quarantined=1)
+    assert [shop.delta_table(key).version() for key in ("shop/orders", "quarantine/shop/orders")] == versions
+
+
+def test_a_redelivery_replaces_its_batch_only(shop):
+    shop.to_silver(shop.deliver("o1,1,1.00,new,", "o2,1,x,,"))
+    shop.to_silver(shop.deliver("o9,1,9.00,new,", "o9,2,x,,", day=SECOND))
+
+    result = shop.to_silver(shop.deliver("o3,1,3.00,paid,"))
+
+    assert result.counts == counts(1)
+    assert shop.silver("order_id, _batch_date") == [("o3", FIRST), ("o9", SECOND)]
+    assert shop.quarantine("_row, _batch_date") == [(2, SECOND)]
+
+
+def test_a_withdrawn_table_has_an_empty_partition(shop):
+    shop.to_silver(shop.deliver("o1,1,1.00,new,", "o2,1,x,,"))
+
+    result = shop.to_silver(shop.withdraw())
+
+    assert result.counts == counts(0)
+    assert (shop.silver(), shop.quarantine()) == ([], [])
+
+
+def test_what_a_killed_run_left_is_replaced(shop, monkeypatch):
+    manifest = shop.deliver("o1,1,1.00,new,", "o2,1,x,,")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ledger, "record", killed)
+        shop.to_silver(manifest)
+    result = shop.to_silver(manifest)
+
+    assert (result.done, result.counts) == (True, counts(2, quarantined=1))
+    assert shop.silver("order_id") == [("o1",)]
+    assert [row for row, _ in shop.quarantine()] == [2]
+
+
+def test_quarantine_is_committed_before_the_table(shop, monkeypatch):
+    manifest = shop.deliver("o1,1,1.00,new,", "o2,1,x,,")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(silver._Batch, "_write_silver", killed)
+    with pytest.raises(KeyboardInterrupt):
+        shop.to_silver(manifest)
+
+    assert [row for row, _ in shop.quarantine()] == [2]
+    assert not shop.has_delta_table("shop/orders")
+
+
+def test_rows_that_go_missing_are_noticed(shop, monkeypatch):
+    manifest = shop.deliver("o1,1,1.00,new,", "o2,1,1.00,new,")
+    whole = silver._Batch._sent_rows
+    monkeypatch.setattr(silver._Batch, "_sent_rows", lambda batch: whole(batch).limit(1))
+
+    with pytest.raises(ReconciliationError, match="bronze holds 2 rows, Spark read 1"):
+        shop.to_silver(manifest)
+
+
+def test_bronze_must_hold_what_was_landed(shop):
+    manifest = shop.deliver("o1,1,1.00,new,")
+    other = manifest.with_tables({"orders": replace(manifest.tables["orders"], sha256="0" * 64)})
+
+    with pytest.raises(LakehouseError, match="lakehouse bronze"):
+        shop.to_silver(other)
+
+
+def test_a_column_that_came_later_is_null_before_and_required_only_since(shop):
+    channel = Column("channel", ColumnType("text"), "", (Rule("channel", "required", "error"),), since=SECOND)
+    newer = shop.with_table(orders(channel), HEADER + ",channel")
+    shop.to_silver(shop.deliver("o0,1,1.00,new,", day=date(2018, 1, 4)))  # before the contract knew of it
+
+    shop = shop.with_table(newer.table)
+    shop.to_silver(shop.deliver("o1,1,1.00,new,"))
+    result = newer.to_silver(newer.deliver("o2,1,1.00,new,,web", "o3,1,1.00,new,,", day=SECOND))
+
+    assert newer.silver("order_id, channel") == [("o0", None), ("o1", None), ("o2", "web")]
+    assert result.counts == counts(2, quarantined=1)
+
+
+@pytest.mark.parametrize("kind", [ColumnType("bigint"), ColumnType("text")], ids=str)
+def test_a_column_of_another_type_starts_the_table_over(shop, kind):
+    shop.to_silver(shop.deliver("o1,1,1.00,new,"))
+    second = shop.deliver("o2,2,1.00,new,", day=SECOND)
+    shop.to_silver(second)
+    columns = tuple(replace(c, type=kind) if c.name == "item" else c for c in shop.table.columns)
+    changed = shop.with_table(replace(shop.table, columns=columns))
+    bronze_again = changed.deliver("o2,2,1.00,new,", day=SECOND)
+
+    changed.to_silver(bronze_again)
+
+    two = "2" if kind.kind == "text" else 2
+    assert changed.silver("order_id, item") == [("o2", two)]
+    assert set(ledger.read_ledger(open_store(shop.settings, "silver"), "shop/orders").entries) == {SECOND}
+
+
+def test_a_key_that_no_index_could_hold_is_a_fault(shop):
+    result = shop.to_silver(shop.deliver(f"{'é' * 1001},1,1.00,new,", f"{'x' * 2000},1,1.00,new,"))
+
+    assert result.counts == counts(2, quarantined=1)
+    assert shop.quarantine() == [(1, [KEY_TOO_LONG])]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "kept"),
+    [("[0-9]{5}", ["01234"]), ("a|b", ["a", "b"])],
+    ids=["a pattern counts for the whole text", "also one with alternatives"],
+)
+def test_a_pattern_is_for_the_whole_value(shop, pattern, kept):
+    zips = Column("zip", ColumnType("text"), "", (Rule("zip", "pattern", "error", pattern=pattern),))
+    shop = shop.with_table(orders(zips), HEADER + ",zip")
+    values = ["01234", "012345", " 01234", '"01234\n"', "a", "b", "ab"]
+
+    shop.to_silver(shop.deliver(*(f"o{number},1,1.00,new,,{value}" for number, value in enumerate(values))))
+
+    assert [value for (value,) in shop.silver("zip")] == kept
+
+
+def test_redshift_can_read_the_table(shop):
+    shop.to_silver(shop.deliver("o1,1,1.00,new,", "o2,1,x,new,"))
+
+    for key in ("shop/orders", "quarantine/shop/orders"):
+        features = shop.delta_table(key).protocol().writer_features or []
+        assert "deletionVectors" not in features
+        assert shop.delta_table(key).metadata().configuration["delta.enableDeletionVectors"] == "false"
+
+
+def test_the_last_day_of_a_month_is_a_partition_like_others(shop):
+    shop.to_silver(shop.deliver("o1,1,1.00,new,", day=date(2016, 2, 29)))
+
+    assert shop.silver("_batch_date") == [(date(2016, 2, 29),)]
