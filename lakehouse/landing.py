@@ -174,9 +174,10 @@ def _refusal(
     contract: Contract, batch_date: date | None, batches: Iterable[date], faults: Sequence[str]
 ) -> DeliveryRefused:
     days = [day.isoformat() for day in sorted({batch_date} if batch_date else set(batches))]
-    span = [contract.source, *days] if len(days) < 3 else [contract.source, days[0], "to", days[-1]]
+    span = ", ".join(days) if len(days) < 4 else f"{days[0]} to {days[-1]}"
     remedy = f"Correct the files and land them again, or change contracts/{contract.source}.odcs.yaml."
-    return DeliveryRefused(" ".join(span), faults, remedy)
+    by_file = sorted(faults, key=lambda fault: fault.partition(": ")[0])
+    return DeliveryRefused(f"{contract.source} {span}".rstrip(), by_file, remedy)
 
 
 def _accept(
