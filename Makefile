@@ -46,13 +46,13 @@ lint: setup-dev  ## ruff, mypy --strict, sqlfluff, and whether the models would 
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/sqlfluff lint dbt
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt/models dbt/analyses dbt/tests
 	@$(BIN)/python dbt/lint_portability.py
 
 format: setup-dev  ## Let ruff and sqlfluff format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
-	@$(BIN)/sqlfluff fix --quiet dbt
+	@$(BIN)/sqlfluff fix --quiet dbt/models dbt/analyses dbt/tests
 
 docs: setup-dev  ## Write the generated pages of docs/ and dbt's sources file anew
 	@$(LAKEHOUSE) docs

@@ -14,7 +14,7 @@ from typing import Literal
 
 import psycopg2
 import psycopg2.extensions
-from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
+from psycopg2.extensions import connection as Connection
 
 from lakehouse.errors import WarehouseError
 from lakehouse.passwords import superuser_password_file

@@ -1,16 +1,15 @@
 """A source's contract -> the text of dbt/models/staging/_<source>__sources.yml: one dbt source, one table per table.
 
-`python -m lakehouse.dbt_sources` writes the file of every contract anew; a test says when it is not current.
+`make docs` writes it anew (documentation.py); a test says when it is not current.
 """
 
 from __future__ import annotations
 
 import yaml
 
-from lakehouse.contract import LINEAGE, Contract, TableContract, read_contract
-from lakehouse.settings import Settings
+from lakehouse.contract import LINEAGE, Contract, TableContract
 
-HEADER = "# Made from contracts/{source}.odcs.yaml by `python -m lakehouse.dbt_sources`: change the contract, not this file.\n"
+HEADER = "# Made from contracts/{source}.odcs.yaml by `make docs`: change the contract, not this file.\n"
 
 
 def sources_yml(contract: Contract) -> str:
@@ -21,7 +20,8 @@ def sources_yml(contract: Contract) -> str:
             {
                 "name": contract.source,
                 "schema": contract.raw_schema,
-                "description": f"{contract.title}: every row of every batch that passed its contract. {contract.description}".strip(),
+                "description": f"{contract.title}: every row of every batch that passed its contract. "
+                f"{contract.description}".strip(),
                 "tables": [_table(table) for table in contract.tables],
             }
         ],
@@ -43,15 +43,3 @@ def _table(table: TableContract) -> dict[str, object]:
         "description": f"{table.grain}, and batch. {table.description}".strip(),
         "columns": [{"name": name, "description": description} for name, description in columns],
     }
-
-
-def main() -> None:
-    """Write the sources file of every contract in the contracts folder."""
-    settings = Settings.load()
-    for path in sorted(settings.contracts_dir.glob("*.odcs.yaml")):
-        contract = read_contract(settings.contracts_dir, path.name.removesuffix(".odcs.yaml"))
-        (settings.dbt_dir / file_name(contract.source)).write_text(sources_yml(contract), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

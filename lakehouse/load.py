@@ -14,7 +14,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a lower-case name
+from psycopg2.extensions import cursor as Cursor
 
 from lakehouse import ledger, raw_tables, silver, warehouse
 from lakehouse.contract import Contract, TableContract

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import psycopg2
-from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
+from psycopg2.extensions import connection as Connection
 
 from lakehouse.connections import finish, open_connection, statement_error
 from lakehouse.errors import Busy, WarehouseError

@@ -29,8 +29,8 @@ from lakehouse.settings import PROJECT_DIR, Settings
 Log = Callable[[str, int | None, float], None]
 
 APPLICATION_NAME = "lakehouse marts"  # as in dbt/profiles.yml
-# Sorts of a full refresh fit into memory; compiling queries takes longer than running them. Marts can be built again, so
-# a commit need not wait for the disk: the one that says `complete` does, and no later commit survives without the earlier.
+# Sorts of a full refresh fit into memory; compiling queries takes longer than running them. Marts can be built again,
+# so a commit need not wait for the disk: the one that says `complete` does, and none survives without the earlier ones.
 SESSION_OPTIONS = "-c work_mem=64MB -c jit=off -c synchronous_commit=off"
 FAREWELL_SECONDS = 30.0
 

@@ -6,7 +6,7 @@ Indexes: on the key and batch date (newest version of a key), and on the batch d
 from __future__ import annotations
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a lower-case name
+from psycopg2.extensions import cursor as Cursor
 
 from lakehouse import warehouse
 from lakehouse.contract import Contract, TableContract

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg2
 import psycopg2.extensions
 from psycopg2 import sql
-from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
+from psycopg2.extensions import connection as Connection
 
 from lakehouse import embedded_postgres
 from lakehouse.connections import NoDatabase, PasswordRefused, connect, open_connection, statement_error, uri

@@ -133,9 +133,13 @@ def test_different_states_do_not_exclude_each_other(settings, new_state):
 
 
 def test_shared_locks_admit_each_other_and_exclude_the_exclusive_one(settings):
-    with warehouse.lock(settings, "publish", shared=True), warehouse.lock(settings, "publish", shared=True):
-        with pytest.raises(Busy), warehouse.lock(settings, "publish", wait_seconds=0.1):
-            pass
+    with (
+        warehouse.lock(settings, "publish", shared=True),
+        warehouse.lock(settings, "publish", shared=True),
+        pytest.raises(Busy),
+        warehouse.lock(settings, "publish", wait_seconds=0.1),
+    ):
+        pass
 
 
 def test_a_lost_lock_is_noticed(settings):

@@ -115,7 +115,7 @@ orders_without_customer as (
             from {{ ref('int_customers_current') }} as all_customers
             where all_customers.customer_id = orders.customer_id
         )
-        {{ keep_changed('customer_id', 'person', keyword='and') }}
+    {{ keep_changed('customer_id', 'person', keyword='and') }}
 ),
 
 inferred as (

@@ -13,7 +13,7 @@ with places as (
     from {{ ref('stg_geolocation') }}
     where
         zip_code_prefix is not null
-        {{ keep_changed('zip_code_prefix', 'zip_code', keyword='and') }}
+    {{ keep_changed('zip_code_prefix', 'zip_code', keyword='and') }}
 ),
 
 zip_codes as (
@@ -66,7 +66,7 @@ ranked_cities as (
     select
         zip_code_prefix,
         city,
-        row_number() over (partition by zip_code_prefix order by place_count desc, city) as precedence
+        row_number() over (partition by zip_code_prefix order by place_count desc, city asc) as precedence
     from places_per_city
 ),
 
@@ -74,7 +74,7 @@ ranked_states as (
     select
         zip_code_prefix,
         state,
-        row_number() over (partition by zip_code_prefix order by place_count desc, state) as precedence
+        row_number() over (partition by zip_code_prefix order by place_count desc, state asc) as precedence
     from places_per_state
 ),
 

@@ -43,7 +43,10 @@ order_items as (
 undelivered as (
     select distinct order_items.product_id
     from order_items
-    where not exists (select 1 from products where products.product_id = order_items.product_id)
+    where not exists (
+        select 1 from products
+        where products.product_id = order_items.product_id
+    )
 ),
 
 inferred as (

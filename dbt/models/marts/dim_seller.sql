@@ -30,7 +30,10 @@ order_items as (
 undelivered as (
     select distinct order_items.seller_id
     from order_items
-    where not exists (select 1 from sellers where sellers.seller_id = order_items.seller_id)
+    where not exists (
+        select 1 from sellers
+        where sellers.seller_id = order_items.seller_id
+    )
 ),
 
 inferred as (
