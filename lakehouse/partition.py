@@ -1,7 +1,8 @@
-"""A Delta table and a batch date -> the Parquet files of the batch's partition, and their rows. Reads the log only.
+"""A Delta table and a batch date -> the Parquet files of the batch's partition; rows -> that partition, replaced.
 
-Spark's own way to the files replays the table's log in several jobs, half a second for the smallest batch; delta-rs
-needs milliseconds. Every table here is written without deletion vectors and column mapping: its files are its rows.
+Spark's own way to the files replays the table's log in several jobs, half a second for the smallest batch, and its way
+to a commit takes one to two; delta-rs needs milliseconds. Every table here is written without deletion vectors and
+column mapping: its files are its rows.
 """
 
 from __future__ import annotations
@@ -11,9 +12,15 @@ from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
+from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError
 
+from lakehouse.errors import StoreError
 from lakehouse.store import Store
+
+# Deletion vectors cannot be expressed in the manifests that Redshift reads. Few commits between checkpoints, else
+# opening the table gets slower for a hundred batches and then fast again.
+TABLE_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.checkpointInterval": "10"}
 
 
 @dataclass(frozen=True)
@@ -37,3 +44,28 @@ def read_partition(store: Store, table_key: str, batch_date: date) -> Partition:
     root = store.spark_url(table_key)
     addresses = tuple(f"{root}/{path}" for path in sorted(files["path"].to_pylist()))
     return Partition(addresses, pc.sum(files["num_records"]).as_py() or 0, columns)
+
+
+def replace_partition(store: Store, table_key: str, rows: pa.Table, batch_date: date, *, start_over: bool) -> None:
+    """Make these rows all that the table holds of a batch, in one commit; `start_over`: all that it holds at all.
+
+    Makes a table that is not there, and adds columns that it lacks. Raises StoreError, and commits nothing, if the
+    store cannot be written.
+    """
+    url = store.delta_url(table_key)
+    try:
+        write_deltalake(
+            url,
+            rows,
+            mode="overwrite",
+            predicate=None if start_over else f"_batch_date = '{batch_date.isoformat()}'",
+            partition_by=["_batch_date"],
+            schema_mode="overwrite" if start_over else "merge",
+            storage_options=store.delta_options(),
+            configuration=TABLE_PROPERTIES,
+            writer_properties=WriterProperties(
+                compression="SNAPPY", default_column_properties=ColumnProperties(statistics_enabled="NONE")
+            ),
+        )
+    except (DeltaError, OSError) as error:
+        raise StoreError(f"{url} cannot be written: {error}\nNothing of the batch was committed.") from error

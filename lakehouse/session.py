@@ -6,13 +6,15 @@ The steps use DataFrames and SQL only, so they do not see the difference.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pyspark import SparkConf, SparkContext
-from pyspark.errors import PySparkRuntimeError
+from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
@@ -20,6 +22,9 @@ from lakehouse.errors import SetupError
 from lakehouse.jars import ensure_jars
 from lakehouse.java import find_java
 from lakehouse.settings import Settings
+
+CONNECT_PORT = 15002  # unless the address says another
+CONNECT_SECONDS = 10
 
 # What every session is told, wherever it runs.
 SESSION_CONFIGURATION = {
@@ -50,15 +55,18 @@ def log_file(settings: Settings) -> Path:
 
 
 def _remote(address: str) -> SparkSession:
+    server = urlsplit(address.split("/;")[0])  # what follows may hold a token
     try:
+        # Spark itself would try for ten minutes.
+        with socket.create_connection((server.hostname or "", server.port or CONNECT_PORT), CONNECT_SECONDS):
+            pass
         builder = SparkSession.builder.remote(address)
         for name, value in SESSION_CONFIGURATION.items():
             builder = builder.config(name, value)
         return builder.getOrCreate()
-    except Exception as error:
-        host = address.split("/;")[0]  # what follows may hold a token
+    except (OSError, PySparkException) as error:
         raise SetupError(
-            f"The Spark Connect server at {host} cannot be used: {type(error).__name__}.\n"
+            f"The Spark Connect server at {server.geturl()} cannot be used: {type(error).__name__}.\n"
             "Check that it runs and LAKEHOUSE_SPARK_REMOTE, or unset it to run Spark in this process."
         ) from error
 
