@@ -1,0 +1,204 @@
+"""The command line, as people and scripts meet it: in processes of its own, with pipes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from outcomes import query
+
+from lakehouse.settings import PROJECT_DIR, Settings
+from lakehouse.synthetic import Truth
+
+Lakehouse = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def command(settings: Settings, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "LAKEHOUSE_HOME": str(settings.home),
+        "LAKEHOUSE_EMBEDDED_POSTGRES_DIR": str(settings.embedded_postgres_dir),
+        "LAKEHOUSE_POSTGRES_PORT": str(settings.postgres_port),
+        "LAKEHOUSE_JARS_DIR": str(settings.jars_path),
+        **more,
+    }
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "lakehouse"), *arguments],
+        env=environment,
+        cwd=PROJECT_DIR,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def lakehouse(loaded_shop: Settings) -> Lakehouse:
+    """Run a command in the state that holds the shop."""
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return command(loaded_shop, *arguments, "--state", loaded_shop.state_name, **more)
+
+    return run
+
+
+def test_a_run_with_nothing_new_says_so_and_its_output_is_plain(lakehouse: Lakehouse, shop: tuple[Path, Truth]) -> None:
+    done = lakehouse("run", str(shop[0]))
+
+    assert done.returncode == 0, done.stderr
+    assert "Nothing new: everything landed is in the marts" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "fct_order_items" in done.stdout
+    assert "postgresql://bi_reader@127.0.0.1:" in done.stdout
+
+
+def test_sql_answers_as_json_csv_and_table(lakehouse: Lakehouse) -> None:
+    question = (
+        "select order_status, count(*) as orders, sum(order_value) as value from marts.fct_orders group by 1 order by 1"
+    )
+
+    as_json = json.loads(lakehouse("sql", question, "--format", "json").stdout)
+    as_csv = list(csv.DictReader(io.StringIO(lakehouse("sql", question, "--format", "csv").stdout)))
+    as_table = lakehouse("sql", question).stdout
+
+    assert [set(row) for row in as_json] == [{"order_status", "orders", "value"}] * len(as_json)
+    assert [row["order_status"] for row in as_csv] == [row["order_status"] for row in as_json]
+    assert all(isinstance(row["value"], int | float) for row in as_json)
+    assert all(row["order_status"] in as_table for row in as_json)
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("delete from marts.fct_orders", "permission denied|read-only"),
+        ("select * from raw_olist.orders", "permission denied"),
+        ("create table marts.mine (a integer)", "permission denied|read-only"),
+        ("select * from ops.load_log", "permission denied"),
+    ],
+)
+def test_bi_reader_reads_the_marts_and_nothing_else(lakehouse: Lakehouse, statement: str, why: str) -> None:
+    import re
+
+    done = lakehouse("sql", statement)
+
+    assert done.returncode == 1
+    assert re.search(why, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_another_role_can_be_asked(lakehouse: Lakehouse) -> None:
+    done = lakehouse("sql", "select count(*) as n from raw_olist.orders", "--role", "loader", "--format", "json")
+
+    assert json.loads(done.stdout)[0]["n"] > 0
+
+
+def test_quarantine_lists_filters_and_exports(lakehouse: Lakehouse, shop: tuple[Path, Truth]) -> None:
+    everything = list(csv.DictReader(io.StringIO(lakehouse("quarantine", "--format", "csv").stdout)))
+    orders = list(csv.DictReader(io.StringIO(lakehouse("quarantine", "--table", "orders", "--format", "csv").stdout)))
+    late = lakehouse("quarantine", "--reason", "not a valid timestamp", "--format", "json").stdout
+
+    assert len(everything) == len(shop[1].faults)
+    assert {row["stage"] for row in everything} == {"rejected", "quarantine"}
+    assert {row["table"] for row in orders} == {"orders"}
+    assert all("not a valid timestamp" in row["reasons"] for row in json.loads(late))
+    assert "reason" in lakehouse("quarantine", "--counts").stdout
+
+
+def test_status_tells_programs_everything(lakehouse: Lakehouse, shop: tuple[Path, Truth]) -> None:
+    status = json.loads(lakehouse("status", "--format", "json").stdout)
+
+    assert [batch["batch_date"] for batch in status["batches"]] == sorted(shop[1].batches)
+    assert (status["pending"], status["marts_pending"]) == ([], None)
+    assert {row["table"] for row in status["records"]} >= {"orders", "geolocation"}
+
+
+def test_a_refused_delivery_is_explained_with_all_its_faults_and_exit_code_1(
+    new_state: Callable[..., Settings], tmp_path: Path
+) -> None:
+    settings = new_state()
+    folder = tmp_path / "2018-01-05"
+    folder.mkdir()
+    (folder / "olist_orders_dataset.csv").write_text("order_id,customer_id,order_stat\n1,2,3\n")
+    (folder / "olist_sellers_dataset.csv").write_text("")
+
+    done = command(settings, "land", str(folder), "--state", settings.state_name)
+
+    assert done.returncode == 1
+    assert "did you mean order_status" in done.stderr
+    assert "olist_sellers_dataset.csv" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["land"], ["run", "--demo", "somewhere"], ["sql", "select 1", "--role", "owner"], ["nonsense"], ["clean"]],
+    ids=" ".join,
+)
+def test_wrong_words_end_with_exit_code_2(server: Settings, words: list[str]) -> None:
+    done = command(server, *words)
+
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_table_or_setting_is_answered_with_what_there_is(lakehouse: Lakehouse) -> None:
+    assert "order_items" in lakehouse("quarantine", "--table", "ordres").stderr
+    wrong = lakehouse("status", LAKEHOUSE_TARGET="cloud")
+    assert wrong.returncode == 1
+    assert "LAKEHOUSE_TARGET" in wrong.stderr
+
+
+def test_a_closed_pipe_is_no_error(loaded_shop: Settings) -> None:
+    lakehouse = Path(sys.executable).parent / "lakehouse"
+    environment = {
+        **os.environ,
+        "LAKEHOUSE_HOME": str(loaded_shop.home),
+        "LAKEHOUSE_EMBEDDED_POSTGRES_DIR": str(loaded_shop.embedded_postgres_dir),
+        "LAKEHOUSE_POSTGRES_PORT": str(loaded_shop.postgres_port),
+    }
+    pipeline = f"{lakehouse} sql 'select * from marts.dim_date' --format csv --state {loaded_shop.state_name} | head -1"
+
+    done = subprocess.run(["bash", "-c", pipeline], env=environment, capture_output=True, text=True, check=False)
+
+    assert done.stdout.startswith("date_key,")
+    assert done.stderr == ""
+
+
+def test_generate_and_replay_write_batches(server: Settings, tmp_path: Path) -> None:
+    done = command(server, "generate", str(tmp_path / "batches"), "--days", "2", "--scale", "0.05", "--seed", "3")
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "batches" / "truth.json").is_file()
+    assert len([p for p in (tmp_path / "batches").iterdir() if p.is_dir()]) == 2
+    again = command(server, "replay", str(tmp_path / "batches"), str(tmp_path / "replay"), "--by", "week")
+    assert again.returncode == 1
+    assert "Traceback" not in again.stderr
+
+
+def test_doctor_finds_this_machine_well(lakehouse: Lakehouse) -> None:
+    done = lakehouse("doctor", "--format", "json")
+
+    checks = {row["check"]: row for row in json.loads(done.stdout)}
+    assert checks["warehouse"]["is_well"]
+    assert checks["jars"]["is_well"]
+    assert set(checks) >= {"Python", "packages", "Java", "memory", "disk", "contract", "store", "port"}
+
+
+def test_maintain_compacts_and_tests_everything_and_changes_no_row(loaded_shop: Settings, lakehouse: Lakehouse) -> None:
+    before = query(loaded_shop, "select * from marts.fct_orders order by order_id")
+
+    done = lakehouse("maintain")
+
+    assert done.returncode == 0, done.stderr
+    assert "tests passed" in done.stdout
+    assert query(loaded_shop, "select * from marts.fct_orders order by order_id") == before
+    assert query(loaded_shop, "select count(*) from ops.changed_keys", "loader") == [(0,)]
