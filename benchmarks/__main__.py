@@ -1,0 +1,74 @@
+"""Every benchmark -> figures on the screen and, of a full run, in results.md.
+
+python -m benchmarks                 everything: an hour on two cores
+python -m benchmarks --quick         smaller sizes, minutes; printed, not written
+python -m benchmarks --only load     one of them
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import bronze_against_spark, daily_batch, load_against_copy, nothing_new, whole_run
+from benchmarks.figures import Bench, Outcome, Skipped
+from benchmarks.results import as_markdown
+from benchmarks.sandbox import sandbox
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_DIR
+
+BENCHMARKS: dict[str, tuple[str, Callable[[Bench], Outcome]]] = {
+    "bronze": ("Bronze against Spark", bronze_against_spark.measure),
+    "load": ("Load against psql", load_against_copy.measure),
+    "nothing-new": ("A run with nothing new", nothing_new.measure),
+    "whole-run": ("The whole run on the real archive", whole_run.measure),
+    "daily": ("A day costs a day", daily_batch.measure),
+}
+ARCHIVE = PROJECT_DIR.parent / "shared" / "data" / "olist" / "brazilian-ecommerce.zip"
+RESULTS = PROJECT_DIR / "benchmarks" / "results.md"
+
+
+def main() -> int:
+    """Measure what is asked for; 1 if a benchmark could not be made."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ratios inside one run.")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes; nothing is written")
+    parser.add_argument(
+        "--only", choices=BENCHMARKS, action="append", help="only this one (may be given several times)"
+    )
+    parser.add_argument("--archive", type=Path, default=ARCHIVE, help="the real Olist archive")
+    options = parser.parse_args()
+    wanted = options.only or list(BENCHMARKS)
+    outcomes: dict[str, Outcome | str] = {}
+    broken = False
+    for name in wanted:
+        title, measure = BENCHMARKS[name]
+        begin = time.monotonic()
+        say(f"{title} ...")
+        archive = options.archive if options.archive.is_file() else None
+        try:
+            # A fresh place for each: none profits from what another left in a cache of ours.
+            with sandbox() as place:
+                outcomes[title] = measure(Bench(place, options.quick, archive, lambda text: say(f"  {text}")))
+        except Skipped as reason:
+            outcomes[title] = f"skipped: {reason}"
+        except LakehouseError as error:
+            outcomes[title] = f"could not be made: {error}"
+            broken = True
+        say(f"  {time.monotonic() - begin:.0f} s")
+    text = as_markdown(outcomes, quick=options.quick)
+    sys.stdout.write(text)
+    if not options.quick and not options.only:
+        RESULTS.write_text(text, encoding="utf-8")
+    return 1 if broken else 0
+
+
+def say(text: str) -> None:
+    """Progress goes to stderr: stdout is for the results."""
+    sys.stderr.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

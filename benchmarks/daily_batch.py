@@ -1,0 +1,216 @@
+"""What one day costs: each step of a batch of 500 orders, with 16 times the history behind it."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.figures import Bench, Figure, Outcome, Table
+from lakehouse import bronze, landing, load, marts, pipeline, reconcile, silver, warehouse
+from lakehouse.contract import Contract, read_contract
+from lakehouse.ledger import StepResult
+from lakehouse.manifest import read_manifest
+from lakehouse.pending import Pending
+from lakehouse.session import spark_session
+from lakehouse.settings import Settings
+from lakehouse.synthetic import ORDERS_PER_DAY, generate
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ORDERS_OF_A_DAY = 500
+START = date(2018, 1, 1)
+# The larger history has as many times the batches, too: partitions, files and log entries grow like the rows.
+SMALL, LARGE, BATCHES = 100_000, 1_600_000, 5
+QUICK_SMALL, QUICK_LARGE, QUICK_BATCHES = 2_000, 32_000, 1
+DAYS, QUICK_DAYS = 6, 3
+STEPS = ("land", "pending", "bronze", "silver", "load", "reconcile tables", "marts", "reconcile facts")
+BUILD = "marts, dbt's start included"
+WHY = "see the models below"
+
+
+@dataclass
+class _Shop:
+    """A history, and what each step of the days after it took."""
+
+    settings: Settings
+    contract: Contract
+    source: Path
+    orders: int
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    models: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    full_refresh: float = 0.0
+    seconds_to_build: float = 0.0
+
+
+def measure(bench: Bench) -> Outcome:
+    """Both histories go through the pipeline, then their days in turn, in one process with one warm Spark."""
+    small, large = (QUICK_SMALL, QUICK_LARGE) if bench.quick else (SMALL, LARGE)
+    days = QUICK_DAYS if bench.quick else DAYS
+    batches = QUICK_BATCHES if bench.quick else BATCHES
+    shops = [_shop(bench, "small", small, batches, days), _shop(bench, "large", large, batches * large // small, days)]
+    for shop in shops:
+        bench.note(f"bringing {shop.orders:,} orders of history through the pipeline")
+        _bring_history(shop)
+    with spark_session(shops[0].settings) as spark:
+        for day in range(days):
+            for shop in shops:
+                bench.note(f"day {day + 1} of {days} after {shop.orders:,} orders")
+                # The first day warms up: Spark compiles its plans, the server's cache gets to know the tables.
+                _one_day(shop, START + timedelta(days=day), spark, counts=day > 0)
+    for shop in shops:
+        warehouse.drop_database(shop.settings)
+        shutil.rmtree(shop.source)
+        shutil.rmtree(shop.settings.state_dir)
+    return _outcome(*shops, days - 1)
+
+
+def _shop(bench: Bench, name: str, orders: int, batches: int, days: int) -> _Shop:
+    bench.note(f"generating {orders:,} orders in {batches} batches")
+    settings = bench.sandbox.settings(f"daily_{name}")
+    source = bench.sandbox.folder(f"daily_{name}")
+    generate(
+        source / "deliveries",
+        days=days,
+        start=START,
+        scale=ORDERS_OF_A_DAY / ORDERS_PER_DAY,
+        history_orders=orders,
+        history_batches=batches,
+    )
+    return _Shop(settings, read_contract(settings.contracts_dir, settings.source), source, orders)
+
+
+def _bring_history(shop: _Shop) -> None:
+    past = [path for path in sorted((shop.source / "deliveries").iterdir()) if path.name < START.isoformat()]
+    history = shop.source / "history"
+    history.mkdir()
+    for path in past:
+        if path.is_dir():
+            path.rename(history / path.name)
+    begin = time.monotonic()
+    landing.land(shop.settings, shop.contract, [history])
+    shutil.rmtree(history)
+    models: list[float] = []
+    report = pipeline.run(shop.settings, shop.contract, _Quiet(lambda name, seconds: models.append(seconds)))
+    assert report.marts.full_refresh, "the first build makes everything"
+    shop.full_refresh = sum(models)
+    shop.seconds_to_build = time.monotonic() - begin
+
+
+def _one_day(shop: _Shop, day: date, spark: SparkSession, *, counts: bool) -> None:
+    """The steps as pipeline.py does them, one table after the other; `counts`: whether their seconds are kept."""
+    settings, contract = shop.settings, shop.contract
+    seconds: dict[str, float] = defaultdict(float)
+    models: dict[str, float] = defaultdict(float)
+
+    def clock(step: str, work: Callable[[], object]) -> object:
+        begin = time.perf_counter()
+        done = work()
+        seconds[step] += time.perf_counter() - begin
+        return done
+
+    clock("land", lambda: landing.land(settings, contract, [shop.source / "deliveries" / day.isoformat()]))
+    clock("pending", lambda: pipeline.pending_now(settings, contract))
+    manifest = read_manifest(settings, day)
+    assert manifest is not None
+    results: list[StepResult] = []
+    for table in (contract.table(name) for name in contract_order(contract) if name in manifest.tables):
+        with warehouse.lock(settings, f"{contract.source}.{table.name}"):
+            clock("bronze", lambda table=table: bronze.run(settings, contract, table, manifest))
+            clock("silver", lambda table=table: silver.run(settings, contract, table, manifest, spark))
+            clock("load", lambda table=table: results.append(load.run(settings, contract, table, manifest, spark)))
+    assert results and all(result.done for result in results)
+    clock("reconcile tables", lambda: reconcile.tables(settings, contract, results))
+
+    def log(name: str, rows: int | None, took: float) -> None:
+        models[name] += took
+
+    built = clock(BUILD, lambda: marts.run(settings, contract, log=log))
+    assert built.done and not built.full_refresh  # type: ignore[attr-defined]
+    seconds["marts"] = sum(models.values())
+    clock("reconcile facts", lambda: reconcile.facts(settings, contract))
+    if counts:
+        for step, value in seconds.items():
+            shop.seconds[step].append(value)
+        for name, value in models.items():
+            shop.models[name].append(value)
+
+
+def contract_order(contract: Contract) -> list[str]:
+    """Names of the tables."""
+    return [table.name for table in contract.tables]
+
+
+def _outcome(small: _Shop, large: _Shop, days: int) -> Outcome:
+    outcome = Outcome(
+        f"batches of {ORDERS_OF_A_DAY} orders, median of {days}, after {large.orders:,} and {small.orders:,} orders"
+    )
+    for step in (*STEPS, BUILD):
+        before, after = (statistics.median(shop.seconds[step]) for shop in (small, large))
+        growth = after / before
+        judged = step != BUILD
+        outcome.figures.append(
+            Figure(
+                f"a day's {step}" if judged else f"({step})",
+                f"{growth:.2f} times: {after:.2f} s against {before:.2f} s",
+                "≤ 1.5 times" if judged else "",
+                growth <= 1.5 if judged else None,
+                WHY if step == "marts" else "",
+            )
+        )
+    control = large.full_refresh / small.full_refresh
+    outcome.figures.append(
+        Figure(
+            "control: a full refresh of the marts",
+            f"{control:.1f} times: {large.full_refresh:.1f} s against {small.full_refresh:.1f} s",
+            "≥ 8 times",
+            control >= 8,
+        )
+    )
+    growth = {
+        name: statistics.median(seconds) - statistics.median(small.models[name])
+        for name, seconds in large.models.items()
+        if name in small.models
+    }
+    rows = [
+        (name, f"{statistics.median(small.models[name]):.3f}", f"{statistics.median(large.models[name]):.3f}")
+        for name in sorted(growth, key=lambda name: -growth[name])[:10]
+    ]
+    outcome.tables = [
+        Table("Models and tests that grow most (seconds)", ("name", "small history", "large history"), rows),
+        Table(
+            "Bringing the history through all steps (seconds)",
+            ("orders", "seconds", "of which dbt's models and tests"),
+            [(f"{s.orders:,}", f"{s.seconds_to_build:.0f}", f"{s.full_refresh:.0f}") for s in (small, large)],
+        ),
+    ]
+    return outcome
+
+
+class _Quiet:
+    """A pipeline's observer that hears of models only."""
+
+    def __init__(self, on_model: Callable[[str, float], None]) -> None:
+        self._on_model = on_model
+
+    def planned(self, pending: list[Pending]) -> None:
+        pass
+
+    def started(self, step: str, table: str, batch_date: date) -> None:
+        pass
+
+    def finished(self, result: StepResult) -> None:
+        pass
+
+    def model(self, name: str, rows: int | None, seconds: float) -> None:
+        self._on_model(name, seconds)
+
+    def note(self, text: str) -> None:
+        pass

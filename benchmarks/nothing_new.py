@@ -1,0 +1,55 @@
+"""A run with nothing new: how long it takes to find that out, and that it wrote nothing and started no JVM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.command import lakehouse
+from benchmarks.figures import Bench, Figure, Outcome, shown
+from lakehouse import warehouse
+from lakehouse.settings import Settings
+from lakehouse.synthetic import generate
+
+REPETITIONS, QUICK_REPETITIONS = 5, 2
+
+
+def measure(bench: Bench) -> Outcome:
+    """The real archive where it is there, else a generated shop: run once, then again and again."""
+    state = "nothing_new"
+    source = bench.archive if bench.archive and not bench.quick else bench.sandbox.folder("shop") / "batches"
+    if source != bench.archive:
+        generate(source, days=3)
+    bench.note("the first run")
+    lakehouse(bench.sandbox, state, "run", str(source))
+    settings = bench.sandbox.settings(state)
+    before = _written(settings)
+    bench.note("again, with nothing new")
+    runs = [
+        lakehouse(bench.sandbox, state, "run", str(source))
+        for _ in range(QUICK_REPETITIONS if bench.quick else REPETITIONS)
+    ]
+    seconds = [run.seconds for run in runs]
+    programs = set().union(*(run.programs for run in runs))
+    unchanged = _written(settings) == before
+    outcome = Outcome("the real archive" if source == bench.archive else "three generated days")
+    outcome.figures = [
+        Figure("whole command, landing's comparison of all bytes included", shown(seconds), "≤ 5 s", max(seconds) <= 5),
+        Figure("rows and Delta versions written", "none" if unchanged else "some", "none", unchanged),
+        Figure("Spark started", "yes" if "java" in programs else "no", "no", "java" not in programs),
+        Figure("peak memory", f"{max(run.peak for run in runs):,.0f} MB"),
+    ]
+    return outcome
+
+
+def _written(settings: Settings) -> tuple[object, ...]:
+    """Every file of the lake with its time, and how many rows were ever written to each table of the warehouse."""
+    lake = Path(settings.layer_url("landing")).parent
+    files = sorted((str(path), path.stat().st_mtime_ns) for path in lake.rglob("*") if path.is_file())
+    found: list[object] = []
+    for role in ("loader", "transformer"):
+        with warehouse.connect(settings, role) as connection, connection.cursor() as cursor:  # type: ignore[arg-type]
+            cursor.execute("select schemaname, relname, pg_table_size(relid) from pg_stat_user_tables order by 1, 2")
+            found += cursor.fetchall()
+            cursor.execute("select max(load_id) from ops.load_log")
+            found += cursor.fetchall()
+    return (files, found)

@@ -1,0 +1,73 @@
+"""A home that belongs to one benchmark run: own states, own Postgres on a free port; removed at its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakehouse import embedded_postgres
+from lakehouse.settings import Settings, Target
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Where everything of a benchmark run lies. The jars are those of the project itself."""
+
+    home: Path
+    port: int
+    jars: Path
+
+    def settings(self, state: str, **others: object) -> Settings:
+        """A state of the sandbox's own."""
+        return Settings.load(
+            target=Target.EMBEDDED,
+            home=self.home,
+            state=state,
+            postgres_host="127.0.0.1",
+            postgres_port=self.port,
+            jars_dir=self.jars,
+            **others,
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The same for a process: nothing of the caller's own settings."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("LAKEHOUSE_")}
+        return {
+            **inherited,
+            "LAKEHOUSE_TARGET": Target.EMBEDDED.value,
+            "LAKEHOUSE_HOME": str(self.home),
+            "LAKEHOUSE_POSTGRES_HOST": "127.0.0.1",
+            "LAKEHOUSE_POSTGRES_PORT": str(self.port),
+            "LAKEHOUSE_JARS_DIR": str(self.jars),
+        }
+
+    def folder(self, name: str) -> Path:
+        """An empty folder for files that are no state."""
+        folder = self.home / "files" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+
+@contextmanager
+def sandbox(parent: Path | None = None) -> Iterator[Sandbox]:
+    """A fresh sandbox below `parent` (unset: the project's own home, the same disk as real runs)."""
+    own = Settings.load()
+    parent = parent or own.home
+    parent.mkdir(parents=True, exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix="benchmark-", dir=parent))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    place = Sandbox(home, port, own.jars_path)
+    try:
+        yield place
+    finally:
+        embedded_postgres.remove(place.settings("any"))
+        shutil.rmtree(home)

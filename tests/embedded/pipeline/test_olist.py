@@ -1,0 +1,146 @@
+"""The real Olist archive: its known figures, and its replay in batches. Skipped where the archive is absent."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from outcomes import all_rows, days_of, differences, query
+
+from lakehouse.pipeline import RunReport
+from lakehouse.replay import replay
+from lakehouse.settings import PROJECT_DIR, Settings
+
+ARCHIVE = PROJECT_DIR.parent / "shared" / "data" / "olist" / "brazilian-ecommerce.zip"
+Run = Callable[..., RunReport]
+
+pytestmark = [
+    pytest.mark.olist,
+    pytest.mark.skipif(not ARCHIVE.is_file(), reason=f"the real archive is not at {ARCHIVE}"),
+]
+
+ROWS = {
+    "customers": 99_441,
+    "geolocation": 1_000_163,
+    "order_items": 112_650,
+    "order_payments": 103_886,
+    "order_reviews": 99_224,
+    "orders": 99_441,
+    "products": 32_951,
+    "sellers": 3_095,
+    "category_translation": 71,
+}
+
+
+@pytest.fixture(scope="module")
+def olist(new_state: Callable[..., Settings], run: Run) -> Settings:
+    """A state that holds the archive, as one batch."""
+    settings = new_state()
+    run(settings, ARCHIVE)
+    return settings
+
+
+def test_every_record_comes_through_and_only_geolocation_repeats_itself(olist: Settings) -> None:
+    found = query(
+        olist,
+        "select table_name, records, bronze, rejected, quarantined, superseded, duplicates, silver, raw "
+        "from ops.reconciliation",
+        "loader",
+    )
+
+    repeated = {"geolocation": 261_831}
+    assert {row[0]: row[1:] for row in found} == {
+        name: (rows, rows, 0, 0, 0, repeated.get(name, 0), *(2 * [rows - repeated.get(name, 0)]))
+        for name, rows in ROWS.items()
+    }
+
+
+def test_the_sums_are_those_of_the_publisher(olist: Settings) -> None:
+    ((price, freight),) = query(olist, "select sum(price), sum(freight_value) from marts.fct_order_items")
+    ((payments,),) = query(olist, "select sum(payment_value) from marts.fct_payments")
+
+    assert (price, freight, payments) == (Decimal("13591643.70"), Decimal("2251909.54"), Decimal("16008872.12"))
+
+
+def test_people_and_zip_prefixes_are_counted_once(olist: Settings) -> None:
+    people = query(olist, "select count(distinct customer_unique_id) from marts.dim_customer where not is_inferred")
+    current = query(olist, "select count(*) from marts.dim_customer where is_current and not is_inferred")
+    prefixes = query(olist, "select count(*) from marts.dim_geography where not is_inferred")
+
+    assert (people, current, prefixes) == ([(96_096,)], [(96_096,)], [(19_015,)])
+
+
+def test_facts_have_one_row_per_row_of_their_source(olist: Settings) -> None:
+    facts = {"fct_orders": "orders", "fct_order_items": "order_items"}
+    facts |= {"fct_payments": "order_payments", "fct_reviews": "order_reviews"}
+
+    found = {fact: query(olist, f"select count(*) from marts.{fact}")[0][0] for fact in facts}
+
+    assert found == {fact: ROWS[table] for fact, table in facts.items()}
+
+
+def test_the_known_gaps_of_the_archive_show_as_what_they_are(olist: Settings) -> None:
+    without_category = query(
+        olist, "select count(*) from marts.dim_product where product_category_name = 'unknown' and not is_inferred"
+    )
+    untranslated = query(
+        olist,
+        "select count(*) from marts.dim_product where product_category_name_english = product_category_name "
+        "and product_category_name in "
+        "('pc_gamer', 'portateis_cozinha_e_preparadores_de_alimentos')",
+    )
+    inferred = query(
+        olist, "select count(*) from marts.dim_customer where is_inferred and customer_unique_id <> 'unknown'"
+    )
+
+    assert (without_category, untranslated, inferred) == ([(610,)], [(13,)], [(0,)])
+
+
+@pytest.mark.parametrize(
+    ("period", "seed"),
+    [
+        pytest.param("quarter", None, id="quarters in order"),
+        pytest.param("quarter", 1, id="quarters shuffled"),
+        pytest.param("month", None, id="months in order", marks=pytest.mark.nightly),
+        pytest.param("month", 2, id="months shuffled", marks=pytest.mark.nightly),
+    ],
+)
+def test_the_replay_one_build_per_batch_ends_in_the_marts_of_the_archive(
+    period: str,
+    seed: int | None,
+    olist: Settings,
+    new_state: Callable[..., Settings],
+    run: Run,
+    tmp_path: Path,
+) -> None:
+    replay(ARCHIVE, tmp_path / "batches", period)  # type: ignore[arg-type]
+    batches = days_of(tmp_path / "batches")
+    if seed is not None:
+        random.Random(seed).shuffle(batches)
+    settings = new_state()
+
+    for batch in batches:
+        run(settings, batch)
+
+    # What products and sellers were like is dated by batch, and so are the keys to it: all else is equal.
+    replayed, whole = all_rows(settings), all_rows(olist)
+    for marts in (replayed, whole):
+        del marts["dim_product"], marts["dim_seller"], marts["fct_order_items"]
+    assert differences(replayed, whole) == {}
+    for current in CURRENT:
+        assert query(settings, current) == query(olist, current)
+
+
+# The columns that do not depend on when a batch came.
+CURRENT = (
+    "select product_id, product_category_name, product_category_name_english, product_weight_g, product_photo_count, "
+    "is_inferred "
+    "from marts.dim_product where is_current order by 1",
+    "select seller_id, zip_code_prefix, city, state, is_inferred from marts.dim_seller where is_current order by 1",
+    "select order_id, order_item_id, customer_key, purchase_date_key, shipping_limit_at, price, freight_value, "
+    "dim_product.product_id, dim_seller.seller_id from marts.fct_order_items "
+    "inner join marts.dim_product using (product_key) inner join marts.dim_seller using (seller_key) order by 1, 2",
+)
