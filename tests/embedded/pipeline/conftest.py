@@ -3,42 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from outcomes import Silent
 
 from lakehouse import landing, pipeline
 from lakehouse.contract import Contract, read_contract
-from lakehouse.ledger import StepResult
-from lakehouse.pending import Pending
 from lakehouse.pipeline import RunReport
 from lakehouse.settings import PROJECT_DIR, Settings
 from lakehouse.synthetic import Disturbances, Truth, generate
-
-
-class Silent:
-    """An observer that remembers the steps, in their order."""
-
-    def __init__(self) -> None:
-        self.steps: list[StepResult] = []
-        self.models: list[str] = []
-
-    def planned(self, pending: list[Pending]) -> None:
-        pass
-
-    def started(self, step: str, table: str, batch_date: date) -> None:
-        pass
-
-    def finished(self, result: StepResult) -> None:
-        self.steps.append(result)
-
-    def model(self, name: str, rows: int | None, seconds: float) -> None:
-        self.models.append(name)
-
-    def note(self, text: str) -> None:
-        pass
 
 
 @pytest.fixture(scope="session")

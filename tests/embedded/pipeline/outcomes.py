@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,35 @@ from psycopg2 import sql
 
 from lakehouse import warehouse
 from lakehouse.contract import Contract
+from lakehouse.ledger import StepResult
+from lakehouse.pending import Pending
 from lakehouse.settings import Settings
 from lakehouse.store import open_store
 
 Rows = list[tuple[Any, ...]]
+
+
+class Silent:
+    """An observer that remembers the steps, in their order."""
+
+    def __init__(self) -> None:
+        self.steps: list[StepResult] = []
+        self.models: list[str] = []
+
+    def planned(self, pending: list[Pending]) -> None:
+        pass
+
+    def started(self, step: str, table: str, batch_date: date) -> None:
+        pass
+
+    def finished(self, result: StepResult) -> None:
+        self.steps.append(result)
+
+    def model(self, name: str, rows: int | None, seconds: float) -> None:
+        self.models.append(name)
+
+    def note(self, text: str) -> None:
+        pass
 
 
 def days_of(folder: Path) -> list[Path]:

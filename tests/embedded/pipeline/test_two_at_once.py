@@ -1,0 +1,61 @@
+"""Two runs at once: the second waits, or stops with a clear message; nothing is ever doubled."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outcomes import Silent, all_rows, days_of, differences
+
+from lakehouse import landing, pipeline, warehouse
+from lakehouse.contract import Contract
+from lakehouse.errors import LakehouseError
+from lakehouse.pipeline import RunReport
+from lakehouse.settings import Settings
+from lakehouse.synthetic import Truth
+
+
+def test_two_runs_at_once_end_in_what_one_run_gives(
+    shop: tuple[Path, Truth],
+    new_state: Callable[..., Settings],
+    run: Callable[..., RunReport],
+    contract: Contract,
+    spark: Any,
+) -> None:
+    settings, alone = new_state(), new_state()
+    days = days_of(shop[0])[:2]
+    landing.land(settings, contract, days)
+    failures: list[BaseException] = []
+
+    def one_of_two() -> None:
+        try:
+            pipeline.run(settings, contract, Silent(), spark=spark)
+        except BaseException as error:  # noqa: BLE001 - the test shows it
+            failures.append(error)
+
+    both = [threading.Thread(target=one_of_two) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+
+    assert failures == []
+    run(alone, *days)
+    assert differences(all_rows(settings), all_rows(alone)) == {}
+    assert differences(all_rows(settings, "raw_olist"), all_rows(alone, "raw_olist")) == {}
+
+
+def test_a_run_that_may_not_wait_names_the_lock_and_who_holds_it(
+    shop: tuple[Path, Truth], new_state: Callable[..., Settings], contract: Contract, spark: Any
+) -> None:
+    settings = new_state(lock_wait_seconds=0)
+    landing.land(settings, contract, [days_of(shop[0])[0]])
+
+    with (
+        warehouse.lock(settings, "olist.orders"),
+        pytest.raises(LakehouseError, match=r"olist\.orders is held by another run[\s\S]*pid"),
+    ):
+        pipeline.run(settings, contract, Silent(), spark=spark)
