@@ -357,17 +357,39 @@ def test_a_landing_that_died_before_its_manifest_left_nothing_that_counts(settin
     assert manifest.tables["orders"].key == "shop/2018-01-05/r2/orders.csv"
 
 
-def test_landings_of_several_tables_of_one_batch_at_once_all_count(settings: Settings, put: Put) -> None:
-    paths = [put("a/orders.csv", ORDERS), put("b/words.csv", WORDS)] * 4
+def test_two_landings_of_one_batch_at_once_both_count(
+    settings: Settings, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [put("words.csv", WORDS)]
+    swap = LocalStore.swap
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda path: landing.land(settings, SHOP, [path], DAY), paths))
+    def swap_after_another_landing(store: LocalStore, key: str, old: bytes | None, new: bytes) -> bool:
+        if key.endswith("manifest.json") and words:
+            batches(settings, words.pop(), batch_date=DAY)
+        return swap(store, key, old, new)
+
+    monkeypatch.setattr(LocalStore, "swap", swap_after_another_landing)
+    batches(settings, put("orders.csv", ORDERS), batch_date=DAY)
 
     manifest = read_manifest(settings, DAY)
     assert manifest is not None
-    assert set(manifest.tables) == {"orders", "words"}
     store = open_store(settings, "landing")
-    assert [store.read(file.key) for file in manifest.tables.values() if file] == [ORDERS, WORDS]
+    assert {name: store.read(file.key) for name, file in manifest.tables.items() if file} == {
+        "orders": ORDERS,
+        "words": WORDS,
+    }
+
+
+def test_landings_at_once_never_share_a_revision(settings: Settings, put: Put) -> None:
+    versions = [ORDERS + b"o%d,3.00,\n" % number for number in range(3, 9)]
+    paths = [put(f"{number}/orders.csv", content) for number, content in enumerate(versions)]
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda path: landing.land(settings, SHOP, [path], DAY), paths))
+
+    store = open_store(settings, "landing")
+    kept = [store.read(key) for key in store.keys("shop") if key.endswith(".csv")]
+    assert sorted(content or b"" for content in kept) == sorted(versions)
 
 
 def test_a_file_that_is_written_to_while_it_is_landed_is_refused(
