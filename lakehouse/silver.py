@@ -1,23 +1,29 @@
 """bronze -> `silver/<source>/<table>`, typed and unique, and `silver/quarantine/<source>/<table>`; per table and batch.
 
-Two Spark jobs for a batch without faults: one types, grades and counts all rows and keeps the result in memory, one
-writes it. Quarantine is committed before the table, the ledger comes last: whatever a killed run leaves is replaced.
+A small batch is one Spark job, whose result this process commits. Of a large one, one job types, grades and counts all
+rows and keeps the result in memory, one writes it, and what is faulty or superseded takes more. Quarantine is committed
+before the table, the ledger comes last: whatever a killed run leaves is replaced.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakehouse import bronze, ledger
 from lakehouse.contract import TableContract
 from lakehouse.errors import LakehouseError, ReconciliationError
 from lakehouse.ledger import Entry, StepResult, read_ledger
 from lakehouse.manifest import Manifest
-from lakehouse.partition import TABLE_PROPERTIES, Partition, read_partition, replace_partition
+from lakehouse.partition import Partition, read_partition
 from lakehouse.settings import Settings
+from lakehouse.silver_partition import SilverPartition
 from lakehouse.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -27,9 +33,10 @@ if TYPE_CHECKING:
 
 RULE_VERSION = 1
 
-# Up to this many rows one task is faster than several with a shuffle between them, and so is a commit by delta-rs: that
-# of Spark takes one to two seconds whatever the size. The table's lock keeps the two from writing at once.
-ROWS_FOR_ONE_TASK = 50_000
+# Up to this size a batch is small: one task and one commit by this process are faster than shuffles and a commit by
+# Spark, and its rows fit into the heap. Bytes are those of its compressed files in bronze.
+SMALL_ROWS = 200_000
+SMALL_BYTES = 16 * 1024 * 1024
 
 
 def expected_fingerprint(table: TableContract, manifest: Manifest) -> str:
@@ -54,8 +61,9 @@ def run(
 
     bronze_store = open_store(settings, "bronze")
     _require_bronze(bronze_store, key, table, manifest)
-    source, file_name = read_partition(bronze_store, key, day), _file_name(manifest, table)
-    batch = _Batch(spark, store, _as_of(table, day), key, day, source, file_name)
+    table_then = _as_of(table, day)
+    target = SilverPartition(store, table_then, key, day, _file_name(manifest, table))
+    batch = _Batch(spark, table_then, read_partition(bronze_store, key, day), target)
     ledger.begin(store, key, day)
     entry, phases = batch.replace(fingerprint)
     ledger.record(store, key, day, entry)
@@ -89,29 +97,44 @@ def _file_name(manifest: Manifest, table: TableContract) -> str:
 
 
 class _Batch:
-    """One table's batch on its way from bronze to silver."""
+    """One table's batch on its way from bronze (`source`) to silver (`target`)."""
 
-    def __init__(
-        self,
-        spark: SparkSession,
-        store: Store,
-        table: TableContract,
-        key: str,
-        day: date,
-        source: Partition,
-        file_name: str,
-    ) -> None:
+    def __init__(self, spark: SparkSession, table: TableContract, source: Partition, target: SilverPartition) -> None:
         self._spark = spark
-        self._store = store
         self._table = table
-        self._key = key
-        self._day = day
         self._source = source
-        self._file_name = file_name
+        self._target = target
 
     def replace(self, fingerprint: str) -> tuple[Entry, dict[str, float]]:
         """Write both partitions anew; the counts of what was written and the seconds it took."""
+        is_small = self._source.rows <= SMALL_ROWS and self._source.size_bytes <= SMALL_BYTES
+        return self._replace_small(fingerprint) if is_small else self._replace_large(fingerprint)
+
+    def _replace_small(self, fingerprint: str) -> tuple[Entry, dict[str, float]]:
         from lakehouse import grading  # pyspark takes half a second to import
+
+        started = time.monotonic()
+        graded = grading.graded_rows(self._sent_rows().coalesce(1), self._table).toArrow()
+        self._check_read(graded.num_rows)
+        of_grade = {
+            grade: graded.filter(pc.equal(graded["_grade"], grade))
+            for grade in (grading.DUPLICATE, grading.SUPERSEDED, grading.FAULTY, grading.KEPT)
+        }
+        counts = dict(
+            zip(("duplicates", "superseded", "quarantined", "silver"), map(len, of_grade.values()), strict=True)
+        )
+        kept = of_grade[grading.KEPT]
+        warnings = Counter(reason for reasons in kept["warnings"].to_pylist() for reason in reasons)
+        done = time.monotonic()
+        faulty = pa.concat_tables([of_grade[grading.FAULTY], of_grade[grading.SUPERSEDED]])
+        self._target.write_quarantine(faulty, faulty.num_rows)
+        quarantined = time.monotonic()
+        self._target.write_silver(kept, kept.num_rows)
+        phases = {"grade": done - started, "quarantine": quarantined - done, "write": time.monotonic() - quarantined}
+        return Entry(fingerprint, {"bronze": graded.num_rows, **counts}, dict(sorted(warnings.items()))), phases
+
+    def _replace_large(self, fingerprint: str) -> tuple[Entry, dict[str, float]]:
+        from lakehouse import grading
 
         started = time.monotonic()
         sent = self._sent_rows()
@@ -127,9 +150,9 @@ class _Batch:
                 warnings = self._warnings(kept)
                 superseded = grading.superseded_rows(sent, newest, self._table)
                 quarantine = quarantine.unionByName(superseded) if quarantine else superseded
-            self._write_quarantine(quarantine, counts["quarantined"] + counts["superseded"])
+            self._target.write_quarantine(quarantine, counts["quarantined"] + counts["superseded"])
             quarantined = time.monotonic()
-            self._write_silver(kept, counts["silver"])
+            self._target.write_silver(kept, counts["silver"])
         finally:
             distinct.unpersist()
         phases = {
@@ -144,8 +167,7 @@ class _Batch:
         schema = ", ".join([*(f"`{name}` string" for name in self._table.column_names), "_row bigint"])
         if not self._source.files:
             return self._spark.createDataFrame([], schema)
-        rows = self._spark.read.schema(schema).parquet(*self._source.files)
-        return rows.coalesce(1) if self._source.rows <= ROWS_FOR_ONE_TASK else rows
+        return self._spark.read.schema(schema).parquet(*self._source.files)
 
     def _count(self, distinct: DataFrame) -> tuple[dict[str, int], dict[str, int]]:
         """Rows by grade and warnings by reason, in one pass over all rows."""
@@ -155,10 +177,7 @@ class _Batch:
         reasons = grading.warnings_of(self._table)
         row = distinct.agg(*aggregates.values(), *reasons.values()).collect()[0]
         found = dict(zip([*aggregates, *reasons], (int(value or 0) for value in row), strict=True))
-        if found["bronze"] != self._source.rows:
-            raise ReconciliationError(
-                f"{self._key} of {self._day}: bronze holds {self._source.rows} rows, Spark read {found['bronze']}."
-            )
+        self._check_read(found["bronze"])
         kept = found["keys"] if self._table.key else found["valid"]
         counts = {
             "bronze": found["bronze"],
@@ -179,58 +198,8 @@ class _Batch:
         row = kept.agg(*reasons.values()).collect()[0]
         return {reason: int(value) for reason, value in zip(reasons, row, strict=True) if value}
 
-    def _write_quarantine(self, rows: DataFrame | None, expected: int) -> None:
-        """Replace the batch's partition; no commit where there was nothing and there is nothing."""
-        key = f"quarantine/{self._key}"
-        if rows is None and read_partition(self._store, key, self._day).rows == 0:
-            return
-        if rows is None:
-            rows = self._spark.createDataFrame([], "_row bigint, reasons array<string>, record string")
-        self._write(key, rows, ["reasons", "record"], expected)
-
-    def _write_silver(self, rows: DataFrame, expected: int) -> None:
-        """Replace the batch's partition."""
-        self._write(self._key, rows, list(self._table.column_names), expected)
-
-    def _write(self, key: str, rows: DataFrame, columns: list[str], expected: int) -> None:
-        """One atomic replace of the batch's partition, made sure of by the row counts in the table's log."""
-        from pyspark.sql import functions as sf
-
-        lineage = [
-            sf.lit(self._file_name).alias("_source_file"),
-            sf.col("_row"),
-            sf.lit(self._day).alias("_batch_date"),
-        ]
-        contents = [sf.col(name) for name in columns]
-        chosen = [*lineage, *contents] if key.startswith("quarantine/") else [*contents, *lineage]
-        start_over = self._changes_a_type(key)
-        if start_over:
-            self._forget_all_batches()
-        if expected <= ROWS_FOR_ONE_TASK:
-            replace_partition(self._store, key, rows.select(*chosen).toArrow(), self._day, start_over=start_over)
-        else:
-            self._write_by_spark(key, rows.select(*chosen), start_over)
-        written = read_partition(self._store, key, self._day).rows
-        if written != expected:
-            raise ReconciliationError(f"{key} of {self._day}: {expected} rows were to be written, {written} are there.")
-
-    def _write_by_spark(self, key: str, rows: DataFrame, start_over: bool) -> None:
-        """Its tasks write the files: these rows need not fit into this process."""
-        options = {**TABLE_PROPERTIES, "delta.feature.timestampNtz": "supported"}
-        if start_over:
-            options["overwriteSchema"] = "true"
-        else:
-            options |= {"mergeSchema": "true", "replaceWhere": f"_batch_date = '{self._day.isoformat()}'"}
-        writer = rows.write.format("delta").mode("overwrite").options(**options)
-        writer.partitionBy("_batch_date").save(self._store.spark_url(key))
-
-    def _changes_a_type(self, key: str) -> bool:
-        """Whether the table in the lake has a column of a type that the contract gave up: it has to start over."""
-        there = read_partition(self._store, key, self._day).columns
-        wanted = {field.name: str(field.type) for field in self._table.arrow_schema}
-        return key == self._key and any(there.get(name, kind) != kind for name, kind in wanted.items())
-
-    def _forget_all_batches(self) -> None:
-        """Of a table that starts over: its other batches are due anyway, as the contract's rules have changed."""
-        for day in read_ledger(self._store, self._key).entries:
-            ledger.begin(self._store, self._key, day)
+    def _check_read(self, rows: int) -> None:
+        if rows != self._source.rows:
+            raise ReconciliationError(
+                f"{self._target.key} of {self._target.day}: bronze holds {self._source.rows} rows, Spark read {rows}."
+            )

@@ -14,11 +14,15 @@ from lakehouse import ledger, silver
 from lakehouse.contract import Column, ColumnType, Rule
 from lakehouse.errors import LakehouseError, ReconciliationError
 from lakehouse.grading import KEY_TOO_LONG
+from lakehouse.silver_partition import SilverPartition
 from lakehouse.store import open_store
 
 
-@pytest.fixture
-def shop(new_state, spark, tmp_path):
+@pytest.fixture(params=["as a small batch", "as a large batch"])
+def shop(new_state, spark, tmp_path, request, monkeypatch):
+    """All of this holds however many rows there are: small batches take another way than large ones."""
+    if request.param == "as a large batch":
+        monkeypatch.setattr(silver, "SMALL_ROWS", -1)
     return Shop(new_state(source="shop"), spark, tmp_path / "delivery")
 
 
@@ -125,8 +129,7 @@ def test_a_batch_with_every_grade_adds_up(shop):
     assert shop.quarantine() == [(2, ["superseded"]), (4, ["amount: not a valid decimal(12,2)"])]
 
 
-def test_a_batch_of_many_tasks_is_graded_like_a_small_one(shop, monkeypatch):
-    monkeypatch.setattr(silver, "ROWS_FOR_ONE_TASK", 0)
+def test_a_batch_of_some_hundred_rows_is_graded_to_the_row(shop):
     rows = [f"o{number % 50},1,{number}.00,new," for number in range(200)] + ["o1,1,1.00,lost,"]
 
     result = shop.to_silver(shop.deliver(*rows))
@@ -196,7 +199,7 @@ def test_quarantine_is_committed_before_the_table(shop, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(silver._Batch, "_write_silver", killed)
+    monkeypatch.setattr(SilverPartition, "write_silver", killed)
     with pytest.raises(KeyboardInterrupt):
         shop.to_silver(manifest)
 
