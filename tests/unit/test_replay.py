@@ -170,6 +170,19 @@ def test_a_review_is_sent_when_created_and_again_when_answered(tmp_path: Path) -
     }
 
 
+def test_a_milestone_that_is_no_date_is_sent_as_it_stands_with_the_last_version(tmp_path: Path) -> None:
+    order = "o1,c1,delivered,2018-01-01 10:00:00,soon,2018-01-03 09:00:00,2018-01-08 20:00:00,2018-01-20 00:00:00\n"
+
+    sent = replayed(tmp_path, "day", orders=order)
+
+    approved = {day: (rows[0][2], rows[0][4]) for (day, _), rows in sent.items()}
+    assert approved == {
+        "2018-01-01": ("created", ""),
+        "2018-01-03": ("shipped", ""),
+        "2018-01-08": ("delivered", "soon"),
+    }
+
+
 def test_values_are_sent_as_they_stand_in_the_archive(tmp_path: Path) -> None:
     comment = '"disse ""ótimo"",\r\nmas 1,5 é pouco "'
     order = "o1,c1,created,2018-01-02 10:00:00,,,,2018-02-20 00:00:00\n"

@@ -135,6 +135,21 @@ def test_every_kind_of_fault_occurs_and_no_record_has_two(shop: Shop) -> None:
         assert counted == Counter(reason for fault in faults if fault.stage == stage for reason in fault.reasons)
 
 
+def test_however_many_faults_there_are_no_record_has_two(tmp_path: Path) -> None:
+    shares = {"required empty": 0.6, "bad date": 0.6, "NUL byte": 0.6}
+
+    truth = generate(tmp_path / "batches", scale=0.1, days=1, faults=shares)
+
+    places = Counter((fault.table, fault.row) for fault in truth.faults)
+    assert max(places.values()) == 1
+    assert {len(fault.reasons) for fault in truth.faults} == {1}
+    kinds = Counter(fault.kind for fault in truth.faults if fault.table == "orders")
+    assert set(kinds) == set(shares)
+    empty = [fault for fault in truth.faults if fault.kind == "required empty"]
+    content = [records(tmp_path / "batches" / fault.batch_date / fault.file)[fault.row - 1] for fault in empty]
+    assert not any(b"\0" in record or b"05/01/2018" in record for record in content)
+
+
 def test_every_fault_stands_in_the_record_that_the_truth_names(shop: Shop, contract: Contract) -> None:
     folder, truth = shop
 
