@@ -184,7 +184,8 @@ def _stop(settings: Settings) -> bool:
         return False
     programs = find_programs(server_dir(settings))
     done = programs.run("pg_ctl", "stop", "-D", str(_data_dir(settings)), "-m", "fast", "-w", "-t", str(START_SECONDS))
-    if status(settings) is not None:
+    _await_end(server.pid, settings)  # it drops its pid file a moment earlier
+    if _is_ours(server.pid, settings):
         raise SetupError(f"Postgres (pid {server.pid}) did not stop:\n{tail(done.stdout + done.stderr)}")
     return True
 
@@ -205,7 +206,7 @@ def _free_port(settings: Settings) -> None:
     if process is not None and _is_ours(process.pid, settings):
         # Its data was deleted under it (`rm -rf .lakehouse`); it would notice by itself within a minute.
         process.kill()
-        psutil.wait_procs([process], timeout=LINGER_SECONDS)
+        _await_end(process.pid, settings)
     holder = port_holder(port)
     if holder is not None:
         raise SetupError(
@@ -227,6 +228,13 @@ def _is_ours(pid: int, settings: Settings) -> bool:
         command = psutil.Process(pid).cmdline()  # empty for a zombie
         return "-D" in command and str(_data_dir(settings)) in command
     return False
+
+
+def _await_end(pid: int, settings: Settings) -> None:
+    """Wait for a server to end; one that is dead and not yet reaped by its parent has ended."""
+    deadline = time.monotonic() + LINGER_SECONDS
+    while _is_ours(pid, settings) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _listener(port: int) -> psutil.Process | None:

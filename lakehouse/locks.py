@@ -105,7 +105,10 @@ def lock(
                 _release(held)
             raise
         held.check()
-        _release(held)
+        try:
+            _release(held)
+        except WarehouseError as error:
+            raise held._lost() from error
 
 
 def _acquire(held: HeldLock, wait: float) -> None:

@@ -72,23 +72,21 @@ def server(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="session")
-def new_state(server: Settings) -> Iterator[Callable[..., Settings]]:
-    """Makes a fresh state, ready to use: `new_state()`, or with settings changed: `new_state(source="shop")`."""
+def new_state(server: Settings) -> Callable[..., Settings]:
+    """Makes a fresh state, ready to use: `new_state()`, or with settings changed: `new_state(source="shop")`.
+
+    Its database goes with the server: each drop would wait for a checkpoint.
+    """
     numbers = itertools.count(1)
-    made: list[Settings] = []
 
     def make(**changes: Any) -> Settings:
         settings = server.model_copy(update={"state": f"test_{next(numbers)}", **changes})
-        for cached in ("state_name",):
-            settings.__dict__.pop(cached, None)
+        settings.__dict__.pop("state_name", None)  # cached, and copied with the rest
         warehouse.prepare(settings)
         settings.state_dir.mkdir(parents=True)
-        made.append(settings)
         return settings
 
-    yield make
-    for settings in made:
-        warehouse.drop_database(settings)
+    return make
 
 
 @pytest.fixture
