@@ -42,9 +42,9 @@ def read_records(
     is_clean = file.is_utf8 and not file.has_nul
     pieces = _chunks(stream) if is_clean else _keep_readable(stream, len(file.columns), numbering, reject)
     header = ",".join(file.columns).encode() + b"\n"
-    # The parser fails on a record longer than a block, and takes a short read for a block: hence the buffered reader.
-    block_size = max(block_size, len(header), file.longest_record)
-    data = io.BufferedReader(_Pieces(chain([header], pieces)), block_size)
+    # The parser fails on a record longer than a block. One byte more: a block may end before a carriage return.
+    block_size = max(block_size, len(header), file.longest_record) + 1
+    data = _Blocks(chain([header], pieces))
 
     def skip_wrong_length(row: pa.csv.InvalidRow) -> str:
         position = numbering.skip(row.number - 1)  # the parser counts the header too, blank lines never
@@ -135,23 +135,29 @@ def _skip(stream: BinaryIO, count: int) -> None:
         count -= len(skipped)
 
 
-class _Pieces(io.RawIOBase):
-    """Pieces of bytes as one stream."""
+class _Blocks(io.RawIOBase):
+    """Pieces of bytes as one stream, which the parser reads block by block.
+
+    A read gives all it was asked for, since a short one would make a short block, except that none but the last ends
+    with a carriage return: pyarrow 26 drops a line feed at the start of the next block, even one within quotes.
+    """
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._rest = memoryview(b"")
+        self._rest = bytearray()
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        while not self._rest:
+    def read(self, size: int = -1) -> bytes:
+        while len(self._rest) <= size or size < 0:
             piece = next(self._pieces, None)
             if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
+                size = len(self._rest)
+                break
+            self._rest += piece
+        if 1 < size < len(self._rest) and self._rest[size - 1 : size] == b"\r":
+            size -= 1
+        block = bytes(self._rest[:size])
+        del self._rest[:size]
+        return block
