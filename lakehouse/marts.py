@@ -140,7 +140,11 @@ def _project_hash(dbt_dir: Path) -> str:
     """Of everything that shapes a table: tests and analyses are not in it."""
     files = [dbt_dir / "dbt_project.yml"]
     for folder in ("macros", "models"):
-        files += sorted(path for path in (dbt_dir / folder).rglob("*") if path.suffix in (".sql", ".yml"))
+        files += sorted(
+            path
+            for path in (dbt_dir / folder).rglob("*")
+            if path.suffix in (".sql", ".yml") and path.name != "_unit_tests.yml"
+        )
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.relative_to(dbt_dir).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

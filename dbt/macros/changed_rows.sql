@@ -74,16 +74,14 @@
 
 
 {#
-    What a test looks at: the rows this build replaced, or all of them on a full refresh and in maintenance. Overrides
-    dbt's macro of this name, which every generic test calls; dbt does not see a ref() in here.
+    The rows of a model that a test looks at: those that this build replaced, or all of them on a full refresh and in
+    maintenance. Every generic test gets its model through dbt's macro get_where_subquery, which is overridden here.
 #}
-{% macro get_where_subquery(relation) -%}
-    {%- set changed_keys = old_rows_of('intermediate', 'int_changed_keys') -%}
-    {%- set conditions = [] -%}
-    {%- if config.get('where') -%}
-        {%- do conditions.append('(' ~ config.get('where') ~ ')') -%}
-    {%- endif -%}
+{% macro tested_rows_of(relation, where=none) -%}
+    {%- set conditions = ['(' ~ where ~ ')'] if where else [] -%}
     {%- if execute and not (var('full_tests') or flags.FULL_REFRESH) -%}
+        {#- dbt does not see a ref() in a macro that it calls itself -#}
+        {%- set changed_keys = old_rows_of('intermediate', 'int_changed_keys') -%}
         {%- set node = graph.nodes.get('model.' ~ project_name ~ '.' ~ relation.identifier, {}) -%}
         {%- set replaces = node.get('config', {}).get('meta', {}).get('replaces') -%}
         {%- if replaces -%}
@@ -97,4 +95,9 @@
         {{ return('(select * from ' ~ relation ~ ' where ' ~ conditions | join(' and ') ~ ') as tested_rows') }}
     {%- endif -%}
     {{ return(relation) }}
+{%- endmacro %}
+
+
+{% macro get_where_subquery(relation) -%}
+    {{ return(tested_rows_of(relation, config.get('where'))) }}
 {%- endmacro %}

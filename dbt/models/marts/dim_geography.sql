@@ -17,8 +17,12 @@ with places as (
 ),
 
 zip_codes as (
-    select distinct zip_code_prefix
+    select
+        zip_code_prefix,
+        count(latitude) as latitude_count,
+        count(longitude) as longitude_count
     from places
+    group by zip_code_prefix
 ),
 
 -- percentile_disc(0.5), spelt so that Redshift knows it too: the value in the middle, the lower of two.
@@ -26,8 +30,7 @@ ranked_latitudes as (
     select
         zip_code_prefix,
         latitude,
-        row_number() over (partition by zip_code_prefix order by latitude) as position,
-        count(*) over (partition by zip_code_prefix) as place_count
+        row_number() over (partition by zip_code_prefix order by latitude) as position
     from places
     where latitude is not null
 ),
@@ -36,8 +39,7 @@ ranked_longitudes as (
     select
         zip_code_prefix,
         longitude,
-        row_number() over (partition by zip_code_prefix order by longitude) as position,
-        count(*) over (partition by zip_code_prefix) as place_count
+        row_number() over (partition by zip_code_prefix order by longitude) as position
     from places
     where longitude is not null
 ),
@@ -94,11 +96,11 @@ members as (
     left join ranked_latitudes
         on
             zip_codes.zip_code_prefix = ranked_latitudes.zip_code_prefix
-            and ranked_latitudes.position = (ranked_latitudes.place_count + 1) / 2
+            and ranked_latitudes.position = (zip_codes.latitude_count + 1) / 2
     left join ranked_longitudes
         on
             zip_codes.zip_code_prefix = ranked_longitudes.zip_code_prefix
-            and ranked_longitudes.position = (ranked_longitudes.place_count + 1) / 2
+            and ranked_longitudes.position = (zip_codes.longitude_count + 1) / 2
     {% if not changed_only() %}
     union all
     select
