@@ -26,7 +26,8 @@ def cast(value: Column, type_: ColumnType) -> Column:
         return value
     typed = sf.when(value.rlike(canonical_form(type_)), value.try_cast(type_.spark))
     if type_.kind == "double":
-        return sf.when(sf.abs(typed) < sf.lit(float("inf")), typed)
+        # Plus 0.0, for -0.0 is 0.0: some of Spark's ways of grouping write one for the other, some do not.
+        return sf.when(sf.abs(typed) < sf.lit(float("inf")), typed + sf.lit(0.0))
     return typed
 
 

@@ -83,7 +83,7 @@ def parse_double(text: str) -> float | None:
     if split_number(text) is None:
         return None
     number = float(text)
-    return None if math.isinf(number) else number
+    return None if math.isinf(number) else abs(number) if number == 0 else number
 
 
 def parse_date(text: str) -> date | None:
@@ -128,7 +128,7 @@ def cast_in_spark(spark):
 def assert_like_the_parser(texts: list[str | None], answer: list[list[Any]]) -> None:
     for type_, values in zip(TYPES, answer, strict=True):
         expected = [parse(text, type_) for text in texts]
-        # By their writing, for -0.0 == 0.0; decimals by value, for 1 and 1.00 are written differently.
+        # By their writing, for -0.0 == 0.0 and only the latter is right; decimals by value, for 1 and 1.00 are equal.
         wrong = [
             (text, want, value)
             for text, want, value in zip(texts, expected, values, strict=True)

@@ -78,6 +78,13 @@ def test_of_equal_rows_the_last_one_stays(shop):
     assert shop.silver("_row") == [(3,)]
 
 
+def test_zero_below_and_above_zero_are_equal(shop):
+    result = shop.to_silver(shop.deliver("o1,1,0.00,,0.0", "o1,1,-0.00,,-0.0"))
+
+    assert result.counts == counts(2, duplicates=1)
+    assert repr(shop.silver("_row, score")) == "[(2, 0.0)]"
+
+
 def test_of_rows_with_one_key_the_last_one_wins_and_the_others_are_in_quarantine(shop):
     result = shop.to_silver(shop.deliver("o1,1,1.00,new,", "o1,1,2.00,new,9", "o1,1,3.00,,", "o1,2,4.00,new,"))
 
