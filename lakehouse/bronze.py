@@ -35,6 +35,8 @@ _LINEAGE = [pa.field("_source_file", pa.string()), pa.field("_row", pa.int64()),
 _REJECTED_SCHEMA = pa.schema([*_LINEAGE, pa.field("reason", pa.string()), pa.field("record", pa.binary())])
 # Bytes of CSV in one row group of Parquet: bounds what the writer holds, and lets Spark read a file in parallel.
 _ROW_GROUP_BYTES = 32 * 1024 * 1024
+# The writer holds one file of Parquet in memory until it is complete.
+_FILE_BYTES = 64 * 1024 * 1024
 _SPOOL_BYTES = 16 * 1024 * 1024
 
 
@@ -261,6 +263,7 @@ def _replace_partition(
             mode="overwrite",
             predicate=f"_batch_date = '{day.isoformat()}'",
             partition_by=["_batch_date"],
+            target_file_size=_FILE_BYTES,
             schema_mode="merge" if known != set(schema.names) else None,
             storage_options=store.delta_options(),
             # Few commits between checkpoints, else opening the table gets slower for a hundred batches and then fast

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import TableNotFoundError
 
 from lakehouse import bronze, landing
 from lakehouse.contract import Column, ColumnType, Contract, Rule, TableContract
@@ -63,9 +64,12 @@ def run_bronze(
 
 
 def rows_of(settings: Settings, key: str = "shop/orders") -> list[dict[str, Any]]:
-    """All rows of a bronze table, by batch and position."""
+    """All rows of a bronze table, by batch and position; none if there is no table."""
     store = open_store(settings, "bronze")
-    table = DeltaTable(store.delta_url(key), storage_options=store.delta_options())
+    try:
+        table = DeltaTable(store.delta_url(key), storage_options=store.delta_options())
+    except TableNotFoundError:
+        return []
     found = pa.table(QueryBuilder().register("t", table).execute("select * from t order by _batch_date, _row"))
     return found.to_pylist()
 
@@ -77,4 +81,5 @@ def values_of(settings: Settings, *columns: str, key: str = "shop/orders") -> li
 
 def version_of(settings: Settings, key: str = "shop/orders") -> int:
     """How many commits a bronze table had before its last one."""
-    return DeltaTable(open_store(settings, "bronze").delta_url(key)).version()
+    store = open_store(settings, "bronze")
+    return DeltaTable(store.delta_url(key), storage_options=store.delta_options()).version()
