@@ -82,7 +82,8 @@ def test_started_twice_it_is_one_server(running):
     assert embedded_postgres.start(running) == before
 
 
-def test_of_several_that_start_it_at_once_one_does_and_all_get_it(stopped):
+def test_of_several_that_start_it_at_once_for_the_first_time_one_does_and_all_get_it(stopped):
+    shutil.rmtree(embedded_postgres.server_dir(stopped))
     starters = [starter(stopped) for _ in range(4)]
 
     answers = [process.communicate(timeout=120) for process in starters]
