@@ -18,6 +18,7 @@ from lakehouse.settings import Settings
 HEADER = b"order_id,amount,note\n"
 GOOD = b"o1,1.00,x\n"
 BIG = b"y" * 2_000_000
+LONG = b"y" * 5 * 1024 * 1024
 
 ARRIVES: dict[str, tuple[bytes, list[tuple[str, str, str]]]] = {
     "BOM": (b"\xef\xbb\xbf" + HEADER + GOOD, [("o1", "1.00", "x")]),
@@ -51,6 +52,7 @@ ARRIVES: dict[str, tuple[bytes, list[tuple[str, str, str]]]] = {
         HEADER + GOOD + b'o1,1.00,"' + BIG + b'\n"\n',
         [("o1", "1.00", "x"), ("o1", "1.00", BIG.decode() + "\n")],
     ),
+    "a record of 5 blocks": (HEADER + b"o1,1.00," + LONG + b"\n", [("o1", "1.00", LONG.decode())]),
     "many blank lines": (
         HEADER + GOOD + b"\n" * 3_000_000 + b"o2,2.00,y\n",
         [("o1", "1.00", "x"), ("o2", "2.00", "y")],
