@@ -1,0 +1,145 @@
+"""Whatever is delivered, in whatever order, corrected or withdrawn, and wherever a build is killed: the rows a daily
+build leaves alone are those a full refresh would make again. Thousands of small histories, on a real Postgres.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from compiled_models import Model, build, compile_models, differences_from_full_refresh
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg2.extensions import cursor as Cursor
+from raw_rows import publish
+
+from lakehouse import warehouse
+from lakehouse.contract import Contract
+from lakehouse.settings import Settings
+
+DAYS = [dt.date(2018, 1, day) for day in range(1, 5)]
+# Few values, so that histories collide: a person may have the id of a customer row, a category may be called unknown.
+CUSTOMERS, PEOPLE, ORDERS = ["c1", "c2", "c3", "c4"], ["ana", "bob", "c1"], ["o1", "o2", "o3", "o4"]
+PRODUCTS, SELLERS, ZIPS = ["p1", "p2"], ["s1", "s2"], ["01000", "02000"]
+CATEGORIES = ["artes", "pc_gamer", "unknown"]
+MOMENTS = [dt.datetime(2018, 1, 1, 12), dt.datetime(2018, 1, 2), dt.datetime(2018, 1, 2, 12), dt.datetime(2018, 1, 3)]
+MONEY = st.sampled_from(["0.00", "10.50"])
+
+
+def rows(key: dict[str, Any], values: dict[str, Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Up to four rows with different keys; every column drawn from its strategy or list."""
+    strategies = {name: v if isinstance(v, st.SearchStrategy) else st.sampled_from(v) for name, v in values.items()}
+    row = st.fixed_dictionaries({**{name: st.sampled_from(v) for name, v in key.items()}, **strategies})
+    return st.lists(row, max_size=4, unique_by=lambda drawn: tuple(drawn[name] for name in key))
+
+
+DELIVERIES = {
+    "customers": rows(
+        {"customer_id": CUSTOMERS},
+        {
+            "customer_unique_id": PEOPLE,
+            "customer_zip_code_prefix": ZIPS,
+            "customer_city": ["osasco"],
+            "customer_state": ["SP", "RJ"],
+        },
+    ),
+    "orders": rows(
+        {"order_id": ORDERS},
+        {
+            "customer_id": CUSTOMERS,
+            "order_status": ["created", "delivered"],
+            "order_purchase_timestamp": MOMENTS,
+            "order_delivered_customer_date": [None, *MOMENTS],
+            "order_estimated_delivery_date": MOMENTS,
+        },
+    ),
+    "order_items": rows(
+        {"order_id": ORDERS, "order_item_id": [1, 2]},
+        {"product_id": PRODUCTS, "seller_id": SELLERS, "price": MONEY, "freight_value": MONEY},
+    ),
+    "order_payments": rows({"order_id": ORDERS, "payment_sequential": [1, 2]}, {"payment_value": MONEY}),
+    "order_reviews": rows({"review_id": ["r1", "r2"], "order_id": ORDERS}, {"review_score": [1, 5]}),
+    "products": rows(
+        {"product_id": PRODUCTS}, {"product_category_name": [None, *CATEGORIES], "product_weight_g": [None, 1, 2]}
+    ),
+    "sellers": rows({"seller_id": SELLERS}, {"seller_zip_code_prefix": ZIPS, "seller_state": ["SP", "RJ"]}),
+    "category_translation": rows(
+        {"product_category_name": CATEGORIES}, {"product_category_name_english": ["art", "gaming"]}
+    ),
+    "geolocation": rows(
+        {"geolocation_zip_code_prefix": ZIPS, "geolocation_lat": [1.5, 2.5], "geolocation_city": ["osasco", "santos"]},
+        {"geolocation_lng": [7.25], "geolocation_state": ["SP"]},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A table of a batch, for the first time or again."""
+
+    day: dt.date
+    table: str
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build; `killed_after` so many models it is gone."""
+
+    killed_after: int | None
+
+
+MODELS = 16
+deliveries = st.sampled_from(sorted(DELIVERIES)).flatmap(
+    lambda table: st.builds(Delivery, st.sampled_from(DAYS), st.just(table), DELIVERIES[table])
+)
+builds = st.builds(Build, st.none() | st.integers(1, MODELS))
+histories = st.lists(
+    st.lists(deliveries, min_size=1, max_size=6).flatmap(
+        lambda delivered: builds.map(lambda built: [*delivered, built])
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@pytest.fixture(scope="module")
+def shop(new_shop: Callable[[], Settings]) -> Settings:
+    return new_shop()
+
+
+@pytest.fixture(scope="module")
+def models(shop: Settings, tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
+    found = compile_models(shop, tmp_path_factory.mktemp("compiled"))
+    assert len(found) == MODELS - 1, "int_changed_keys, 6 current, 4 dimensions, 4 facts"
+    return found
+
+
+@contextmanager
+def rolled_back(shop: Settings) -> Iterator[Cursor]:
+    """A transaction of the owner, who may take the roles of loader and transformer, and that leaves nothing behind."""
+    with warehouse.connect(shop, "owner") as connection, connection.cursor() as cursor:
+        yield cursor
+        connection.rollback()
+
+
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(history=histories)
+def test_a_daily_build_leaves_what_a_full_refresh_would_make(
+    history: list[list[Delivery | Build]], shop: Settings, models: list[Model], contract: Contract
+) -> None:
+    with rolled_back(shop) as cursor:
+        for step in [step for part in history for step in part]:
+            if isinstance(step, Delivery):
+                cursor.execute("set local role loader")
+                publish(cursor, contract, step.day, {step.table: step.rows})
+                cursor.execute("reset role")
+            else:
+                build(cursor, models, killed_after=step.killed_after)
+        build(cursor, models)
+
+        assert differences_from_full_refresh(cursor, models) == {}
