@@ -110,7 +110,7 @@ class _Psql:
 
     def __init__(self, settings: Settings, contract: Contract, table: TableContract, file: Path) -> None:
         self._settings = settings
-        self._psql = find_programs(embedded_postgres.server_dir(settings)).directory / "bin" / "psql"
+        self._psql = find_programs(embedded_postgres.server_dir(settings)).folder / "psql"
         self._file = file
         self._key = ", ".join(table.unique_key)
         self._columns = ", ".join(f"{name} {kind}" for name, kind in table.sql_columns)
