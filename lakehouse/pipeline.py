@@ -91,7 +91,7 @@ def run(
     results = run_lake(settings, contract, observer, spark)
     reconcile.tables(settings, contract, results)
     built = marts.run(settings, contract, full_refresh=full_refresh, log=observer.model)
-    if built.done:
+    if reconcile.facts_are_due(settings, contract):
         reconcile.facts(settings, contract)
     return RunReport(tuple(results), built, time.monotonic() - begin)
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import date
+from itertools import groupby
 
 from deltalake import DeltaTable
 from psycopg2 import sql
@@ -26,7 +27,8 @@ from lakehouse import warehouse
 from lakehouse.contract import Contract
 from lakehouse.errors import ReconciliationError
 from lakehouse.ledger import StepResult, read_ledger
-from lakehouse.manifest import read_manifest
+from lakehouse.manifest import Manifest, read_manifest
+from lakehouse.pending import pending_steps
 from lakehouse.settings import Settings
 from lakehouse.store import Store, open_store
 
@@ -65,34 +67,43 @@ class Count:
         return found
 
 
-def tables(settings: Settings, contract: Contract, results: Iterable[StepResult]) -> list[Count]:
+def tables(settings: Settings, contract: Contract, results: Iterable[StepResult] = ()) -> list[Count]:
     """Count the tables and batches that these results are about, and note the counts in ops.reconciliation.
 
+    Also those that a killed run loaded without counting them, and those whose equations did not hold the last time; not
+    those that are due again by now: the run that takes them through counts them.
     Raises ReconciliationError naming every equation that does not hold.
     """
-    units = sorted({(result.table, result.batch_date) for result in results})
-    if not units:
-        return []
-    counts = [_count(settings, contract, table, day) for table, day in units]
-    rows = [(contract.source, *astuple(count), not count.broken_equations()) for count in counts]
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
-        execute_values(
-            cursor,
-            """
-            insert into ops.reconciliation as old (
-                source, table_name, batch_date, records, rejected, bronze, duplicates, superseded, quarantined,
-                silver, raw, holds
-            ) values %s
-            on conflict (source, table_name, batch_date) do update set
-                records = excluded.records, rejected = excluded.rejected, bronze = excluded.bronze,
-                duplicates = excluded.duplicates, superseded = excluded.superseded,
-                quarantined = excluded.quarantined, silver = excluded.silver, raw = excluded.raw,
-                holds = excluded.holds, checked_at = now()
-            """,
-            rows,
-        )
+    units = {(result.table, result.batch_date) for result in results} | _uncounted(settings, contract)
+    counts: list[Count] = []
+    for name, of_table in groupby(sorted(units), key=lambda unit: unit[0]):
+        # Nobody may replace what is being counted.
+        with warehouse.lock(settings, f"{contract.source}.{name}"):
+            of_one = replace(contract, tables=(contract.table(name),))
+            manifests = [m for _, day in of_table if (m := read_manifest(settings, day)) is not None]
+            due = {unit.batch_date for unit in pending_steps(settings, of_one, manifests)}
+            counted = [_count(settings, contract, name, m) for m in manifests if m.batch_date not in due]
+            _note(settings, contract, counted)
+        counts += counted
     _stop_if([fault for count in counts for fault in count.broken_equations()])
     return counts
+
+
+def facts_are_due(settings: Settings, contract: Contract) -> bool:
+    """Whether the marts were built since the facts were last compared, or the comparison did not hold."""
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select coalesce(min(compared.checked_at) < marts.finished_at or not bool_and(compared.holds), true)
+            from ops.marts_state as marts
+            left join ops.mart_reconciliation as compared on compared.source = marts.source
+            where marts.source = %s and marts.status = 'complete'
+            group by marts.finished_at
+            """,
+            (contract.source,),
+        )
+        (due,) = cursor.fetchone() or (False,)
+    return bool(due)
 
 
 def facts(settings: Settings, contract: Contract) -> None:
@@ -100,7 +111,12 @@ def facts(settings: Settings, contract: Contract) -> None:
 
     Raises ReconciliationError naming every fact that has rows too many or too few.
     """
-    pairs = _facts_and_sources(settings)
+    with warehouse.lock(settings, "publish", shared=True):
+        _compare_facts(settings, contract)
+
+
+def _compare_facts(settings: Settings, contract: Contract) -> None:
+    pairs = _facts_and_sources(settings, contract)
     faults: list[str] = []
     with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
         counted = [(mart, *(_rows(cursor, relation) for relation in (source, mart))) for mart, source in pairs]
@@ -122,10 +138,46 @@ def facts(settings: Settings, contract: Contract) -> None:
     _stop_if(faults)
 
 
-def _count(settings: Settings, contract: Contract, table: str, day: date) -> Count:
+def _uncounted(settings: Settings, contract: Contract) -> set[tuple[str, date]]:
+    """(table, batch date) that is loaded, but was not counted since, or whose equations did not hold."""
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select loads.table_name, loads.batch_date
+            from ops.load_log as loads
+            left join ops.reconciliation as counted using (source, table_name, batch_date)
+            where loads.source = %s and loads.is_current
+                and (counted.holds is not true or counted.checked_at < loads.loaded_at)
+            """,
+            (contract.source,),
+        )
+        known = {table.name for table in contract.tables}
+        return {(table, day) for table, day in cursor.fetchall() if table in known}
+
+
+def _note(settings: Settings, contract: Contract, counts: list[Count]) -> None:
+    rows = [(contract.source, *astuple(count), not count.broken_equations()) for count in counts]
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            """
+            insert into ops.reconciliation as old (
+                source, table_name, batch_date, records, rejected, bronze, duplicates, superseded, quarantined,
+                silver, raw, holds
+            ) values %s
+            on conflict (source, table_name, batch_date) do update set
+                records = excluded.records, rejected = excluded.rejected, bronze = excluded.bronze,
+                duplicates = excluded.duplicates, superseded = excluded.superseded,
+                quarantined = excluded.quarantined, silver = excluded.silver, raw = excluded.raw,
+                holds = excluded.holds, checked_at = now()
+            """,
+            rows,
+        )
+
+
+def _count(settings: Settings, contract: Contract, table: str, manifest: Manifest) -> Count:
     bronze, silver = open_store(settings, "bronze"), open_store(settings, "silver")
-    manifest = read_manifest(settings, day)
-    delivered = manifest.tables.get(table) if manifest else None
+    day, delivered = manifest.batch_date, manifest.tables.get(table)
     key = f"{contract.source}/{table}"
     duplicates = read_ledger(silver, key).entries[day].counts["duplicates"]
     quarantined = _parquet_rows(silver, f"quarantine/{key}", day)
@@ -168,14 +220,14 @@ def _superseded_rows(store: Store, key: str, day: date) -> int:
     return sum("superseded" in row for row in reasons.column("reasons").to_pylist())
 
 
-def _facts_and_sources(settings: Settings) -> list[tuple[str, str]]:
-    """(fact, source) as `schema.table`, of every dbt model that says what it reconciles with."""
+def _facts_and_sources(settings: Settings, contract: Contract) -> list[tuple[str, str]]:
+    """(fact, source) as `schema.table`, of every dbt model of this source that says what it reconciles with."""
     manifest = json.loads((settings.state_dir / "dbt" / "manifest.json").read_text(encoding="utf-8"))
     models = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
     pairs = [
         (node, models[source])
         for node in models.values()
-        if (source := node["config"].get("meta", {}).get("reconciles_with"))
+        if contract.source in node["tags"] and (source := node["config"].get("meta", {}).get("reconciles_with"))
     ]
     return sorted((f"{fact['schema']}.{fact['name']}", f"{s['schema']}.{s['name']}") for fact, s in pairs)
 

@@ -142,7 +142,7 @@ def marts(state: State = None, full_refresh: FullRefresh = False) -> None:
     warehouse.prepare(settings)
     with watching(error_console) as observer:
         built = build.run(settings, contract, full_refresh=full_refresh, log=observer.model)
-        if built.done:
+        if reconcile.facts_are_due(settings, contract):
             reconcile.facts(settings, contract)
     console.print(f"{len(built.models)} models built in {built.seconds:.1f} s." if built.done else "Nothing new.")
 
