@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from outcomes import all_rows, days_of, delta_versions, differences, query
 
-from lakehouse import landing, pipeline, reconcile
+from lakehouse import landing, pipeline
 from lakehouse.contract import Contract
-from lakehouse.errors import ReconciliationError
 from lakehouse.pipeline import RunReport
 from lakehouse.settings import Settings
 from lakehouse.synthetic import Truth
@@ -112,40 +111,6 @@ def test_a_wiped_lake_is_filled_again_without_loading_anything_anew(
     assert {result.step for result in report.results if result.done} == {"bronze", "silver"}
     assert query(settings, "select max(load_id) from ops.load_log", "loader") == loads
     assert differences(all_rows(settings), marts) == {}
-
-
-def test_records_that_vanish_between_two_stages_are_noticed_and_named(
-    shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Run, contract: Contract
-) -> None:
-    from lakehouse import warehouse
-
-    settings = new_state()
-    report = run(settings, days_of(shop[0])[0])
-    with warehouse.connect(settings, "loader") as connection:
-        connection.cursor().execute(
-            "delete from raw_olist.orders where order_id = (select min(order_id) from raw_olist.orders)"
-        )
-
-    with pytest.raises(ReconciliationError, match=r"orders in batch .* in silver, but .* in the warehouse"):
-        reconcile.tables(settings, contract, report.results)
-
-    assert query(settings, "select count(*) from ops.reconciliation where not holds", "loader") == [(1,)]
-
-
-def test_a_fact_with_a_row_too_few_is_noticed_and_named(
-    shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Run, contract: Contract
-) -> None:
-    from lakehouse import warehouse
-
-    settings = new_state()
-    run(settings, days_of(shop[0])[0])
-    with warehouse.connect(settings, "transformer") as connection:
-        connection.cursor().execute(
-            "delete from marts.fct_payments where order_id = (select min(order_id) from marts.fct_payments)"
-        )
-
-    with pytest.raises(ReconciliationError, match=r"marts\.fct_payments: \d+ rows"):
-        reconcile.facts(settings, contract)
 
 
 def test_what_is_pending_says_why(
