@@ -29,7 +29,6 @@ class Partition:
 
     files: tuple[str, ...]
     rows: int
-    size_bytes: int
     columns: dict[str, str]
 
 
@@ -37,15 +36,14 @@ def read_partition(store: Store, table_key: str, batch_date: date) -> Partition:
     """What the table's current version holds of a batch; nothing if there is no such table."""
     url, options = store.delta_url(table_key), store.delta_options()
     if not DeltaTable.is_deltatable(url, options):
-        return Partition((), 0, 0, {})
+        return Partition((), 0, {})
     table = DeltaTable(url, storage_options=options)
     columns = {field.name: str(field.type) for field in pa.schema(table.schema().to_arrow())}
     files = pa.table(table.get_add_actions(flatten=True))
     files = files.filter(pc.equal(files["partition._batch_date"], pa.scalar(batch_date)))
     root = store.spark_url(table_key)
     addresses = tuple(f"{root}/{path}" for path in sorted(files["path"].to_pylist()))
-    rows, size_bytes = (pc.sum(files[name]).as_py() or 0 for name in ("num_records", "size_bytes"))
-    return Partition(addresses, rows, size_bytes, columns)
+    return Partition(addresses, pc.sum(files["num_records"]).as_py() or 0, columns)
 
 
 def replace_partition(store: Store, table_key: str, rows: pa.Table, batch_date: date, *, start_over: bool) -> None:

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 RULE_VERSION = 1
 
 # Up to this size a batch is small: one task and one commit by this process are faster than shuffles and a commit by
-# Spark, and its rows fit into the heap. Bytes are those of its compressed files in bronze.
+# Spark, and its rows fit into the heap. Bytes are those delivered: in bronze a repetitive gigabyte is a few megabytes.
 SMALL_ROWS = 200_000
-SMALL_BYTES = 16 * 1024 * 1024
+SMALL_BYTES = 64 * 1024 * 1024
 
 
 def expected_fingerprint(table: TableContract, manifest: Manifest) -> str:
@@ -62,10 +62,13 @@ def run(
     bronze_store = open_store(settings, "bronze")
     _require_bronze(bronze_store, key, table, manifest)
     table_then = _as_of(table, day)
-    target = SilverPartition(store, table_then, key, day, _file_name(manifest, table))
-    batch = _Batch(spark, table_then, read_partition(bronze_store, key, day), target)
+    delivered = manifest.tables.get(table.name)
+    target = SilverPartition(store, table_then, key, day, delivered.name if delivered else "")
+    source = read_partition(bronze_store, key, day)
+    is_small = source.rows <= SMALL_ROWS and (delivered is None or delivered.size <= SMALL_BYTES)
     ledger.begin(store, key, day)
-    entry, phases = batch.replace(fingerprint)
+    batch = _Batch(spark, table_then, source, target)
+    entry, phases = batch.replace_small(fingerprint) if is_small else batch.replace_large(fingerprint)
     ledger.record(store, key, day, entry)
     return StepResult("silver", table.name, day, True, entry.counts, time.monotonic() - begin, phases)
 
@@ -91,13 +94,12 @@ def _as_of(table: TableContract, day: date) -> TableContract:
     return replace(table, columns=columns)
 
 
-def _file_name(manifest: Manifest, table: TableContract) -> str:
-    delivered = manifest.tables.get(table.name)
-    return delivered.name if delivered else ""
-
-
 class _Batch:
-    """One table's batch on its way from bronze (`source`) to silver (`target`)."""
+    """One table's batch on its way from bronze (`source`) to silver (`target`).
+
+    `replace_small` and `replace_large` write both partitions anew, with the same result; they return the counts of what
+    was written and the seconds it took.
+    """
 
     def __init__(self, spark: SparkSession, table: TableContract, source: Partition, target: SilverPartition) -> None:
         self._spark = spark
@@ -105,12 +107,7 @@ class _Batch:
         self._source = source
         self._target = target
 
-    def replace(self, fingerprint: str) -> tuple[Entry, dict[str, float]]:
-        """Write both partitions anew; the counts of what was written and the seconds it took."""
-        is_small = self._source.rows <= SMALL_ROWS and self._source.size_bytes <= SMALL_BYTES
-        return self._replace_small(fingerprint) if is_small else self._replace_large(fingerprint)
-
-    def _replace_small(self, fingerprint: str) -> tuple[Entry, dict[str, float]]:
+    def replace_small(self, fingerprint: str) -> tuple[Entry, dict[str, float]]:
         from lakehouse import grading  # pyspark takes half a second to import
 
         started = time.monotonic()
@@ -133,7 +130,7 @@ class _Batch:
         phases = {"grade": done - started, "quarantine": quarantined - done, "write": time.monotonic() - quarantined}
         return Entry(fingerprint, {"bronze": graded.num_rows, **counts}, dict(sorted(warnings.items()))), phases
 
-    def _replace_large(self, fingerprint: str) -> tuple[Entry, dict[str, float]]:
+    def replace_large(self, fingerprint: str) -> tuple[Entry, dict[str, float]]:
         from lakehouse import grading
 
         started = time.monotonic()

@@ -295,3 +295,27 @@ def test_the_last_day_of_a_month_is_a_partition_like_others(shop):
     shop.to_silver(shop.deliver("o1,1,1.00,new,", day=date(2016, 2, 29)))
 
     assert shop.silver("_batch_date") == [(date(2016, 2, 29),)]
+
+
+def test_small_and_large_batches_share_a_table(shop, monkeypatch):
+    rows = ["o1,1,10.50,paid,4.5", "o1,1,10.50,new,", "o2,2,x,,"]
+
+    shop.to_silver(shop.deliver(*rows, day=FIRST))
+    monkeypatch.setattr(silver, "SMALL_ROWS", 200_000 if silver.SMALL_ROWS < 0 else -1)
+    shop.to_silver(shop.deliver(*rows, day=SECOND))
+    shop.to_silver(shop.deliver("o3,3,3.00,new,3", day=FIRST))
+
+    assert shop.silver("order_id, item, amount, status, score, _row, _batch_date") == [
+        ("o3", 3, Decimal("3.00"), "new", 3.0, 1, FIRST),
+        ("o1", 1, Decimal("10.50"), "new", None, 2, SECOND),
+    ]
+    assert shop.quarantine("_row, _batch_date") == [(1, SECOND), (3, SECOND)]
+
+
+@pytest.mark.parametrize("limit", ["SMALL_ROWS", "SMALL_BYTES"])
+def test_a_batch_of_many_rows_or_of_many_bytes_is_written_by_spark(shop, monkeypatch, limit):
+    monkeypatch.setattr(silver, limit, 1)
+
+    shop.to_silver(shop.deliver("o1,1,1.00,new,", "o2,1,1.00,new,"))
+
+    assert "Spark" in shop.delta_table().history(1)[0]["engineInfo"]
