@@ -20,6 +20,7 @@ where 1 = 0
 
 {% else %}
 
+-- The old tables are joined where they are needed, not imported as CTEs: one that is used twice would be read whole.
 with loaded as (
     select
         table_name,
@@ -27,28 +28,6 @@ with loaded as (
         split_part(key, chr(31), 2) as second_key
     from {{ ref('stg_changed_keys') }}
     where load_id > {{ watermark() }} and key is not null
-),
-
-old_customers as (
-    select * from {{ old_rows_of('intermediate', 'int_customers_current') }}
-),
-
-old_orders as (
-    select * from {{ old_rows_of('intermediate', 'int_orders_current') }}
-),
-
-old_order_items as (
-    select * from {{ old_rows_of('intermediate', 'int_order_items_current') }}
-),
-
-old_products as (
-    select * from {{ old_rows_of('marts', 'dim_product') }}
-    where not is_inferred
-),
-
-old_sellers as (
-    select * from {{ old_rows_of('marts', 'dim_seller') }}
-    where not is_inferred
 ),
 
 changed_customers as (
@@ -81,7 +60,8 @@ touched_customers as (
     union
     select old_orders.customer_id
     from changed_order_rows
-    inner join old_orders on changed_order_rows.order_id = old_orders.order_id
+    inner join {{ old_rows_of('intermediate', 'int_orders_current') }} as old_orders
+        on changed_order_rows.order_id = old_orders.order_id
     union
     select new_orders.customer_id
     from changed_order_rows
@@ -94,7 +74,8 @@ changed_people as (
     union
     select old_customers.customer_unique_id
     from touched_customers
-    inner join old_customers on touched_customers.customer_id = old_customers.customer_id
+    inner join {{ old_rows_of('intermediate', 'int_customers_current') }} as old_customers
+        on touched_customers.customer_id = old_customers.customer_id
     union
     select new_customers.customer_unique_id
     from touched_customers
@@ -107,13 +88,15 @@ customers_of_changed_people as (
     union
     select old_customers.customer_id
     from changed_people
-    inner join old_customers on changed_people.customer_unique_id = old_customers.customer_unique_id
+    inner join {{ old_rows_of('intermediate', 'int_customers_current') }} as old_customers
+        on changed_people.customer_unique_id = old_customers.customer_unique_id
 ),
 
 orders_of_changed_people as (
     select old_orders.order_id
     from customers_of_changed_people
-    inner join old_orders on customers_of_changed_people.customer_id = old_orders.customer_id
+    inner join {{ old_rows_of('intermediate', 'int_orders_current') }} as old_orders
+        on customers_of_changed_people.customer_id = old_orders.customer_id
 ),
 
 -- Products and sellers: what the source said of them, and those that only an order item knows.
@@ -135,7 +118,8 @@ items_of_changed_orders as (
         old_order_items.product_id,
         old_order_items.seller_id
     from changed_orders
-    inner join old_order_items on changed_orders.order_id = old_order_items.order_id
+    inner join {{ old_rows_of('intermediate', 'int_order_items_current') }} as old_order_items
+        on changed_orders.order_id = old_order_items.order_id
     union
     select
         new_order_items.product_id,
@@ -185,7 +169,9 @@ changed_categories as (
 products_of_changed_categories as (
     select old_products.product_id
     from changed_categories
-    inner join old_products on changed_categories.product_category_name = old_products.product_category_name
+    inner join {{ old_rows_of('marts', 'dim_product') }} as old_products
+        on changed_categories.product_category_name = old_products.product_category_name
+    where not old_products.is_inferred
 ),
 
 -- Only versions that come, go or move change a fact's key: a catalogue sent again unchanged touches no fact.
@@ -199,7 +185,8 @@ old_product_versions as (
         old_products.product_id,
         old_products.valid_from
     from loaded_products
-    inner join old_products on loaded_products.product_id = old_products.product_id
+    inner join {{ old_rows_of('marts', 'dim_product') }} as old_products
+        on loaded_products.product_id = old_products.product_id
 ),
 
 old_seller_versions as (
@@ -207,7 +194,8 @@ old_seller_versions as (
         old_sellers.seller_id,
         old_sellers.valid_from
     from loaded_sellers
-    inner join old_sellers on loaded_sellers.seller_id = old_sellers.seller_id
+    inner join {{ old_rows_of('marts', 'dim_seller') }} as old_sellers
+        on loaded_sellers.seller_id = old_sellers.seller_id
 ),
 
 recut_products as (
@@ -241,13 +229,15 @@ recut_sellers as (
 orders_of_recut_products as (
     select old_order_items.order_id
     from recut_products
-    inner join old_order_items on recut_products.product_id = old_order_items.product_id
+    inner join {{ old_rows_of('intermediate', 'int_order_items_current') }} as old_order_items
+        on recut_products.product_id = old_order_items.product_id
 ),
 
 orders_of_recut_sellers as (
     select old_order_items.order_id
     from recut_sellers
-    inner join old_order_items on recut_sellers.seller_id = old_order_items.seller_id
+    inner join {{ old_rows_of('intermediate', 'int_order_items_current') }} as old_order_items
+        on recut_sellers.seller_id = old_order_items.seller_id
 ),
 
 changed_keys as (
@@ -256,6 +246,8 @@ changed_keys as (
     select 'person' as entity, customer_unique_id as changed_key from changed_people
     union
     select 'order' as entity, order_id as changed_key from changed_orders
+    union
+    select 'review' as entity, first_key as changed_key from loaded where table_name = 'order_reviews'
     union
     select 'order_facts' as entity, order_id as changed_key from changed_orders
     union

@@ -1,11 +1,11 @@
 {{ config(
-    meta={'replaces': {'column': 'order_id', 'entity': 'order'}},
-    indexes=[{'columns': ['order_id', 'review_id'], 'unique': true}],
+    meta={'replaces': {'column': 'review_id', 'entity': 'review'}},
+    indexes=[{'columns': ['review_id', 'order_id'], 'unique': true}, {'columns': ['order_id']}],
 ) }}
 
 with order_reviews as (
     select * from {{ ref('stg_order_reviews') }}
-    {{ keep_changed('order_id', 'order') }}
+    {{ keep_changed('review_id', 'review') }}
 ),
 
 versions as (

@@ -15,10 +15,6 @@ with customers as (
     {{ keep_changed('customer_unique_id', 'person') }}
 ),
 
-orders as (
-    select * from {{ ref('int_orders_current') }}
-),
-
 orders_of_people as (
     select
         customers.customer_unique_id,
@@ -28,7 +24,7 @@ orders_of_people as (
         orders.order_id,
         orders.purchased_at
     from customers
-    inner join orders on customers.customer_id = orders.customer_id
+    inner join {{ ref('int_orders_current') }} as orders on customers.customer_id = orders.customer_id
     where orders.purchased_at is not null
 ),
 
@@ -107,7 +103,7 @@ without_orders as (
 -- Until its customer row comes, an order's customer_id stands for the person.
 orders_without_customer as (
     select distinct customer_id
-    from orders
+    from {{ ref('int_orders_current') }} as orders
     where
         customer_id is not null
         and not exists (

@@ -4,11 +4,7 @@
     indexes=[{'columns': ['product_id']}, {'columns': ['product_category_name']}],
 ) }}
 
-with products as (
-    select * from {{ ref('stg_products') }}
-),
-
-{{ versions_by_batch('product', 'products', 'product_id', product_attributes(), entity='product') }},
+with {{ versions_by_batch('product', ref('stg_products'), 'product_id', product_attributes(), entity='product') }},
 
 translations as (
     select * from {{ ref('int_category_translation_current') }}
@@ -44,7 +40,7 @@ undelivered as (
     select distinct order_items.product_id
     from order_items
     where not exists (
-        select 1 from products
+        select 1 from {{ ref('stg_products') }} as products
         where products.product_id = order_items.product_id
     )
 ),

@@ -4,11 +4,7 @@
     indexes=[{'columns': ['seller_id']}],
 ) }}
 
-with sellers as (
-    select * from {{ ref('stg_sellers') }}
-),
-
-{{ versions_by_batch('seller', 'sellers', 'seller_id', seller_attributes(), entity='seller') }},
+with {{ versions_by_batch('seller', ref('stg_sellers'), 'seller_id', seller_attributes(), entity='seller') }},
 
 delivered as (
     select
@@ -31,7 +27,7 @@ undelivered as (
     select distinct order_items.seller_id
     from order_items
     where not exists (
-        select 1 from sellers
+        select 1 from {{ ref('stg_sellers') }} as sellers
         where sellers.seller_id = order_items.seller_id
     )
 ),
