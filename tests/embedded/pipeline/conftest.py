@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from outcomes import Silent
+from outcomes import Silent, days_of
 
-from lakehouse import landing, pipeline
+from lakehouse import landing, pipeline, warehouse
+from lakehouse.connections import open_connection
 from lakehouse.contract import Contract, read_contract
 from lakehouse.pipeline import RunReport
 from lakehouse.settings import PROJECT_DIR, Settings
@@ -41,6 +44,34 @@ def shop(tmp_path_factory: pytest.TempPathFactory, contract: Contract) -> tuple[
     return folder, generate(
         folder, seed=7, scale=0.15, days=5, faults=0.002, disturbances=disturbances, contract=contract
     )
+
+
+@pytest.fixture(scope="session")
+def copy_of(new_state: Callable[..., Settings]) -> Callable[[Settings], Settings]:
+    """A state of its own that holds what another one holds, without the time it takes to get there."""
+
+    def copy(original: Settings) -> Settings:
+        settings = new_state()
+        warehouse.drop_database(settings)
+        with closing(open_connection(settings, "owner", "postgres")) as connection:
+            connection.autocommit = True
+            connection.cursor().execute(
+                f"create database {settings.database_name} template {original.database_name} owner owner"
+            )
+        warehouse.prepare(settings)  # what a database's own grants are is not copied
+        shutil.rmtree(settings.state_dir)
+        shutil.copytree(original.state_dir, settings.state_dir)
+        return settings
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def first_day(shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Callable[..., RunReport]) -> Settings:
+    """A state that holds the first day of the shop. Tests take a copy of it."""
+    settings = new_state()
+    run(settings, days_of(shop[0])[0])
+    return settings
 
 
 @pytest.fixture(scope="session")

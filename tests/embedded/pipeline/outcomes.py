@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from deltalake import DeltaTable
@@ -55,8 +57,16 @@ def query(settings: Settings, statement: str | sql.Composable, role: str = "tran
         return cursor.fetchall()
 
 
-def all_rows(settings: Settings, schema: str = "marts") -> dict[str, Rows]:
-    """Every row of every table of a schema, all columns in the order of their names, sorted."""
+def all_rows(
+    settings: Settings,
+    schema: str = "marts",
+    without: Mapping[str, Set[str]] = MappingProxyType({}),
+    only: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Rows]:
+    """Every row of every table of a schema, all columns in the order of their names, sorted.
+
+    `without`: table -> columns to leave out. `only`: table -> condition of the rows wanted.
+    """
     columns: dict[str, list[str]] = {}
     for table, column in query(
         settings,
@@ -66,25 +76,51 @@ def all_rows(settings: Settings, schema: str = "marts") -> dict[str, Rows]:
             "where table_schema = {} and table_type = 'BASE TABLE' order by 1, 2"
         ).format(sql.Literal(schema)),
     ):
-        columns.setdefault(table, []).append(column)
+        if column not in without.get(table, ()):
+            columns.setdefault(table, []).append(column)
     return {
         table: query(
             settings,
-            sql.SQL("select {columns} from {table} order by {columns}").format(
-                columns=sql.SQL(", ").join(map(sql.Identifier, names)), table=sql.Identifier(schema, table)
+            sql.SQL("select {columns} from {table} where {condition} order by {columns}").format(
+                columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+                table=sql.Identifier(schema, table),
+                condition=sql.SQL(only.get(table, "true")),
             ),
         )
         for table, names in columns.items()
     }
 
 
-def differences(left: dict[str, Rows], right: dict[str, Rows]) -> dict[str, tuple[Rows, Rows]]:
+def rows_whatever_the_batches(settings: Settings) -> dict[str, Rows]:
+    """All of the marts that does not depend on how a history was cut into batches.
+
+    What products and sellers were like is dated by batch, and so are the keys to it: of them only the current rows,
+    and of items the products and sellers they point to.
+    """
+    rows = all_rows(
+        settings,
+        without={
+            "dim_product": {"product_key", "valid_from"},
+            "dim_seller": {"seller_key", "valid_from"},
+            "fct_order_items": {"product_key", "seller_key"},
+        },
+        only={"dim_product": "is_current", "dim_seller": "is_current"},
+    )
+    rows["what items point to"] = query(
+        settings,
+        "select order_id, order_item_id, product_id, seller_id from marts.fct_order_items "
+        "inner join marts.dim_product using (product_key) inner join marts.dim_seller using (seller_key) order by 1, 2",
+    )
+    return rows
+
+
+def differences(left: Mapping[str, Rows], right: Mapping[str, Rows]) -> dict[str, tuple[Rows, Rows]]:
     """Table -> rows only here, rows only there (some of each); empty when all is equal."""
     found = {}
     for table in sorted({*left, *right}):
-        here, there = left.get(table, []), right.get(table, [])
+        here, there = Counter(left.get(table, [])), Counter(right.get(table, []))
         if here != there:
-            found[table] = ([r for r in here if r not in there][:3], [r for r in there if r not in here][:3])
+            found[table] = ([*(here - there)][:3], [*(there - here)][:3])
     return found
 
 

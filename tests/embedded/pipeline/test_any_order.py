@@ -1,13 +1,13 @@
-"""The order of the batches does not matter, nor whether they come one by one; incremental equals full refresh."""
+"""The order of the batches does not matter, nor how a history is cut into them; incremental equals full refresh."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from outcomes import all_rows, days_of, differences
+from outcomes import all_rows, days_of, differences, rows_whatever_the_batches
 
 from lakehouse.pipeline import RunReport
 from lakehouse.settings import Settings
@@ -16,7 +16,7 @@ from lakehouse.synthetic import Truth
 Run = Callable[..., RunReport]
 
 
-@pytest.mark.parametrize("seed", [None, 1, 2], ids=["in order", "shuffled", "shuffled otherwise"])
+@pytest.mark.parametrize("seed", [None, 1], ids=["in order", "shuffled"])
 def test_one_batch_at_a_time_gives_the_marts_of_all_at_once(
     seed: int | None, loaded_shop: Settings, shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Run
 ) -> None:
@@ -32,3 +32,29 @@ def test_one_batch_at_a_time_gives_the_marts_of_all_at_once(
     assert differences(incremental, all_rows(loaded_shop)) == {}
     run(settings, full_refresh=True)
     assert differences(incremental, all_rows(settings)) == {}
+
+
+def test_the_same_history_in_two_batches_gives_the_same_marts(
+    loaded_shop: Settings, shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Run, tmp_path: Path
+) -> None:
+    days = days_of(shop[0])
+    earlier, later = in_one_batch(days[:2], tmp_path), in_one_batch(days[2:], tmp_path)
+    settings = new_state()
+
+    run(settings, later)
+    run(settings, earlier)
+
+    assert differences(rows_whatever_the_batches(settings), rows_whatever_the_batches(loaded_shop)) == {}
+
+
+def in_one_batch(days: Sequence[Path], folder: Path) -> Path:
+    """What was sent on these days, one day after the other in each file, as the last day's batch."""
+    batch = folder / days[-1].name
+    batch.mkdir()
+    for day in days:
+        for file in day.iterdir():
+            header, _, records = file.read_bytes().partition(b"\n")
+            target = batch / file.name
+            sent = target.read_bytes() if target.exists() else header + b"\n"
+            target.write_bytes(sent + records)
+    return batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -45,62 +46,83 @@ def _owner_of(table: str) -> str:
     return "transformer" if table.startswith("marts.") else "loader"
 
 
+@pytest.fixture(scope="module")
+def two_days(shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Run) -> Settings:
+    settings = new_state()
+    run(settings, *days_of(shop[0])[:2])
+    return settings
+
+
 def test_a_corrected_file_replaces_its_table_of_its_batch_everywhere(
-    shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Run, tmp_path: Path
+    shop: tuple[Path, Truth],
+    two_days: Settings,
+    copy_of: Callable[[Settings], Settings],
+    new_state: Callable[..., Settings],
+    run: Run,
+    tmp_path: Path,
 ) -> None:
-    days = days_of(shop[0])
-    settings, fresh = new_state(), new_state()
-    run(settings, *days[:3])
-    corrected = tmp_path / days[1].name
+    first, second = days_of(shop[0])[:2]
+    settings, fresh = copy_of(two_days), new_state()
+    corrected = tmp_path / first.name
     corrected.mkdir()
     # The first order is gone, the status of the second is another one.
-    lines = (days[1] / "olist_orders_dataset.csv").read_bytes().split(b"\n")
-    gone, changed = lines[1].split(b",")[0].decode(), lines[2].split(b",")
+    lines = (first / "olist_orders_dataset.csv").read_bytes().split(b"\n")
+    changed = lines[2].split(b",")
+    gone, altered = lines[1].split(b",")[0].decode(), changed[0].decode()
     changed[2] = b"unavailable"
     (corrected / "olist_orders_dataset.csv").write_bytes(b"\n".join([lines[0], b",".join(changed), *lines[3:]]))
+    status_of = f"select order_id, order_status from raw_olist.orders where _batch_date = '{first.name}'"
+    before = dict(query(settings, status_of))
+    assert gone in before
+    assert before[altered] != "unavailable"
 
     run(settings, corrected)
 
-    everything = tmp_path / "everything" / days[1].name
-    everything.mkdir(parents=True)
-    for file in days[1].iterdir():
-        source = corrected / file.name if (corrected / file.name).exists() else file
-        (everything / file.name).write_bytes(source.read_bytes())
-    run(fresh, days[0], everything, days[2])
-    assert differences(all_rows(settings), all_rows(fresh)) == {}
-    assert (
-        query(settings, f"select 1 from raw_olist.orders where order_id = '{gone}' and _batch_date = '{days[1].name}'")
-        == []
-    )
+    whole = tmp_path / "whole" / first.name
+    shutil.copytree(first, whole)
+    shutil.copy(corrected / "olist_orders_dataset.csv", whole)
+    run(fresh, whole, second)
+    for schema in ("marts", "raw_olist"):
+        assert differences(all_rows(settings, schema), all_rows(fresh, schema)) == {}
+    after = dict(query(settings, status_of))
+    assert gone not in after
+    assert after[altered] == "unavailable"
 
 
 def test_a_withdrawn_table_leaves_nothing_of_itself(
-    shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Run, contract: Contract, tmp_path: Path
+    shop: tuple[Path, Truth],
+    two_days: Settings,
+    copy_of: Callable[[Settings], Settings],
+    new_state: Callable[..., Settings],
+    run: Run,
+    contract: Contract,
+    tmp_path: Path,
 ) -> None:
-    days = days_of(shop[0])
-    settings, fresh = new_state(), new_state()
-    run(settings, *days[:3])
+    first, second = days_of(shop[0])[:2]
+    settings, fresh = copy_of(two_days), new_state()
+    only_there = (
+        "select count(*) from marts.fct_orders inner join raw_olist.orders using (order_id) "
+        f"where not exists (select from raw_olist.orders as others where others.order_id = fct_orders.order_id "
+        f"and others._batch_date <> '{second.name}')"
+    )
+    assert query(settings, only_there)[0][0] > 0
 
-    landing.remove(settings, contract, date.fromisoformat(days[2].name), "orders")
+    landing.remove(settings, contract, date.fromisoformat(second.name), "orders")
     run(settings)
 
-    without = tmp_path / days[2].name
-    without.mkdir()
-    for file in days[2].iterdir():
-        if file.name != "olist_orders_dataset.csv":
-            (without / file.name).write_bytes(file.read_bytes())
-    run(fresh, *days[:2], without)
-    assert differences(all_rows(settings), all_rows(fresh)) == {}
-    assert query(settings, f"select count(*) from raw_olist.orders where _batch_date = '{days[2].name}'") == [(0,)]
+    without = tmp_path / second.name
+    shutil.copytree(second, without)
+    (without / "olist_orders_dataset.csv").unlink()
+    run(fresh, first, without)
+    for schema in ("marts", "raw_olist"):
+        assert differences(all_rows(settings, schema), all_rows(fresh, schema)) == {}
+    assert query(settings, f"select count(*) from raw_olist.orders where _batch_date = '{second.name}'") == [(0,)]
 
 
 def test_a_wiped_lake_is_filled_again_without_loading_anything_anew(
-    shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Run
+    first_day: Settings, copy_of: Callable[[Settings], Settings], run: Run
 ) -> None:
-    import shutil
-
-    settings = new_state()
-    run(settings, days_of(shop[0])[0])
+    settings = copy_of(first_day)
     loads = query(settings, "select max(load_id) from ops.load_log", "loader")
     marts = all_rows(settings)
     shutil.rmtree(settings.layer_url("silver"))
@@ -114,11 +136,10 @@ def test_a_wiped_lake_is_filled_again_without_loading_anything_anew(
 
 
 def test_what_is_pending_says_why(
-    shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Run, contract: Contract
+    shop: tuple[Path, Truth], first_day: Settings, copy_of: Callable[[Settings], Settings], contract: Contract
 ) -> None:
-    settings = new_state()
+    settings = copy_of(first_day)
     days = days_of(shop[0])
-    run(settings, days[0])
     landing.land(settings, contract, [days[1]])
     landing.remove(settings, contract, date.fromisoformat(days[0].name), "orders")
 
