@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from deltalake import DeltaTable
+import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder
 
 from lakehouse.contract import Contract
 from lakehouse.settings import Layer, Settings
@@ -60,11 +61,11 @@ def _read(settings: Settings, layer: Layer, stage: str, table: str, batch_date: 
     url, options = store.delta_url(key), store.delta_options()
     if not DeltaTable.is_deltatable(url, options):
         return
-    partition = [("_batch_date", "=", batch_date.isoformat())] if batch_date else None
-    rows = DeltaTable(url, storage_options=options).to_pyarrow_dataset(file_pruning_predicate=partition).to_table()
-    for row in rows.sort_by(
-        [("_batch_date", "ascending"), ("_source_file", "ascending"), ("_row", "ascending")]
-    ).to_pylist():
+    where = f"where _batch_date = '{batch_date.isoformat()}'" if batch_date else ""
+    # Not by way of a pyarrow dataset: its buffers are freed on a thread that may outlive Python, which then aborts.
+    lake = QueryBuilder().register("records", DeltaTable(url, storage_options=options))
+    found = lake.execute(f"select * from records {where} order by _batch_date, _source_file, _row")  # noqa: S608
+    for row in pa.table(found).to_pylist():
         record = row["record"]
         yield BadRecord(
             stage=stage,
