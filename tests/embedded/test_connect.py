@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from conftest import free_port
 from connect_server import connect_server, run_client
 from made_up_shop import FIRST, Shop
+from ports import free_port
 
 from lakehouse import load
 
