@@ -30,6 +30,7 @@ from lakehouse.settings import Settings
 ROOT_DIR = Path("/var/lib/ecommerce-data-pipeline")
 START_SECONDS = 300  # after a crash the server first replays up to max_wal_size of its log
 LINGER_SECONDS = 15  # how long sessions of a killed server may take to notice
+UNSEEN_SECONDS = 2  # how long a port may be held by no process that we see before it counts as another user's
 
 
 @dataclass(frozen=True)
@@ -202,17 +203,20 @@ def _settled(settings: Settings) -> RunningServer | None:
 
 def _free_port(settings: Settings) -> None:
     port = settings.postgres_port
-    process = _listener(port) if port_holder(port) is not None else None
-    if process is not None and _is_ours(process.pid, settings):
-        # Its data was deleted under it (`rm -rf .lakehouse`); it would notice by itself within a minute.
-        process.kill()
-        _await_end(process.pid, settings)
-    holder = port_holder(port)
-    if holder is not None:
-        raise SetupError(
-            f"Port {port} on {HOST} is taken by {holder}.\nStop it, or choose a free port for the embedded Postgres: "
-            f"LAKEHOUSE_POSTGRES_PORT={port + 1 if port < 65535 else port - 1} in .env or in the environment."
-        )
+    deadline = time.monotonic() + UNSEEN_SECONDS
+    while (holder := port_holder(port)) is not None:
+        process = _listener(port)
+        if process is not None and _is_ours(process.pid, settings):
+            # Its data was deleted under it (`rm -rf .lakehouse`); it would notice by itself within a minute.
+            process.kill()
+            _await_end(process.pid, settings)
+        elif process is None and time.monotonic() < deadline:
+            time.sleep(0.02)  # sessions of a killed server let go of its port a moment after it ended
+        else:
+            raise SetupError(
+                f"Port {port} on {HOST} is taken by {holder}.\nStop it, or choose a free port for the embedded Postgres: "
+                f"LAKEHOUSE_POSTGRES_PORT={port + 1 if port < 65535 else port - 1} in .env or in the environment."
+            )
 
 
 def _drop_foreign_pid_file(settings: Settings) -> None:

@@ -105,7 +105,10 @@ def test_a_killed_server_starts_again_with_its_data(running):
     warehouse.prepare(running)
     with warehouse.connect(running) as connection:
         connection.cursor().execute("insert into ops.runs (source, status) values ('shop', 'done')")
-    os.kill(embedded_postgres.status(running).pid, signal.SIGKILL)
+    pid = embedded_postgres.status(running).pid
+    os.kill(pid, signal.SIGKILL)
+    while lives(pid):
+        pass
 
     warehouse.prepare(running)
 
