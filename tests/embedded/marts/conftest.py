@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import pytest
+from psycopg2 import sql
 from raw_rows import publish
 
 from lakehouse import load, marts, warehouse
+from lakehouse.connections import open_connection
 from lakehouse.contract import Contract, read_contract
 from lakehouse.settings import PROJECT_DIR, Settings
 
@@ -44,3 +49,25 @@ def new_shop(new_state: Callable[..., Settings], contract: Contract, deliver: De
         return settings
 
     return make
+
+
+@pytest.fixture(scope="session")
+def copy_of(server: Settings) -> Callable[[Settings], Settings]:
+    """Makes a state that is the copy of another one, database and dbt's files: cheaper than building it twice."""
+    numbers = itertools.count(1)
+
+    def copy(original: Settings) -> Settings:
+        settings = server.model_copy(update={"state": f"{original.state_name}_{next(numbers)}"})
+        settings.__dict__.pop("state_name", None)  # cached, and copied with the rest
+        with contextlib.closing(open_connection(settings, "owner", "postgres")) as connection:
+            connection.autocommit = True
+            connection.cursor().execute(
+                sql.SQL("create database {} template {}").format(
+                    sql.Identifier(settings.database_name), sql.Identifier(original.database_name)
+                )
+            )
+        warehouse.prepare(settings)
+        shutil.copytree(original.state_dir, settings.state_dir)
+        return settings
+
+    return copy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from datetime import date
@@ -43,6 +44,18 @@ class Silent:
 
     def note(self, text: str) -> None:
         pass
+
+
+def environment_of(settings: Settings, **more: str) -> dict[str, str]:
+    """In which a command of its own process works on the same home and warehouse."""
+    return {
+        **os.environ,
+        "LAKEHOUSE_HOME": str(settings.home),
+        "LAKEHOUSE_EMBEDDED_POSTGRES_DIR": str(settings.embedded_postgres_dir),
+        "LAKEHOUSE_POSTGRES_PORT": str(settings.postgres_port),
+        "LAKEHOUSE_JARS_DIR": str(settings.jars_path),
+        **more,
+    }
 
 
 def days_of(folder: Path) -> list[Path]:

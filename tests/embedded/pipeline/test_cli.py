@@ -5,33 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from outcomes import query
+from outcomes import environment_of, query
 
 from lakehouse.settings import PROJECT_DIR, Settings
 from lakehouse.synthetic import Truth
 
+LAKEHOUSE = str(Path(sys.executable).parent / "lakehouse")
 Lakehouse = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def command(settings: Settings, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "LAKEHOUSE_HOME": str(settings.home),
-        "LAKEHOUSE_EMBEDDED_POSTGRES_DIR": str(settings.embedded_postgres_dir),
-        "LAKEHOUSE_POSTGRES_PORT": str(settings.postgres_port),
-        "LAKEHOUSE_JARS_DIR": str(settings.jars_path),
-        **more,
-    }
     return subprocess.run(
-        [str(Path(sys.executable).parent / "lakehouse"), *arguments],
-        env=environment,
+        [LAKEHOUSE, *arguments],
+        env=environment_of(settings, **more),
         cwd=PROJECT_DIR,
         capture_output=True,
         text=True,
@@ -158,16 +150,11 @@ def test_an_unknown_table_or_setting_is_answered_with_what_there_is(lakehouse: L
 
 
 def test_a_closed_pipe_is_no_error(loaded_shop: Settings) -> None:
-    lakehouse = Path(sys.executable).parent / "lakehouse"
-    environment = {
-        **os.environ,
-        "LAKEHOUSE_HOME": str(loaded_shop.home),
-        "LAKEHOUSE_EMBEDDED_POSTGRES_DIR": str(loaded_shop.embedded_postgres_dir),
-        "LAKEHOUSE_POSTGRES_PORT": str(loaded_shop.postgres_port),
-    }
-    pipeline = f"{lakehouse} sql 'select * from marts.dim_date' --format csv --state {loaded_shop.state_name} | head -1"
+    pipe = f"{LAKEHOUSE} sql 'select * from marts.dim_date' --format csv --state {loaded_shop.state_name} | head -1"
 
-    done = subprocess.run(["bash", "-c", pipeline], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-c", pipe], env=environment_of(loaded_shop), capture_output=True, text=True, check=False
+    )
 
     assert done.stdout.startswith("date_key,")
     assert done.stderr == ""

@@ -2,86 +2,124 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from outcomes import all_rows, days_of, differences, query
+from outcomes import all_rows, days_of, differences, environment_of, query
 
+from lakehouse import landing
 from lakehouse.contract import Contract
 from lakehouse.pipeline import RunReport, pending_now
 from lakehouse.settings import PROJECT_DIR, Settings
 from lakehouse.synthetic import Truth
 
-# A run that kills itself with SIGKILL at the n-th call of a function, before or after the call.
-RUN = """
-import itertools, os, signal, sys
-from importlib import import_module
+Run = Callable[..., RunReport]
+CopyOf = Callable[[Settings], Settings]
 
-module, name, when, call = sys.argv[1:5]
+# The command line, which kills itself with SIGKILL at the n-th call of a function: before it, after it, or as soon as
+# the function has made a file appear in a folder.
+COMMAND = """
+import itertools, os, signal, sys, threading
+from importlib import import_module
+from pathlib import Path
+
+module, name, when, call, folder, preparation, *words = sys.argv[1:]
+exec(preparation)
 owner = import_module(module)
 *parents, name = name.split(".")
 for parent in parents:
     owner = getattr(owner, parent)
 original, calls = getattr(owner, name), itertools.count(1)
 
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def die_when_a_file_appears():
+    there = set(Path(folder).rglob("*.parquet"))
+    while set(Path(folder).rglob("*.parquet")) == there:
+        pass
+    die()
+
 def killing(*arguments, **options):
     is_the_one = next(calls) == int(call)
     if is_the_one and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
+        die()
+    if is_the_one and when == "while it writes":
+        threading.Thread(target=die_when_a_file_appears, daemon=True).start()
     result = original(*arguments, **options)
-    if is_the_one and when == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
+    if is_the_one:
+        die()
     return result
 
 setattr(owner, name, killing)
 from lakehouse.cli import main
-sys.argv = ["lakehouse", "run", *sys.argv[5:]]
+sys.argv = ["lakehouse", *words]
 main()
 """
 
+
+@dataclass(frozen=True)
+class Point:
+    """Where a command is killed: at which call of a function, after a statement that prepares it."""
+
+    what: str
+    module: str
+    name: str
+    when: str
+    call: int = 1
+    preparation: str = ""
+
+
 # Each point is reached by the run that goes on where the one before it was killed.
-# What is interrupted, module, function, when, at which call.
 POINTS = (
-    ("between the files and the manifests of a delivery", "lakehouse.landing", "_publish", "before", "1"),
-    ("in the middle of bronze's stream", "lakehouse.bronze", "_Batch._with_lineage", "before", "2"),
-    ("between bronze's commit and its ledger", "lakehouse.ledger", "record", "before", "2"),
-    ("between silver's quarantine and its rows", "lakehouse.silver", "_Batch._write_silver", "before", "1"),
-    ("between silver's commit and its ledger", "lakehouse.silver", "_Batch._write_silver", "after", "1"),
-    ("with an empty staging table", "lakehouse.raw_tables", "create_staging", "after", "1"),
-    ("between copy and publication", "lakehouse.load", "_Publication.publish", "before", "1"),
-    ("in the publishing transaction", "lakehouse.load", "_Publication.publish", "after", "2"),
-    ("between load and reconciliation", "lakehouse.reconcile", "tables", "before", "1"),
-    ("in the middle of dbt", "lakehouse.marts", "_Node", "after", "14"),
-    ("between dbt and the watermark", "lakehouse.marts", "_mark_complete", "before", "1"),
-    ("between the marts and their reconciliation", "lakehouse.reconcile", "facts", "before", "1"),
+    Point("between the files and the manifests of a delivery", "lakehouse.landing", "_publish", "before"),
+    Point("in the middle of bronze's stream", "lakehouse.bronze", "_Batch._with_lineage", "before", 2),
+    Point("between bronze's commit and its ledger", "lakehouse.ledger", "record", "before"),
+    Point(
+        "between silver's quarantine and its rows",
+        "lakehouse.silver_partition",
+        "SilverPartition.write_silver",
+        "before",
+    ),
+    Point(
+        "between silver's commit and its ledger", "lakehouse.silver_partition", "SilverPartition.write_silver", "after"
+    ),
+    Point(
+        "while Spark writes a large batch of silver",
+        "lakehouse.silver_partition",
+        "SilverPartition._write_by_spark",
+        "while it writes",
+        preparation="import lakehouse.silver; lakehouse.silver.SMALL_ROWS = -1",
+    ),
+    Point("with an empty staging table", "lakehouse.raw_tables", "create_staging", "after"),
+    Point("between copy and publication", "lakehouse.load", "_Publication.publish", "before"),
+    Point("in the publishing transaction", "lakehouse.load", "_Publication.publish", "after", 2),
+    Point("between load and reconciliation", "lakehouse.reconcile", "tables", "before"),
+    Point("in the middle of dbt", "lakehouse.marts", "_Node", "after", 14),
+    Point("between dbt and the watermark", "lakehouse.marts", "_mark_complete", "before"),
+    Point("between the marts and their reconciliation", "lakehouse.reconcile", "facts", "before"),
 )
 
 
-def killed_run(settings: Settings, module: str, name: str, when: str, call: str, *paths: Path) -> None:
-    """A run in a process of its own that does not survive the point; its dbt dies with it."""
-    environment = {
-        **os.environ,
-        "LAKEHOUSE_HOME": str(settings.home),
-        "LAKEHOUSE_EMBEDDED_POSTGRES_DIR": str(settings.embedded_postgres_dir),
-        "LAKEHOUSE_POSTGRES_PORT": str(settings.postgres_port),
-        "LAKEHOUSE_JARS_DIR": str(settings.jars_path),
-    }
-    arguments = [*map(str, paths), "--state", settings.state_name]
+def kill(settings: Settings, point: Point, *words: str) -> None:
+    """Run a command in a process of its own that does not survive the point."""
+    where = [point.module, point.name, point.when, str(point.call), settings.layer_url("silver"), point.preparation]
     done = subprocess.run(
-        [sys.executable, "-c", RUN, module, name, when, call, *arguments],
-        env=environment,
+        [sys.executable, "-c", COMMAND, *where, *words, "--state", settings.state_name],
+        env=environment_of(settings),
         cwd=PROJECT_DIR,
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
-    assert done.returncode == -signal.SIGKILL, f"{name}, call {call}, was not reached: {done.stdout} {done.stderr}"
+    assert done.returncode == -signal.SIGKILL, f"{point.what}: was not reached: {done.stdout} {done.stderr}"
 
 
 def half_published(settings: Settings, contract: Contract) -> list[str]:
@@ -101,45 +139,82 @@ def half_published(settings: Settings, contract: Contract) -> list[str]:
     return found
 
 
+def outcome(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
+    """The marts, the raw tables and what is known of them; not when it came to be."""
+    counted = "source, table_name, batch_date, records, rejected, bronze, duplicates, superseded, quarantined, silver, "
+    return {
+        **all_rows(settings),
+        **{f"raw {name}": rows for name, rows in all_rows(settings, "raw_olist").items()},
+        "loads": query(
+            settings,
+            "select table_name, batch_date, fingerprint, rows from ops.load_log where is_current order by 1, 2",
+            "loader",
+        ),
+        "reconciliation": query(
+            settings, f"select {counted} raw, holds from ops.reconciliation order by 2, 3", "loader"
+        ),
+        "facts": query(settings, "select mart, source_rows, mart_rows, holds from ops.mart_reconciliation", "loader"),
+        "state": query(settings, "select source, project_hash, status from ops.marts_state", "loader"),
+    }
+
+
 def test_killed_at_every_point_one_after_the_other_the_end_is_the_same(
-    shop: tuple[Path, Truth],
-    new_state: Callable[..., Settings],
-    run: Callable[..., RunReport],
-    contract: Contract,
-    tmp_path: Path,
+    shop: tuple[Path, Truth], first_day: Settings, copy_of: CopyOf, run: Run, contract: Contract, tmp_path: Path
 ) -> None:
-    first, second = days_of(shop[0])[:2]
+    second = days_of(shop[0])[1]
     batch = tmp_path / second.name
     batch.mkdir()
     for table in ("orders", "customers", "order_items"):
-        (batch / f"olist_{table}_dataset.csv").write_bytes((second / f"olist_{table}_dataset.csv").read_bytes())
-    settings, undisturbed = new_state(), new_state()
+        shutil.copy(second / f"olist_{table}_dataset.csv", batch)
     # The second batch is what the kills happen to: the first one is history, and must not suffer either.
-    for state in (settings, undisturbed):
-        run(state, first)
+    settings, undisturbed = copy_of(first_day), copy_of(first_day)
 
-    for point, *where in POINTS:
-        killed_run(settings, *where, batch)
-        assert half_published(settings, contract) == [], point
+    for point in POINTS:
+        kill(settings, point, "run", str(batch))
+        assert half_published(settings, contract) == [], point.what
     run(settings, batch)
 
     run(undisturbed, batch)
     assert pending_now(settings, contract) == []
-    assert differences(all_rows(settings), all_rows(undisturbed)) == {}
-    raw, expected = all_rows(settings, "raw_olist"), all_rows(undisturbed, "raw_olist")
-    assert differences({n: r for n, r in raw.items() if not n.startswith("_staging")}, expected) == {}
-    assert query(settings, "select status from ops.marts_state", "loader") == [("complete",)]
+    assert differences(outcome(settings), outcome(undisturbed)) == {}
 
 
-@pytest.mark.parametrize("call", ["3", "20"])
-def test_a_first_build_killed_within_dbt_is_completed(
-    call: str, shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Callable[..., RunReport]
+@pytest.mark.parametrize("nodes", [3, 20])
+def test_a_full_refresh_killed_within_dbt_is_completed(
+    nodes: int, first_day: Settings, copy_of: CopyOf, run: Run
 ) -> None:
-    settings, undisturbed = new_state(), new_state()
-    day = days_of(shop[0])[0]
+    settings = copy_of(first_day)
 
-    killed_run(settings, "lakehouse.marts", "_Node", "after", call, day)
+    kill(settings, Point("within dbt", "lakehouse.marts", "_Node", "after", nodes), "marts", "--full-refresh")
     run(settings)
 
-    run(undisturbed, day)
-    assert differences(all_rows(settings), all_rows(undisturbed)) == {}
+    assert differences(outcome(settings), outcome(first_day)) == {}
+
+
+def test_a_correction_killed_on_its_way_and_taken_back_leaves_nothing_of_itself(
+    shop: tuple[Path, Truth], first_day: Settings, copy_of: CopyOf, run: Run, contract: Contract, tmp_path: Path
+) -> None:
+    first = days_of(shop[0])[0]
+    settings = copy_of(first_day)
+    corrected = tmp_path / first.name
+    corrected.mkdir()
+    lines = (first / "olist_orders_dataset.csv").read_bytes().split(b"\n")
+    (corrected / "olist_orders_dataset.csv").write_bytes(b"\n".join([lines[0], *lines[5:]]))
+
+    # Bronze and silver hold the correction, silver's ledger does not say so yet; the warehouse has the first.
+    point = Point("after silver", "lakehouse.silver_partition", "SilverPartition.write_silver", "after")
+    kill(settings, point, "run", str(corrected))
+    landing.land(settings, contract, [first])
+    run(settings)
+
+    assert differences(outcome(settings), outcome(first_day)) == {}
+    silver = query_silver(settings)
+    assert silver == query_silver(first_day)
+
+
+def query_silver(settings: Settings) -> list[tuple[object, ...]]:
+    """Keys of the orders in silver."""
+    from deltalake import DeltaTable
+
+    table = DeltaTable(f"{settings.layer_url('silver')}/olist/orders").to_pyarrow_table(columns=["order_id", "_row"])
+    return sorted((row["order_id"], row["_row"]) for row in table.to_pylist())

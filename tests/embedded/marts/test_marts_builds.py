@@ -1,0 +1,358 @@
+"""marts.run with dbt itself: what a build makes of a delivery, when dbt starts, what happens when it breaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from lakehouse import marts, warehouse
+from lakehouse.contract import Contract
+from lakehouse.errors import MartsError
+from lakehouse.settings import PROJECT_DIR, Settings
+
+Deliver = Callable[..., None]
+Rows = list[tuple[Any, ...]]
+
+ADDRESSES = {
+    "sp": {"customer_zip_code_prefix": "01000", "customer_city": "sao paulo", "customer_state": "SP"},
+    "rj": {"customer_zip_code_prefix": "20000", "customer_city": "rio de janeiro", "customer_state": "RJ"},
+}
+
+
+def customer(customer_id: str, person: str, address: str) -> dict[str, str]:
+    return {"customer_id": customer_id, "customer_unique_id": person, **ADDRESSES[address]}
+
+
+def order(order_id: str, customer_id: str, purchased: str) -> dict[str, str]:
+    return {
+        "order_id": order_id,
+        "customer_id": customer_id,
+        "order_status": "created",
+        "order_purchase_timestamp": purchased,
+        "order_estimated_delivery_date": "2018-03-01",
+    }
+
+
+def item(order_id: str, number: int, product: str, seller: str) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "order_item_id": number,
+        "product_id": product,
+        "seller_id": seller,
+        "price": 10,
+        "freight_value": 1,
+    }
+
+
+def query(settings: Settings, statement: str) -> Rows:
+    with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall()
+
+
+def all_marts(settings: Settings) -> dict[str, Rows]:
+    """Every row of every mart, sorted."""
+    tables = query(settings, "select tablename from pg_tables where schemaname = 'marts'")
+    return {table: sorted(query(settings, f"select * from marts.{table}"), key=repr) for (table,) in tables}
+
+
+@pytest.fixture(scope="module")
+def first_day(new_shop: Callable[[], Settings], deliver: Deliver, contract: Contract) -> Settings:
+    """Ana ordered from Sao Paulo, twice; Bob once, of a product and a seller that nobody has described."""
+    settings = new_shop()
+    deliver(
+        settings,
+        "2018-01-20",
+        customers=[customer("c1", "ana", "sp"), customer("c2", "ana", "sp"), customer("c3", "bob", "sp")],
+        orders=[
+            order("o1", "c1", "2018-01-10 10:00:00"),
+            order("o2", "c2", "2018-01-15 10:00:00"),
+            order("o3", "c3", "2018-01-22 10:00:00"),
+        ],
+        order_items=[item("o1", 1, "p1", "s1"), item("o1", 2, "p1", "s1"), item("o3", 1, "p2", "s2")],
+        order_payments=[
+            {"order_id": "o1", "payment_sequential": 1, "payment_value": 20},
+            {"order_id": "o9", "payment_sequential": 1, "payment_value": 7},
+        ],
+        products=[{"product_id": "p1", "product_category_name": "artes"}],
+        sellers=[{"seller_id": "s1", "seller_zip_code_prefix": "01000", "seller_city": "osasco", "seller_state": "SP"}],
+    )
+    result = marts.run(settings, contract)
+    assert result.done and not result.full_refresh
+    return settings
+
+
+@pytest.fixture
+def shop(first_day: Settings, copy_of: Callable[[Settings], Settings]) -> Settings:
+    """The state after the first day, for one test."""
+    return copy_of(first_day)
+
+
+def change_everything(settings: Settings, deliver: Deliver) -> None:
+    """A day on which a late order, moves, corrections, descriptions and a withdrawal arrive."""
+    deliver(
+        settings,
+        "2018-01-21",
+        customers=[customer("c4", "ana", "rj"), customer("c3", "ana", "rj")],
+        orders=[order("o4", "c4", "2018-01-12 10:00:00"), order("o9", "c9", "2018-01-21 10:00:00")],
+        products=[
+            {"product_id": "p1", "product_category_name": "artes", "product_weight_g": 5},
+            {"product_id": "p2"},
+        ],
+        sellers=[{"seller_id": "s2", "seller_zip_code_prefix": "20000", "seller_city": "rio", "seller_state": "RJ"}],
+        category_translation=[{"product_category_name": "artes", "product_category_name_english": "art"}],
+    )
+    deliver(settings, "2018-01-20", order_items=[item("o1", 1, "p1", "s1"), item("o3", 1, "p2", "s2")])
+
+
+CITY_OF_ORDER = """
+    select orders.order_id, customers.customer_unique_id, customers.state, customers.is_inferred
+    from marts.fct_orders as orders inner join marts.dim_customer as customers using (customer_key)
+    order by orders.order_id
+"""
+
+
+def test_a_late_order_cuts_its_person_anew_and_gives_their_facts_new_keys(
+    shop: Settings, deliver: Deliver, contract: Contract
+) -> None:
+    before = query(shop, CITY_OF_ORDER)
+    assert before == [("o1", "ana", "SP", False), ("o2", "ana", "SP", False), ("o3", "bob", "SP", False)]
+
+    deliver(
+        shop, "2018-01-21", customers=[customer("c4", "ana", "rj")], orders=[order("o4", "c4", "2018-01-12 10:00:00")]
+    )
+    deliver(shop, "2018-01-22", orders=[order("o9", "c9", "2018-01-21 10:00:00")])
+    result = marts.run(shop, contract)
+
+    assert not result.full_refresh
+    versions = query(
+        shop,
+        "select state, valid_from::text, valid_to::text from marts.dim_customer "
+        "where customer_unique_id = 'ana' order by valid_from",
+    )
+    assert versions == [
+        ("SP", "1900-01-01 00:00:00", "2018-01-12 10:00:00"),
+        ("RJ", "2018-01-12 10:00:00", "2018-01-15 10:00:00"),
+        ("SP", "2018-01-15 10:00:00", None),
+    ]
+    assert query(shop, CITY_OF_ORDER) == [
+        ("o1", "ana", "SP", False),
+        ("o2", "ana", "SP", False),
+        ("o3", "bob", "SP", False),
+        ("o4", "ana", "RJ", False),
+        ("o9", "c9", "unknown", True),
+    ]
+    keys = "select count(distinct customer_key) from marts.fct_orders where order_id in ('o1', 'o2')"
+    assert query(shop, keys) == [(2,)], "the second order from Sao Paulo now points to the third version"
+    assert query(shop, "select count(*) from marts.fct_payments where customer_key = 'unknown'") == [(0,)]
+
+
+def test_a_daily_build_ends_in_the_marts_of_a_full_refresh(
+    shop: Settings, deliver: Deliver, contract: Contract
+) -> None:
+    change_everything(shop, deliver)
+
+    daily = marts.run(shop, contract)
+
+    incremental = all_marts(shop)
+    again = marts.run(shop, contract, full_refresh=True)
+    assert (daily.full_refresh, again.full_refresh) == (False, True)
+    assert incremental == all_marts(shop)
+    assert len(incremental["fct_order_items"]) == 2, "the item that vanished from its batch is gone"
+
+
+def test_with_nothing_new_dbt_is_not_started(shop: Settings, contract: Contract) -> None:
+    log = shop.state_dir / "dbt" / "dbt.err"
+    log.unlink()
+
+    result = marts.run(shop, contract)
+
+    assert (result.done, log.exists(), marts.pending(shop, contract)) == (False, False, None)
+
+
+@pytest.mark.parametrize("nodes", [1, 6, 20], ids=lambda nodes: f"after {nodes} models and tests")
+def test_a_build_whose_dbt_was_killed_is_completed_by_the_next(
+    nodes: int, shop: Settings, deliver: Deliver, contract: Contract
+) -> None:
+    change_everything(shop, deliver)
+    seen: list[str] = []
+
+    def kill(name: str, _rows: int | None, _seconds: float) -> None:
+        seen.append(name)
+        if len(seen) == nodes:
+            (dbt,) = psutil.Process().children()
+            dbt.kill()
+
+    with pytest.raises(MartsError, match="dbt stopped with code -9"):
+        marts.run(shop, contract, log=kill)
+
+    assert marts.pending(shop, contract) == "the last build was not completed"
+    # What arrives meanwhile moves Ana once more: where the killed build had put her must not be forgotten.
+    deliver(shop, "2018-01-23", customers=[customer("c4", "bob", "sp"), customer("c3", "carla", "rj")])
+    completed = marts.run(shop, contract)
+    incremental = all_marts(shop)
+    marts.run(shop, contract, full_refresh=True)
+    assert not completed.full_refresh
+    assert incremental == all_marts(shop)
+
+
+def test_a_killed_full_refresh_is_a_full_refresh_again(shop: Settings, contract: Contract) -> None:
+    expected = all_marts(shop)
+
+    def kill(name: str, _rows: int | None, _seconds: float) -> None:
+        if name == "dim_seller":
+            (dbt,) = psutil.Process().children()
+            dbt.kill()
+
+    with pytest.raises(MartsError):
+        marts.run(shop, contract, full_refresh=True, log=kill)
+
+    assert marts.run(shop, contract).full_refresh
+    assert all_marts(shop) == expected
+
+
+RUN = """
+import sys
+from pathlib import Path
+from lakehouse import marts
+from lakehouse.contract import read_contract
+from lakehouse.settings import Settings
+
+settings = Settings.load(state=sys.argv[1])
+marts.run(settings, read_contract(settings.contracts_dir, "olist"), full_refresh=True,
+          log=lambda name, *_: print(name, flush=True))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
+def test_no_dbt_outlives_its_parent(how: signal.Signals, shop: Settings, contract: Contract) -> None:
+    environment = {
+        **os.environ,
+        "LAKEHOUSE_HOME": str(shop.home),
+        "LAKEHOUSE_EMBEDDED_POSTGRES_DIR": str(shop.embedded_postgres_dir),
+        "LAKEHOUSE_POSTGRES_PORT": str(shop.postgres_port),
+    }
+    parent = subprocess.Popen(
+        [sys.executable, "-c", RUN, shop.state_name],
+        env=environment,
+        cwd=PROJECT_DIR,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline(), "dbt is through with its first model"
+    children = psutil.Process(parent.pid).children(recursive=True)  # dbt, and a process that tidies up after it
+    assert "dbt" in " ".join(children[0].cmdline())
+
+    parent.send_signal(how)
+
+    assert parent.wait(timeout=60) != 0
+    parent.stdout.close()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert alive == []
+    assert marts.run(shop, contract).full_refresh, "the lock is free, and the killed full refresh is made up for"
+
+
+def test_a_failing_model_or_test_is_named_and_leaves_the_build_open(
+    shop: Settings, deliver: Deliver, contract: Contract, tmp_path: Path
+) -> None:
+    broken = shop.model_copy(update={"dbt_dir": tmp_path / "dbt"})
+    shutil.copytree(PROJECT_DIR / "dbt", broken.dbt_dir)
+    (broken.dbt_dir / "tests" / "nobody_is_called_ana.sql").write_text(
+        "select * from {{ tested_rows_of(ref('dim_customer')) }} where customer_unique_id = 'ana'"
+    )
+    deliver(shop, "2018-01-21", orders=[order("o1", "c1", "2018-01-10 11:00:00")])
+
+    with pytest.raises(MartsError, match=r"nobody_is_called_ana: Got 1 result.*"):
+        marts.run(broken, contract)
+
+    assert marts.pending(shop, contract) == "the last build was not completed"
+    assert marts.run(shop, contract).done
+
+
+def test_a_changed_project_is_a_full_refresh_a_changed_test_is_not(
+    shop: Settings, deliver: Deliver, contract: Contract, tmp_path: Path
+) -> None:
+    changed = shop.model_copy(update={"dbt_dir": tmp_path / "dbt"})
+    shutil.copytree(PROJECT_DIR / "dbt", changed.dbt_dir)
+    for folder in ("tests", "analyses"):
+        (changed.dbt_dir / folder / "new.sql").write_text("select 1 as one where 1 = 0\n")
+    assert marts.pending(changed, contract) is None
+
+    with (changed.dbt_dir / "models" / "marts" / "dim_seller.sql").open("a") as model:
+        model.write("-- changed\n")
+
+    assert marts.pending(changed, contract) == "the dbt project changed"
+    assert marts.run(changed, contract).full_refresh
+
+
+def test_full_tests_see_what_a_daily_build_does_not_look_at(
+    shop: Settings, deliver: Deliver, contract: Contract
+) -> None:
+    assert marts.test(shop, contract).tests > 50
+    with warehouse.connect(shop, "transformer") as connection, connection.cursor() as cursor:
+        cursor.execute("delete from marts.dim_customer where customer_unique_id = 'bob'")
+        cursor.execute("update marts.fct_orders set items_value = 99 where order_id = 'o1'")
+
+    deliver(shop, "2018-01-21", orders=[order("o2", "c2", "2018-01-15 11:00:00")])
+    marts.run(shop, contract)
+    with pytest.raises(MartsError) as failure:
+        marts.test(shop, contract)
+
+    assert "relationships_fct_orders_customer_key" in str(failure.value)
+    assert "order_totals_are_those_of_its_items" not in str(failure.value), "Ana's orders were all made anew"
+
+
+def dbt(settings: Settings, *arguments: str) -> str:
+    """Output of dbt on the state's database, as the role transformer."""
+    environment = {
+        **os.environ,
+        "LAKEHOUSE_DBT_PORT": str(settings.postgres_port),
+        "LAKEHOUSE_DBT_DATABASE": settings.database_name,
+        "DBT_ENV_SECRET_PASSWORD": settings.password("transformer"),
+    }
+    folder = settings.state_dir / "dbt_by_hand"
+    options = ["--project-dir", str(settings.dbt_dir), "--profiles-dir", str(settings.dbt_dir)]
+    options += ["--target-path", str(folder), "--log-path", str(folder / "logs")]
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "dbt"), *arguments, *options],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_every_business_rule_holds_on_rows_of_its_own(shop: Settings) -> None:
+    output = dbt(shop, "test", "--select", "test_type:unit")
+
+    assert "PASS=15 WARN=0 ERROR=0 SKIP=0" in output
+
+
+def test_dbt_docs_describe_every_table_and_column(shop: Settings) -> None:
+    dbt(shop, "docs", "generate")
+
+    folder = shop.state_dir / "dbt_by_hand"
+    catalog = json.loads((folder / "catalog.json").read_text(encoding="utf-8"))
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    bare = []
+    for key, table in {**catalog["nodes"], **catalog["sources"]}.items():
+        described = manifest["nodes"].get(key) or manifest["sources"][key]
+        bare += [key] if not described["description"] else []
+        columns = {name: column["description"] for name, column in described["columns"].items()}
+        bare += [f"{key}.{name}" for name in table["columns"] if not columns.get(name)]
+    assert len(catalog["nodes"]) == 26
+    assert bare == []
