@@ -41,6 +41,10 @@ LINEAGE: tuple[tuple[str, str, str], ...] = (
     ("_batch_date", "date", "the day the record was delivered for"),
 )
 
+# Postgres cuts identifiers after 63 bytes in silence; a table's staging tables and indexes are named after it.
+LONGEST_COLUMN_NAME = 63
+LONGEST_TABLE_NAME = LONGEST_COLUMN_NAME - len("_staging__01234567")
+
 
 @dataclass(frozen=True)
 class ColumnType:
@@ -285,6 +289,8 @@ def _table(source: str, table: SchemaObject, faults: list[str]) -> TableContract
     where = name or "a table without name"
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         faults.append(f"{where}: a table's name is lower-case letters, digits and underscores")
+    if len(name) > LONGEST_TABLE_NAME:
+        faults.append(f"{where}: a table's name has at most {LONGEST_TABLE_NAME} characters")
     properties = table.properties or []
     columns = tuple(_column(where, item, faults) for item in properties)
     key = sorted((p.primaryKeyPosition or 1, p.name or "") for p in properties if p.primaryKey)
@@ -309,6 +315,8 @@ def _column(table: str, item: SchemaProperty, faults: list[str]) -> Column:
     where = f"{table}.{name or 'a column without name'}"
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         faults.append(f"{where}: a column's name is lower-case letters, digits and underscores")
+    if len(name) > LONGEST_COLUMN_NAME:
+        faults.append(f"{where}: a column's name has at most {LONGEST_COLUMN_NAME} characters")
     try:
         kind = ColumnType.parse(item.physicalType or "")
     except ValueError as error:

@@ -161,6 +161,16 @@ def test_all_faults_of_a_contract_are_named_at_once(tmp_path: Path) -> None:
         assert culprit in str(refused.value)
 
 
+def test_names_that_postgres_would_cut_are_refused(tmp_path: Path) -> None:
+    write_contract(tmp_path, SHELF.replace("name: books\n", f"name: {'t' * 46}\n").replace("pages", "c" * 64))
+
+    with pytest.raises(ContractError) as refused:
+        read_contract(tmp_path, "shelf")
+
+    assert "a table's name has at most 45 characters" in str(refused.value)
+    assert "a column's name has at most 63 characters" in str(refused.value)
+
+
 def test_an_unknown_source_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ContractError, match="Known sources: olist"):
         read_contract(CONTRACTS, "nowhere")
