@@ -64,7 +64,7 @@ class HeldLock:
         raise self._lost()
 
     def fence(self, connection: Connection) -> None:
-        """Tie a transaction to this lock: call it as the transaction's first statement, as loader.
+        """Tie a transaction to this lock: call it as the transaction's first statement.
 
         It raises WarehouseError if the lock is lost by then. Whoever takes the lock next waits until the transaction
         ends, even when this process is killed and the server has not noticed.

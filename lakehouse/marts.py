@@ -23,6 +23,7 @@ from psycopg2 import sql
 from lakehouse import warehouse
 from lakehouse.contract import Contract
 from lakehouse.errors import MartsError
+from lakehouse.locks import HeldLock
 from lakehouse.settings import PROJECT_DIR, Settings
 
 # name, rows written (None for a test or view), seconds; of a model or test, as soon as it is through
@@ -67,7 +68,7 @@ def run(
     Raises MartsError naming every model and test that failed; the marts then stay `building`, and the next run goes on.
     """
     begin = time.monotonic()
-    with warehouse.lock(settings, "publish"):
+    with warehouse.lock(settings, "publish") as publishing:
         state, project_hash = _read_state(settings, contract), _project_hash(settings.dbt_dir)
         if not state.newest or not (full_refresh or _due(state, project_hash)):
             return MartsResult(done=False, load_id=state.load_id)
@@ -79,7 +80,7 @@ def run(
         arguments = ["build", "--select", f"tag:{contract.source}", "--exclude-resource-type", "unit_test"]
         arguments += ["--full-refresh"] if everything else ["--exclude", "tag:static", "--indirect-selection", "eager"]
         outcome = _dbt(settings, settings.state_dir / "dbt", arguments, log)
-        _mark_complete(settings, contract, state.newest, project_hash)
+        _mark_complete(settings, contract, publishing, state.newest, project_hash)
     return MartsResult(
         done=True,
         seconds=time.monotonic() - begin,
@@ -186,8 +187,12 @@ def _mark_building(settings: Settings, contract: Contract, *, forget: bool) -> N
             )
 
 
-def _mark_complete(settings: Settings, contract: Contract, load_id: int, project_hash: str) -> None:
+def _mark_complete(
+    settings: Settings, contract: Contract, publishing: HeldLock, load_id: int, project_hash: str
+) -> None:
+    """Not once the lock is lost: another build may have begun, and this one's marts may not be its own any more."""
     with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
+        publishing.fence(connection)
         cursor.execute(
             "update ops.marts_state set load_id = %s, project_hash = %s, status = 'complete', finished_at = now() "
             "where source = %s",

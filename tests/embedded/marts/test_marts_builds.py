@@ -17,7 +17,7 @@ import pytest
 
 from lakehouse import marts, warehouse
 from lakehouse.contract import Contract
-from lakehouse.errors import MartsError
+from lakehouse.errors import MartsError, WarehouseError
 from lakehouse.settings import PROJECT_DIR, Settings
 
 Deliver = Callable[..., None]
@@ -219,6 +219,29 @@ def test_a_killed_full_refresh_is_a_full_refresh_again(shop: Settings, contract:
 
     assert marts.run(shop, contract).full_refresh
     assert all_marts(shop) == expected
+
+
+def test_a_build_that_lost_its_lock_does_not_count_as_complete(
+    shop: Settings, deliver: Deliver, contract: Contract
+) -> None:
+    change_everything(shop, deliver)
+    ended: list[int] = []
+
+    def end_the_locks_session(name: str, _rows: int | None, _seconds: float) -> None:
+        if name == "fct_orders":
+            with warehouse.connect(shop, "loader") as connection, connection.cursor() as cursor:
+                cursor.execute(
+                    "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' "
+                    "and database = (select oid from pg_database where datname = current_database())"
+                )
+                ended.append(cursor.rowcount)
+
+    with pytest.raises(WarehouseError, match="The lock publish was lost"):
+        marts.run(shop, contract, log=end_the_locks_session)
+
+    assert ended and ended[0] > 0
+    assert marts.pending(shop, contract) == "the last build was not completed"
+    assert marts.run(shop, contract).done
 
 
 RUN = """
