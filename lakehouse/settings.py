@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -102,26 +101,27 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **overrides: object) -> Settings:
-        """The settings of this process.
+        """The settings of this process; its state stays the same, whatever other processes run meanwhile.
 
         Raises ConfigurationError with one line per wrong setting.
         """
         given = {name: value for name, value in overrides.items() if value is not None}
         try:
-            return cls(**given)  # type: ignore[arg-type]
+            settings = cls(**given)  # type: ignore[arg-type]
+            last = settings.home / "last_state"
+            if settings.state is not None or not last.is_file():
+                return settings
+            return cls(**given, state=last.read_text().strip())  # type: ignore[arg-type]
         except ValidationError as error:
             lines = [f"  LAKEHOUSE_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
             raise ConfigurationError(
                 "\n".join(["Some settings are wrong:", *lines, "They are described in docs/settings.md."])
             ) from error
 
-    @cached_property
+    @property
     def state_name(self) -> str:
         """The state commands act on: the one asked for, else that of the last run, else `demo`."""
-        if self.state is not None:
-            return self.state
-        last = self.home / "last_state"
-        return last.read_text().strip() if last.is_file() else "demo"
+        return self.state or "demo"
 
     @property
     def state_dir(self) -> Path:

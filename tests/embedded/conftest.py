@@ -5,26 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from lakehouse import embedded_postgres, warehouse
 from lakehouse.settings import Settings, Target
 
 NOT_SYNCED = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 KEPT_SETTINGS = {"LAKEHOUSE_MAVEN_URL", "LAKEHOUSE_JARS_DIR"}
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +74,6 @@ def new_state(server: Settings) -> Callable[..., Settings]:
 
     def make(**changes: Any) -> Settings:
         settings = server.model_copy(update={"state": f"test_{next(numbers)}", **changes})
-        settings.__dict__.pop("state_name", None)  # cached, and copied with the rest
         warehouse.prepare(settings)
         settings.state_dir.mkdir(parents=True)
         return settings

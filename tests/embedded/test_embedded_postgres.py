@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ports import free_port
 
 from lakehouse import embedded_cluster, embedded_postgres, embedded_programs, warehouse
 from lakehouse.errors import SetupError
@@ -20,12 +21,6 @@ from lakehouse.passwords import superuser_password_file
 from lakehouse.settings import PROJECT_DIR, Settings
 
 NOT_SYNCED = {"fsync": "off"}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

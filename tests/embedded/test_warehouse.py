@@ -143,7 +143,6 @@ def test_a_server_that_is_not_there_is_told_with_the_command_that_starts_it(sett
 
 def test_a_state_without_database_is_told_with_the_command_that_makes_it(server):
     absent = server.model_copy(update={"state": "absent"})
-    absent.__dict__.pop("state_name", None)
 
     with pytest.raises(WarehouseError, match=r"no database lakehouse_absent.\nRun `lakehouse start --state absent`"):
         rows(absent, "select 1")

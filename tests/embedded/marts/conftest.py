@@ -58,7 +58,6 @@ def copy_of(server: Settings) -> Callable[[Settings], Settings]:
 
     def copy(original: Settings) -> Settings:
         settings = server.model_copy(update={"state": f"{original.state_name}_{next(numbers)}"})
-        settings.__dict__.pop("state_name", None)  # cached, and copied with the rest
         with contextlib.closing(open_connection(settings, "owner", "postgres")) as connection:
             connection.autocommit = True
             connection.cursor().execute(
