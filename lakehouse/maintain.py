@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deltalake import DeltaTable
 from psycopg2 import sql
 
 from lakehouse import load, marts, reconcile, warehouse
 from lakehouse.contract import Contract
+from lakehouse.partition import open_table
 from lakehouse.settings import Layer, Settings
 from lakehouse.store import open_store
 
@@ -64,11 +64,9 @@ def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]
 
 def _compact(settings: Settings, layer: Layer, key: str) -> tuple[int, int]:
     """(files merged away, files deleted) of one Delta table; nothing is committed where nothing is to merge."""
-    store = open_store(settings, layer)
-    url, options = store.delta_url(key), store.delta_options()
-    if not DeltaTable.is_deltatable(url, options):
+    table = open_table(open_store(settings, layer), key)
+    if table is None:
         return 0, 0
-    table = DeltaTable(url, storage_options=options)
     merged = table.optimize.compact()["numFilesRemoved"]
     deleted = table.vacuum(
         retention_hours=settings.vacuum_retention_hours, dry_run=False, enforce_retention_duration=False

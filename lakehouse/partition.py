@@ -13,7 +13,7 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lakehouse.errors import StoreError
 from lakehouse.store import Store
@@ -32,12 +32,22 @@ class Partition:
     columns: dict[str, str]
 
 
+def open_table(store: Store, table_key: str) -> DeltaTable | None:
+    """The table as of now, None if there is no such table.
+
+    `DeltaTable.is_deltatable` would hold up every thread of Python while it waits for the store.
+    """
+    try:
+        return DeltaTable(store.delta_url(table_key), storage_options=store.delta_options())
+    except TableNotFoundError:
+        return None
+
+
 def read_partition(store: Store, table_key: str, batch_date: date) -> Partition:
     """What the table's current version holds of a batch; nothing if there is no such table."""
-    url, options = store.delta_url(table_key), store.delta_options()
-    if not DeltaTable.is_deltatable(url, options):
+    table = open_table(store, table_key)
+    if table is None:
         return Partition((), 0, {})
-    table = DeltaTable(url, storage_options=options)
     columns = {field.name: str(field.type) for field in pa.schema(table.schema().to_arrow())}
     files = pa.table(table.get_add_actions(flatten=True))
     files = files.filter(pc.equal(files["partition._batch_date"], pa.scalar(batch_date)))

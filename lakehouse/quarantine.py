@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder
+from deltalake import QueryBuilder
 
 from lakehouse.contract import Contract
+from lakehouse.partition import open_table
 from lakehouse.settings import Layer, Settings
 from lakehouse.store import open_store
 
@@ -56,14 +57,12 @@ def bad_records(
 
 
 def _read(settings: Settings, layer: Layer, stage: str, table: str, batch_date: date | None) -> Iterator[BadRecord]:
-    store = open_store(settings, layer)
-    key = f"{stage}/{settings.source}/{table}"
-    url, options = store.delta_url(key), store.delta_options()
-    if not DeltaTable.is_deltatable(url, options):
+    records = open_table(open_store(settings, layer), f"{stage}/{settings.source}/{table}")
+    if records is None:
         return
     where = f"where _batch_date = '{batch_date.isoformat()}'" if batch_date else ""
     # Not by way of a pyarrow dataset: its buffers are freed on a thread that may outlive Python, which then aborts.
-    lake = QueryBuilder().register("records", DeltaTable(url, storage_options=options))
+    lake = QueryBuilder().register("records", records)
     found = lake.execute(f"select * from records {where} order by _batch_date, _source_file, _row")  # noqa: S608
     for row in pa.table(found).to_pylist():
         record = row["record"]

@@ -19,7 +19,7 @@ from datetime import date
 from itertools import groupby
 
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder
+from deltalake import QueryBuilder
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
@@ -29,6 +29,7 @@ from lakehouse.contract import Contract
 from lakehouse.errors import ReconciliationError
 from lakehouse.ledger import StepResult, read_ledger
 from lakehouse.manifest import Manifest, read_manifest
+from lakehouse.partition import open_table
 from lakehouse.pending import pending_steps
 from lakehouse.settings import Settings
 from lakehouse.store import Store, open_store
@@ -203,18 +204,18 @@ def _count(settings: Settings, contract: Contract, table: str, manifest: Manifes
 
 def _parquet_rows(store: Store, key: str, day: date) -> int:
     """Rows in the files of a batch's partition; 0 if the table does not exist (yet)."""
-    url, options = store.delta_url(key), store.delta_options()
-    if not DeltaTable.is_deltatable(url, options):
+    table = open_table(store, key)
+    if table is None:
         return 0
     partition = [("_batch_date", "=", day.isoformat())]
-    rows: int = (
-        DeltaTable(url, storage_options=options).to_pyarrow_dataset(file_pruning_predicate=partition).count_rows()
-    )
+    rows: int = table.to_pyarrow_dataset(file_pruning_predicate=partition).count_rows()
     return rows
 
 
 def _superseded_rows(store: Store, key: str, day: date) -> int:
-    table = DeltaTable(store.delta_url(key), storage_options=store.delta_options())
+    table = open_table(store, key)
+    if table is None:
+        return 0
     # Not by way of a pyarrow dataset: see quarantine.py.
     lake = QueryBuilder().register("records", table)
     found = pa.table(lake.execute(f"select reasons from records where _batch_date = '{day.isoformat()}'"))  # noqa: S608
