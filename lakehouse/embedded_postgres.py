@@ -214,7 +214,8 @@ def _free_port(settings: Settings) -> None:
             time.sleep(0.02)  # sessions of a killed server let go of its port a moment after it ended
         else:
             raise SetupError(
-                f"Port {port} on {HOST} is taken by {holder}.\nStop it, or choose a free port for the embedded Postgres: "
+                f"Port {port} on {HOST} is taken by {holder}.\n"
+                "Stop it, or choose a free port for the embedded Postgres: "
                 f"LAKEHOUSE_POSTGRES_PORT={port + 1 if port < 65535 else port - 1} in .env or in the environment."
             )
 
