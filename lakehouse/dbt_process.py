@@ -44,15 +44,16 @@ def _report(event: Any, reports: TextIO) -> None:
         return
     result = event.data.run_result
     response = result.adapter_response
-    rows = int(response["rows_affected"]) if "rows_affected" in response else -1
     kind = event.data.node_info.resource_type
+    written = int(response["rows_affected"]) if "rows_affected" in response else -1
+    rows = result.num_failures if kind == "test" else written
     line = {
         "name": event.data.node_info.node_name,
         "kind": kind,
         "status": result.status,
         "seconds": round(result.execution_time, 3),
         "message": result.message,
-        "rows": rows if kind == "model" and rows >= 0 else None,  # of a test these are its failures; a view has none
+        "rows": rows if rows >= 0 else None,  # a view has none
     }
     reports.write(json.dumps(line) + "\n")
     reports.flush()

@@ -13,7 +13,7 @@ from lakehouse.partition import open_table
 from lakehouse.settings import Layer, Settings
 from lakehouse.store import open_store
 
-# Every Delta table of a source, by layer and folder. delta-rs compacts bronze, Spark silver: as each is written.
+# Every Delta table of a source, by layer and folder.
 FOLDERS: tuple[tuple[Layer, str], ...] = (
     ("bronze", ""),
     ("bronze", "rejected/"),
@@ -32,7 +32,7 @@ class Maintenance:
     leftovers: tuple[str, ...]
     changed_keys_removed: int
     tests: int
-    warnings: tuple[str, ...]
+    warnings: tuple[tuple[str, int], ...]
 
 
 def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]) -> Maintenance:
@@ -69,7 +69,10 @@ def _compact(settings: Settings, layer: Layer, key: str) -> tuple[int, int]:
         return 0, 0
     merged = table.optimize.compact()["numFilesRemoved"]
     deleted = table.vacuum(
-        retention_hours=settings.vacuum_retention_hours, dry_run=False, enforce_retention_duration=False
+        retention_hours=settings.vacuum_retention_hours,
+        dry_run=False,
+        enforce_retention_duration=False,
+        full=True,  # also files that no commit names: of a writer that was killed
     )
     table.create_checkpoint()
     return int(merged), len(deleted)

@@ -38,7 +38,10 @@ FAREWELL_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class MartsResult:
-    """What a build did. `models`: (name, rows written, seconds) in building order; `warnings`: tests that warn."""
+    """What a build did.
+
+    `models`: (name, rows written, seconds) in building order; `warnings`: (name, rows against it) of tests that warn.
+    """
 
     done: bool
     seconds: float = 0.0
@@ -46,7 +49,7 @@ class MartsResult:
     full_refresh: bool = False
     models: list[tuple[str, int | None, float]] = field(default_factory=list)
     tests: int = 0
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[tuple[str, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def run(
         full_refresh=everything,
         models=[(node.name, node.rows, node.seconds) for node in outcome if node.kind == "model"],
         tests=sum(node.kind == "test" for node in outcome),
-        warnings=[str(node) for node in outcome if node.status == "warn"],
+        warnings=_warnings(outcome),
     )
 
 
@@ -111,7 +114,7 @@ def test(settings: Settings, contract: Contract, *, log: Log = lambda *_: None) 
         seconds=time.monotonic() - begin,
         load_id=state.load_id,
         tests=len(outcome),
-        warnings=[str(node) for node in outcome if node.status == "warn"],
+        warnings=_warnings(outcome),
     )
 
 
@@ -234,7 +237,7 @@ def _analyse_new_tables(settings: Settings, contract: Contract) -> None:
 
 @dataclass(frozen=True)
 class _Node:
-    """A model or test that dbt is through with."""
+    """A model or test that dbt is through with. `rows`: written by a model (None: a view), against a test."""
 
     name: str
     kind: str
@@ -245,6 +248,10 @@ class _Node:
 
     def __str__(self) -> str:
         return f"{self.name}: {' '.join(self.message.split())}"
+
+
+def _warnings(nodes: Sequence[_Node]) -> list[tuple[str, int]]:
+    return sorted((node.name, node.rows or 0) for node in nodes if node.status == "warn")
 
 
 def _dbt(settings: Settings, folder: Path, arguments: Sequence[str], log: Log) -> list[_Node]:
@@ -262,7 +269,7 @@ def _dbt(settings: Settings, folder: Path, arguments: Sequence[str], log: Log) -
         for line in process.stdout:
             node = _Node(**json.loads(line))
             nodes.append(node)
-            log(node.name, node.rows, node.seconds)
+            log(node.name, node.rows if node.kind == "model" else None, node.seconds)
         code = process.wait()
     failed = [node for node in nodes if node.status in ("error", "fail")]
     if failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -76,10 +77,16 @@ def _print_time(console: Console, report: RunReport) -> None:
     if not report.did_something:
         console.print(f"Nothing new: everything landed is in the marts ({report.seconds:.1f} s).", style="green")
         return
-    for warning in report.marts.warnings:
-        console.print(f"  dbt warns: {warning}", style="yellow", markup=False, soft_wrap=True)
+    print_warnings(console, report.marts.warnings)
     parts = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in seconds_per_step(report).items())
     console.print(f"Done in {report.seconds:.1f} s; working time: {parts}.", style="green")
+
+
+def print_warnings(console: Console, warnings: Sequence[tuple[str, int]]) -> None:
+    """Tests of dbt that warn: the build went on, and what they say about the data is worth a look."""
+    if warnings:
+        console.print(rows_table("dbt tests that warn", ("test", "rows against it"), warnings))
+        console.print()
 
 
 def print_status(console: Console, status: Status) -> None:

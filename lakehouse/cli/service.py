@@ -10,6 +10,7 @@ import typer
 
 from lakehouse.cli.inspect import print_rows
 from lakehouse.cli.progress import watching
+from lakehouse.cli.report import print_warnings
 from lakehouse.cli.shared import Format, Output, State, console, error_console, open_state
 from lakehouse.settings import Settings, Target
 
@@ -95,8 +96,7 @@ def maintain(state: State = None) -> None:
         f"{done.changed_keys_removed} used keys removed."
     )
     console.print(f"dbt: {done.tests} tests passed, {len(done.warnings)} with a warning.")
-    for warning in done.warnings:
-        console.print(f"  {warning}", style="yellow", markup=False, soft_wrap=True)
+    print_warnings(console, done.warnings)
 
 
 def clean(
