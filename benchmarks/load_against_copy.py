@@ -134,5 +134,5 @@ class _Psql:
         words += ["--set", "ON_ERROR_STOP=1"]
         for statement in statements:
             words += ["--command", statement]
-        password = {"PGPASSWORD": self._settings.password("loader")}
-        subprocess.run(words, check=True, env={**os.environ, **password}, stdout=subprocess.DEVNULL)
+        options = {"PGPASSWORD": self._settings.password("loader"), "PGOPTIONS": "-c client_min_messages=warning"}
+        subprocess.run(words, check=True, env={**os.environ, **options}, stdout=subprocess.DEVNULL)

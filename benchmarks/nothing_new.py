@@ -10,6 +10,7 @@ from lakehouse import warehouse
 from lakehouse.settings import Settings
 from lakehouse.synthetic import generate
 
+WHY = "the time is the import of pyarrow, delta-rs and typer, and reading what was delivered"
 REPETITIONS, QUICK_REPETITIONS = 5, 2
 
 
@@ -33,7 +34,9 @@ def measure(bench: Bench) -> Outcome:
     unchanged = _written(settings) == before
     outcome = Outcome("the real archive" if source == bench.archive else "three generated days")
     outcome.figures = [
-        Figure("whole command, landing's comparison of all bytes included", shown(seconds), "≤ 5 s", max(seconds) <= 5),
+        Figure(
+            "whole command, landing's comparison of all bytes included", shown(seconds), "≤ 5 s", max(seconds) <= 5, WHY
+        ),
         Figure("rows and Delta versions written", "none" if unchanged else "some", "none", unchanged),
         Figure("Spark started", "yes" if "java" in programs else "no", "no", "java" not in programs),
         Figure("peak memory", f"{max(run.peak for run in runs):,.0f} MB"),
@@ -42,13 +45,15 @@ def measure(bench: Bench) -> Outcome:
 
 
 def _written(settings: Settings) -> tuple[object, ...]:
-    """Every file of the lake with its time, and how many rows were ever written to each table of the warehouse."""
+    """Every file of the lake with its time, and how many rows of each table were ever inserted, updated or deleted."""
     lake = Path(settings.layer_url("landing")).parent
     files = sorted((str(path), path.stat().st_mtime_ns) for path in lake.rglob("*") if path.is_file())
     found: list[object] = []
     for role in ("loader", "transformer"):
         with warehouse.connect(settings, role) as connection, connection.cursor() as cursor:  # type: ignore[arg-type]
-            cursor.execute("select schemaname, relname, pg_table_size(relid) from pg_stat_user_tables order by 1, 2")
+            cursor.execute(
+                "select schemaname, relname, n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables order by 1, 2"
+            )
             found += cursor.fetchall()
             cursor.execute("select max(load_id) from ops.load_log")
             found += cursor.fetchall()

@@ -13,6 +13,7 @@ from benchmarks.figures import Bench, Figure, Outcome, Skipped, Table
 from benchmarks.memory import PeakMemory
 from lakehouse.settings import PROJECT_DIR
 
+STREAMED = "the file is streamed, but the records of a partition's Parquet file are held until it is closed"
 SIZES, QUICK_SIZES = (2_000_000, 8_000_000), (200_000, 800_000)
 BRONZE = """
 import sys
@@ -38,8 +39,12 @@ def measure(bench: Bench) -> Outcome:
     ran = lakehouse(bench.sandbox, "olist", "run", str(bench.archive))
     outcome = Outcome("1,550,922 records in nine files, from an empty lake and an empty warehouse")
     outcome.figures = [
-        Figure("whole command", f"{ran.seconds:.0f} s", "≤ 180 s", ran.seconds <= 180),
-        Figure("peak memory, everything together", f"{ran.peak:,.0f} MB", "≤ 4,096 MB", ran.peak <= 4096),
+        Figure(
+            "whole command", f"{ran.seconds:.0f} s", "≤ 180 s", ran.seconds <= 180, "the table below says where it went"
+        ),
+        Figure(
+            "peak memory, everything together", f"{ran.peak:,.0f} MB", "≤ 4,096 MB", ran.peak <= 4096, "see who held it"
+        ),
     ]
     held = [(program, f"{size:,.0f}") for program, size in ran.at_peak.items()]
     steps = re.findall(r"(\w+) ([\d.]+) s", ran.output.rpartition("working time:")[2])
@@ -64,7 +69,7 @@ def _bounded_bronze(bench: Bench) -> Figure:
         peaks.append(_peak_of_bronze(bench, csv, contracts, f"bounded_{rows}"))
     ratio = peaks[1] / peaks[0]
     value = f"{peaks[0]:,.0f} MB, {peaks[1]:,.0f} MB for 4 times the file: {ratio:.2f}"
-    return Figure("bronze's peak memory whatever the file size", value, "≤ 1.25", ratio <= 1.25)
+    return Figure("bronze's peak memory whatever the file size", value, "≤ 1.25", ratio <= 1.25, STREAMED)
 
 
 def _peak_of_bronze(bench: Bench, csv: Path, contracts: Path, state: str) -> float:

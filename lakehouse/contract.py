@@ -174,6 +174,11 @@ class TableContract:
         """What identifies a row: the key, or all columns of a table without one."""
         return self.key or self.column_names
 
+    @property
+    def indexed_columns(self) -> tuple[str, ...]:
+        """What the warehouse indexes: the key, or the first column of a table without one."""
+        return self.key or self.column_names[:1]
+
     def demanded_columns(self, batch_date: date) -> tuple[str, ...]:
         """The columns that a file of this batch date must have."""
         return tuple(c.name for c in self.columns if c.since is None or c.since <= batch_date)

@@ -5,6 +5,7 @@
     ├── ConfigurationError     a setting is missing, wrong, or contradicts another
     ├── ContractError          a file in contracts/ is not a valid contract
     ├── DeliveryRefused        a delivered file breaks the contract as a whole; nothing of it was accepted
+    ├── SparkError             Spark failed: memory, disk, a lost cluster
     ├── StoreError             the lake's store cannot be reached, or refused a request
     ├── WarehouseError         the warehouse cannot be reached, or refused a statement
     ├── Busy                   another run holds the lock
@@ -48,6 +49,10 @@ class DeliveryRefused(LakehouseError):
         lines += [f"  {fault}" for fault in self.faults]
         lines += ["Nothing of it was accepted.", remedy]
         super().__init__("\n".join(lines))
+
+
+class SparkError(LakehouseError):
+    """Spark could not finish a job: out of memory or disk, a cluster that was lost, a file that cannot be read."""
 
 
 class StoreError(LakehouseError):

@@ -17,9 +17,14 @@ from lakehouse.contract import ColumnType, Rule, TableContract
 
 # The grades of a row; in quarantine SUPERSEDED is the reason, too.
 KEPT, DUPLICATE, SUPERSEDED, FAULTY = "kept", "duplicate", "superseded", "faulty"
-# An entry of a Postgres index holds 2,700 bytes at most, and keys are indexed.
+# An entry of a Postgres index holds 2,700 bytes at most. Indexed are keys, what refers to another table, and in the
+# marts whatever a contract's pattern says is short.
 LONGEST_KEY_BYTES = 2000
 KEY_TOO_LONG = f"key: longer than {LONGEST_KEY_BYTES} bytes"
+REFERENCE_TOO_LONG = f"longer than {LONGEST_KEY_BYTES} bytes"
+# ops.changed_keys joins the columns of a key by it.
+KEY_SEPARATOR = chr(31)
+KEY_HAS_SEPARATOR = "key: holds the control character U+001F"
 
 
 def with_types(bronze: DataFrame, table: TableContract) -> DataFrame:
@@ -27,21 +32,21 @@ def with_types(bronze: DataFrame, table: TableContract) -> DataFrame:
     return bronze.select(
         *(cast(sent(column.name), column.type).alias(column.name) for column in table.columns),
         *(sent(column.name).isNotNull().alias(f"_has_{column.name}") for column in table.columns),
-        *(name for name in ("_row", "record") if name in bronze.columns),
+        *(name for name in ("_row", "_record") if name in bronze.columns),
     )
 
 
 def graded_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
-    """Every row: contract columns typed, `_row`, `_grade`, `reasons`, `warnings`; if quarantined the `record` as sent.
+    """Every row: contract columns typed, `_row`, `_grade`, `_reasons`, `_warnings`; if quarantined its `_record`.
 
     All in one job, by sorting: for a batch that one task can take. A large one is graded by the functions below.
     """
     reasons = _reasons(breaches(table))
     warnings = _reasons([(rule.reason, breaks(rule, type_)) for rule, type_ in _warning_rules(table)])
-    typed = with_types(bronze.withColumn("record", as_sent(table)), table)
+    typed = with_types(bronze.withColumn("_record", as_sent(table)), table)
     rows = typed.select(
-        *table.column_names, "_row", "record", reasons.alias("reasons"), warnings.alias("warnings")
-    ).withColumn("_is_valid", sf.size("reasons") == 0)
+        *table.column_names, "_row", "_record", reasons.alias("_reasons"), warnings.alias("_warnings")
+    ).withColumn("_is_valid", sf.size("_reasons") == 0)
     last_copy = sf.max("_row").over(Window.partitionBy("_is_valid", *table.column_names))
     newest = sf.max("_row").over(Window.partitionBy("_is_valid", *table.unique_key))
     grade = (
@@ -53,8 +58,8 @@ def graded_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
     superseded, is_quarantined = sf.col("_grade") == SUPERSEDED, sf.col("_grade").isin(SUPERSEDED, FAULTY)
     return rows.withColumn("_grade", grade).withColumns(
         {
-            "reasons": sf.when(superseded, sf.array(sf.lit(SUPERSEDED))).otherwise(sf.col("reasons")),
-            "record": sf.when(is_quarantined, sf.col("record")),
+            "_reasons": sf.when(superseded, sf.array(sf.lit(SUPERSEDED))).otherwise(sf.col("_reasons")),
+            "_record": sf.when(is_quarantined, sf.col("_record")),
         }
     )
 
@@ -79,17 +84,17 @@ def newest_per_key(distinct: DataFrame, table: TableContract) -> DataFrame:
 
 
 def faulty_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
-    """`_row`, all `reasons` and the `record` as sent (JSON, in the contract's order) of each faulty row."""
+    """`_row`, all `_reasons` and the `_record` as sent (JSON, in the contract's order) of each faulty row."""
     reasons = _reasons(breaches(table))
-    typed = with_types(bronze.withColumn("record", as_sent(table)), table)
-    return typed.select("_row", reasons.alias("reasons"), "record").where(sf.size("reasons") > 0)
+    typed = with_types(bronze.withColumn("_record", as_sent(table)), table)
+    return typed.select("_row", reasons.alias("_reasons"), "_record").where(sf.size("_reasons") > 0)
 
 
 def superseded_rows(bronze: DataFrame, newest: DataFrame, table: TableContract) -> DataFrame:
-    """`_row`, `reasons` and `record`, like `faulty_rows`, of the rows that a later row of their key replaced."""
+    """`_row`, `_reasons` and `_record`, like `faulty_rows`, of the rows that a later row of their key replaced."""
     superseded = newest.where("not _is_newest").select("_row")
-    reasons = sf.array(sf.lit(SUPERSEDED)).alias("reasons")
-    return bronze.join(superseded, on="_row", how="left_semi").select("_row", reasons, as_sent(table).alias("record"))
+    reasons = sf.array(sf.lit(SUPERSEDED)).alias("_reasons")
+    return bronze.join(superseded, on="_row", how="left_semi").select("_row", reasons, as_sent(table).alias("_record"))
 
 
 def counts_of(distinct: DataFrame, table: TableContract) -> dict[str, Column]:
@@ -138,10 +143,22 @@ def breaches(table: TableContract) -> list[tuple[str, Column]]:
                 # An empty value and one that is not of its type are two different faults.
                 breach = ~is_there if rule.check == "required" else breaks(rule, column.type)
                 found.append((rule.reason, breach))
-    texts = [column.name for column in table.columns if column.name in table.key and column.type.kind == "text"]
-    if texts:
-        lengths = [sf.coalesce(sf.octet_length(name), sf.lit(0)) for name in texts]
+    return [*found, *_breaches_of_indexes(table)]
+
+
+def _breaches_of_indexes(table: TableContract) -> list[tuple[str, Column]]:
+    found: list[tuple[str, Column]] = []
+    texts = [column for column in table.columns if column.type.kind == "text"]
+    indexed = [column.name for column in texts if column.name in table.indexed_columns]
+    if indexed:
+        lengths = [sf.coalesce(sf.octet_length(name), sf.lit(0)) for name in indexed]
         found.append((KEY_TOO_LONG, reduce(Column.__add__, lengths) > LONGEST_KEY_BYTES))
+        holds = [sf.coalesce(sf.contains(sf.col(name), sf.lit(KEY_SEPARATOR)), sf.lit(False)) for name in indexed]
+        found.append((KEY_HAS_SEPARATOR, reduce(Column.__or__, holds)))
+    for column in texts:
+        if column.references and column.name not in indexed:
+            is_long = sf.coalesce(sf.octet_length(column.name) > LONGEST_KEY_BYTES, sf.lit(False))
+            found.append((f"{column.name}: {REFERENCE_TOO_LONG}", is_long))
     return found
 
 

@@ -24,6 +24,7 @@ from lakehouse.ledger import StepResult, read_ledger
 from lakehouse.manifest import Manifest
 from lakehouse.partition import Partition, read_partition
 from lakehouse.settings import Settings, Target
+from lakehouse.spark_errors import reason_of, spark_errors
 from lakehouse.store import open_store
 
 if TYPE_CHECKING:
@@ -129,7 +130,6 @@ def _copy(
     staging: str,
 ) -> list[tuple[int, int]]:
     """Every row of the partition into the staging table; (task, rows) of each task that returned. One action."""
-    from pyspark.errors import PySparkException
     from pyspark.sql import functions as sf
 
     target = StagingTable(
@@ -148,10 +148,9 @@ def _copy(
     silver_rows = silver_rows.withColumn("_batch_date", sf.lit(day).cast("date")).select(*names)
     try:
         returned = silver_rows.mapInArrow(target.copy, RETURNED).collect()
-    except PySparkException as error:
-        reason = next((line for line in reversed(str(error).splitlines()) if "Error" in line), str(error)[:500])
+    except spark_errors() as error:
         raise WarehouseError(
-            f"{contract.raw_schema}.{table.name} of {day} could not be copied into the warehouse: {reason.strip()}\n"
+            f"{contract.raw_schema}.{table.name} of {day} could not be copied into the warehouse: {reason_of(error)}\n"
             "Nothing was published. Run the same command again; `lakehouse doctor` checks warehouse and disk."
         ) from error
     return [(row["task"], row["rows"]) for row in returned]
@@ -197,6 +196,8 @@ class _Publication:
 
     def _replace_table(self, staging: str, tasks: list[tuple[int, int]]) -> None:
         """Nothing is in the table yet and nobody depends on it: the staging table takes its place."""
+        # A task that was given up may still be copying: it ends first, and its rows are deleted with the others.
+        self.cursor.execute(sql.SQL("lock table {} in access exclusive mode").format(self._relation(staging)))
         self.cursor.execute(
             sql.SQL("delete from {} where _task <> all(%s)").format(self._relation(staging)), (_ids(tasks),)
         )

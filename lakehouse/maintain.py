@@ -24,7 +24,10 @@ FOLDERS: tuple[tuple[Layer, str], ...] = (
 
 @dataclass(frozen=True)
 class Maintenance:
-    """What was done: Delta files merged and removed, warehouse tables analysed, leftovers dropped, dbt tests run."""
+    """What was done: Delta files merged and removed, warehouse tables analysed, leftovers dropped, dbt tests run.
+
+    `tests` is 0 where there are no complete marts: the next run completes them.
+    """
 
     files_merged: int
     files_removed: int
@@ -55,10 +58,11 @@ def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]
     note("Cleaning up the warehouse")
     with warehouse.lock(settings, "publish"):
         keys = _drop_used_keys(settings, contract)
-    analysed = _analyse(settings)
+        analysed = _analyse(settings)
     note("Running every dbt test")
     tested = marts.test(settings, contract)
-    reconcile.facts(settings, contract)
+    if tested.done:
+        reconcile.facts(settings, contract)
     return Maintenance(merged, removed, analysed, tuple(leftovers), keys, tested.tests, tuple(tested.warnings))
 
 
@@ -93,11 +97,18 @@ def _drop_used_keys(settings: Settings, contract: Contract) -> int:
 
 
 def _analyse(settings: Settings) -> int:
-    """VACUUM and ANALYZE each table as the role that owns it; the number of tables."""
+    """VACUUM and ANALYZE each table as the role that owns it; the number of tables. The caller holds `publish`.
+
+    Staging tables belong to loads, which come and go.
+    """
     found = 0
     for role in ("loader", "transformer"):
         with warehouse.connect(settings, role, autocommit=True) as connection, connection.cursor() as cursor:
-            cursor.execute("select schemaname, tablename from pg_tables where tableowner = current_user order by 1, 2")
+            cursor.execute(
+                "select schemaname, tablename from pg_tables "
+                "where tableowner = current_user and tablename not like %s order by 1, 2",
+                ("\\_staging\\_%",),
+            )
             for schema, table in cursor.fetchall():
                 cursor.execute(sql.SQL("vacuum (analyze) {}").format(sql.Identifier(schema, table)))
                 found += 1

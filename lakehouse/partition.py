@@ -33,14 +33,21 @@ class Partition:
 
 
 def open_table(store: Store, table_key: str) -> DeltaTable | None:
-    """The table as of now, None if there is no such table.
+    """The table as of now, None if there is no such table. Raises StoreError if its log cannot be read.
 
     `DeltaTable.is_deltatable` would hold up every thread of Python while it waits for the store.
     """
+    url = store.delta_url(table_key)
     try:
-        return DeltaTable(store.delta_url(table_key), storage_options=store.delta_options())
+        return DeltaTable(url, storage_options=store.delta_options())
     except TableNotFoundError:
         return None
+    except (DeltaError, OSError) as error:
+        raise StoreError(
+            f"The Delta table {url} cannot be read: {error}\n"
+            "Mend the store, or, if the table itself is damaged, delete it: the next run makes it anew from the layer "
+            "before."
+        ) from error
 
 
 def read_partition(store: Store, table_key: str, batch_date: date) -> Partition:
@@ -78,4 +85,7 @@ def replace_partition(store: Store, table_key: str, rows: pa.Table, batch_date: 
             ),
         )
     except (DeltaError, OSError) as error:
-        raise StoreError(f"{url} cannot be written: {error}\nNothing of the batch was committed.") from error
+        raise StoreError(
+            f"{url} cannot be written: {error}\nNothing of the batch was committed. Free some space or mend the store "
+            "(`lakehouse doctor`), and run the same command again."
+        ) from error

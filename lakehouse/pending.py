@@ -49,6 +49,12 @@ def pending_steps(settings: Settings, contract: Contract, manifests: list[Manife
     return found
 
 
+def without_landing(settings: Settings, contract: Contract, manifests: list[Manifest]) -> list[tuple[str, date]]:
+    """(table, batch date) with rows in the warehouse that landing no longer knows of: somebody wiped the lake."""
+    landed = {(table, manifest.batch_date) for manifest in manifests for table in manifest.tables}
+    return sorted(set(loaded_fingerprints(settings, contract)) - landed)
+
+
 def loaded_fingerprints(settings: Settings, contract: Contract) -> dict[tuple[str, date], str]:
     """What is loaded: (table, batch date) -> fingerprint of the load."""
     with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:

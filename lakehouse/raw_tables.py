@@ -121,9 +121,8 @@ def _start_over(cursor: Cursor, contract: Contract, table: TableContract) -> Non
 
 
 def _create_indexes(cursor: Cursor, contract: Contract, table: TableContract) -> None:
-    """A table without key is looked up by its first column."""
-    key = (*table.key, "_batch_date") if table.key else table.column_names[:1]
-    for suffix, columns in (("key", key), ("batch_date", ("_batch_date",))):
+    looked_up = (*table.indexed_columns, "_batch_date") if table.key else table.indexed_columns
+    for suffix, columns in (("key", looked_up), ("batch_date", ("_batch_date",))):
         cursor.execute(
             sql.SQL("create index {} on {} ({})").format(
                 sql.Identifier(f"{table.name}_{suffix}"),

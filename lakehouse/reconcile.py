@@ -26,7 +26,7 @@ from psycopg2.extras import execute_values
 
 from lakehouse import warehouse
 from lakehouse.contract import Contract
-from lakehouse.errors import ReconciliationError
+from lakehouse.errors import MartsError, ReconciliationError
 from lakehouse.ledger import StepResult, read_ledger
 from lakehouse.manifest import Manifest, read_manifest
 from lakehouse.partition import open_table
@@ -82,7 +82,8 @@ def tables(settings: Settings, contract: Contract, results: Iterable[StepResult]
         # Nobody may replace what is being counted.
         with warehouse.lock(settings, f"{contract.source}.{name}"):
             of_one = replace(contract, tables=(contract.table(name),))
-            manifests = [m for _, day in of_table if (m := read_manifest(settings, day)) is not None]
+            found = (read_manifest(settings, day) for _, day in of_table)
+            manifests = [manifest for manifest in found if manifest is not None and name in manifest.tables]
             due = {unit.batch_date for unit in pending_steps(settings, of_one, manifests)}
             counted = [_count(settings, contract, name, m) for m in manifests if m.batch_date not in due]
             _note(settings, contract, counted)
@@ -111,7 +112,8 @@ def facts_are_due(settings: Settings, contract: Contract) -> bool:
 def facts(settings: Settings, contract: Contract) -> None:
     """Compare each fact with the current rows of its source, and note both in ops.mart_reconciliation.
 
-    Raises ReconciliationError naming every fact that has rows too many or too few.
+    Raises ReconciliationError naming every fact that has rows too many or too few, MartsError if dbt's manifest is not
+    on this machine.
     """
     with warehouse.lock(settings, "publish", shared=True):
         _compare_facts(settings, contract)
@@ -224,7 +226,14 @@ def _superseded_rows(store: Store, key: str, day: date) -> int:
 
 def _facts_and_sources(settings: Settings, contract: Contract) -> list[tuple[str, str]]:
     """(fact, source) as `schema.table`, of every dbt model of this source that says what it reconciles with."""
-    manifest = json.loads((settings.state_dir / "dbt" / "manifest.json").read_text(encoding="utf-8"))
+    path = settings.state_dir / "dbt" / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MartsError(
+            f"The marts were built elsewhere: {path} is not here, which says what to compare them with.\n"
+            "Compare where they were built, or build them here: `lakehouse marts --full-refresh`."
+        ) from error
     models = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
     pairs = [
         (node, models[source])

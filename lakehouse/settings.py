@@ -100,8 +100,10 @@ class Settings(BaseSettings):
         return value
 
     @classmethod
-    def load(cls, **overrides: object) -> Settings:
+    def load(cls, *, otherwise: str | None = None, **overrides: object) -> Settings:
         """The settings of this process; its state stays the same, whatever other processes run meanwhile.
+
+        `otherwise`: the state that is meant when nobody names one; unset: that of the last run.
 
         Raises ConfigurationError with one line per wrong setting.
         """
@@ -109,9 +111,11 @@ class Settings(BaseSettings):
         try:
             settings = cls(**given)  # type: ignore[arg-type]
             last = settings.home / "last_state"
-            if settings.state is not None or not last.is_file():
+            if otherwise is None and last.is_file():
+                otherwise = last.read_text().strip()
+            if settings.state is not None or otherwise is None:
                 return settings
-            return cls(**given, state=last.read_text().strip())  # type: ignore[arg-type]
+            return cls(**given, state=otherwise)  # type: ignore[arg-type]
         except ValidationError as error:
             lines = [f"  LAKEHOUSE_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
             raise ConfigurationError(

@@ -18,12 +18,13 @@ import pyarrow.compute as pc
 
 from lakehouse import bronze, ledger
 from lakehouse.contract import TableContract
-from lakehouse.errors import LakehouseError, ReconciliationError
+from lakehouse.errors import LakehouseError, ReconciliationError, SparkError
 from lakehouse.ledger import Entry, StepResult, read_ledger
 from lakehouse.manifest import Manifest
 from lakehouse.partition import Partition, read_partition
 from lakehouse.settings import Settings
 from lakehouse.silver_partition import SilverPartition
+from lakehouse.spark_errors import reason_of, spark_errors
 from lakehouse.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from lakehouse.contract import Contract
 
-RULE_VERSION = 1
+RULE_VERSION = 2
 
 # Up to this size a batch is small: one task and one commit by this process are faster than shuffles and a commit by
 # Spark, and its rows fit into the heap. Bytes are those delivered: in bronze a repetitive gigabyte is a few megabytes.
@@ -50,7 +51,8 @@ def run(
     """Bring a table's batch from bronze to silver; nothing if that is done. The caller holds the table's lock.
 
     Counts: bronze = duplicates + superseded + quarantined + silver. A withdrawn table has an empty partition.
-    Raises LakehouseError if bronze does not hold what the manifest names, ReconciliationError if rows went missing.
+    Raises LakehouseError if bronze does not hold what the manifest names, SparkError or StoreError if the work cannot
+    be done, ReconciliationError if rows went missing.
     """
     begin = time.monotonic()
     store, key, day = open_store(settings, "silver"), f"{contract.source}/{table.name}", manifest.batch_date
@@ -68,7 +70,14 @@ def run(
     is_small = source.rows <= SMALL_ROWS and (delivered is None or delivered.size <= SMALL_BYTES)
     ledger.begin(store, key, day)
     batch = _Batch(spark, table_then, source, target)
-    entry, phases = batch.replace_small(fingerprint) if is_small else batch.replace_large(fingerprint)
+    try:
+        entry, phases = batch.replace_small(fingerprint) if is_small else batch.replace_large(fingerprint)
+    except spark_errors() as error:
+        raise SparkError(
+            f"{contract.source}.{table.name} of {day} could not be brought to silver: {reason_of(error)}\n"
+            "What it wrote is replaced by the next run: run the same command again. `lakehouse doctor` checks memory "
+            "and disk; LAKEHOUSE_SPARK_DRIVER_MEMORY gives Spark more."
+        ) from error
     ledger.record(store, key, day, entry)
     return StepResult("silver", table.name, day, True, entry.counts, time.monotonic() - begin, phases)
 
@@ -121,7 +130,7 @@ class _Batch:
             zip(("duplicates", "superseded", "quarantined", "silver"), map(len, of_grade.values()), strict=True)
         )
         kept = of_grade[grading.KEPT]
-        warnings = Counter(reason for reasons in kept["warnings"].to_pylist() for reason in reasons)
+        warnings = Counter(reason for reasons in kept["_warnings"].to_pylist() for reason in reasons)
         done = time.monotonic()
         faulty = pa.concat_tables([of_grade[grading.FAULTY], of_grade[grading.SUPERSEDED]])
         self._target.write_quarantine(faulty, faulty.num_rows)

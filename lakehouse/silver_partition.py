@@ -48,13 +48,17 @@ class SilverPartition:
         self._write(self.key, rows, names, expected, start_over=start_over)
 
     def write_quarantine(self, rows: DataFrame | pa.Table | None, expected: int) -> None:
-        """The same for `_row`, `reasons`, `record`; no commit where there was nothing and there is nothing."""
+        """The same for `_row`, `_reasons`, `_record`; no commit where there was nothing and there is nothing."""
         if rows is None or not expected:
             if not read_partition(self.store, self.quarantine_key, self.day).rows:
                 return
             rows = pa.schema(
-                [("_row", pa.int64()), ("reasons", pa.list_(pa.string())), ("record", pa.string())]
+                [("_row", pa.int64()), ("_reasons", pa.list_(pa.string())), ("_record", pa.string())]
             ).empty_table()
+        if isinstance(rows, pa.Table):
+            rows = rows.select(["_row", "_reasons", "_record"]).rename_columns(["_row", "reasons", "record"])
+        else:
+            rows = rows.withColumnsRenamed({"_reasons": "reasons", "_record": "record"})
         names = ["_source_file", "_row", "_batch_date", "reasons", "record"]
         self._write(self.quarantine_key, rows, names, expected, start_over=False)
 

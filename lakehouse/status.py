@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from lakehouse import marts, summary, warehouse
 from lakehouse.contract import Contract
 from lakehouse.manifest import Manifest, read_manifests
-from lakehouse.pending import Pending, pending_steps
+from lakehouse.pending import Pending, pending_steps, without_landing
 from lakehouse.runs import Run, last_run
 from lakehouse.settings import Settings
 
@@ -26,7 +26,11 @@ class BatchStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All there is to know of a state without reading data. `marts_pending`: why the marts are due, if they are."""
+    """All there is to know of a state without reading data.
+
+    `marts_pending`: why the marts are due, if they are. `without_landing`: (table, batch date) that the warehouse holds
+    and landing no longer knows of.
+    """
 
     BATCH_COLUMNS: ClassVar[tuple[str, ...]] = ("batch_date", "tables", "records", "pending")
 
@@ -35,6 +39,7 @@ class Status:
     batches: list[BatchStatus]
     pending: list[Pending]
     marts_pending: str | None
+    without_landing: list[tuple[str, date]]
     last_run: Run | None
     records: list[tuple[str, dict[str, int]]]
     warnings: list[tuple[str, str, int]]
@@ -51,6 +56,7 @@ class Status:
             "batches": [asdict(batch) for batch in self.batches],
             "pending": [asdict(unit) for unit in self.pending],
             "marts_pending": self.marts_pending,
+            "without_landing": [{"table": table, "batch_date": day} for table, day in self.without_landing],
             "last_run": asdict(self.last_run) if self.last_run else None,
             "records": [{"table": table, **counts} for table, counts in self.records],
             "warnings": [{"table": t, "reason": reason, "rows": rows} for t, reason, rows in self.warnings],
@@ -69,6 +75,7 @@ def read_status(settings: Settings, contract: Contract) -> Status:
         batches=[_batch(manifest, pending) for manifest in manifests],
         pending=pending,
         marts_pending=marts.pending(settings, contract),
+        without_landing=without_landing(settings, contract, manifests),
         last_run=last_run(settings, contract),
         records=records,
         warnings=summary.top_reasons(settings, contract, [table.name for table in contract.tables]),

@@ -19,7 +19,7 @@ STAGES = ("records", "rejected", "bronze", "duplicates", "superseded", "quaranti
 
 @dataclass(frozen=True)
 class Figure:
-    """The answer to one of dbt/analyses: rows of the marts under the title of the file's first line."""
+    """The answer to one of dbt/analyses/<source>: rows of the marts under the title of the file's first line."""
 
     title: str
     columns: tuple[str, ...]
@@ -46,11 +46,16 @@ def rows_per_mart(settings: Settings) -> list[tuple[str, int]]:
         return [(name, _count(cursor, name)) for name in names]
 
 
-def figures(settings: Settings) -> list[Figure]:
-    """Every query of dbt/analyses, answered as bi_reader. Their first line is `-- <title>`."""
+def figures(settings: Settings, contract: Contract) -> list[Figure]:
+    """Every query of dbt/analyses/<source>, answered as bi_reader; none before the marts are built.
+
+    Their first line is `-- <title>`.
+    """
     found: list[Figure] = []
+    if not _has_marts(settings, contract):
+        return found
     with warehouse.connect(settings, "bi_reader") as connection, connection.cursor() as cursor:
-        for path in sorted((settings.dbt_dir / "analyses").glob("*.sql")):
+        for path in sorted((settings.dbt_dir / "analyses" / contract.source).glob("*.sql")):
             title, query = _question(path)
             cursor.execute(query)
             columns = tuple(column.name for column in cursor.description or ())
@@ -70,6 +75,15 @@ def top_reasons(settings: Settings, contract: Contract, tables: Sequence[str]) -
             for reason, rows in entry.warnings.items():
                 totals[table, reason] = totals.get((table, reason), 0) + rows
     return sorted(((t, reason, rows) for (t, reason), rows in totals.items()), key=lambda row: (-row[2], *row[:2]))
+
+
+def _has_marts(settings: Settings, contract: Contract) -> bool:
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select exists (select from ops.marts_state where source = %s and status = 'complete')", (contract.source,)
+        )
+        (complete,) = cursor.fetchone() or (False,)
+    return bool(complete)
 
 
 def _question(path: Path) -> tuple[str, str]:

@@ -24,7 +24,8 @@ create table if not exists ops.changed_keys (
     table_name text not null,
     key text
 );
-create index if not exists changed_keys_load on ops.changed_keys (source, table_name, load_id);
+create index if not exists changed_keys_since on ops.changed_keys (source, load_id);
+drop index if exists ops.changed_keys_load;
 
 -- Rows of each stage, one row per table and batch. holds: every equation of the batch is true.
 create table if not exists ops.reconciliation (

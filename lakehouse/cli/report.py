@@ -24,20 +24,22 @@ LOSSES = ("rejected", "duplicates", "superseded", "quarantined")
 def print_report(console: Console, settings: Settings, contract: Contract, report: RunReport) -> None:
     """The whole page."""
     console.print()
-    _print_records(console, settings, contract)
+    if not _print_records(console, settings, contract):
+        console.print("Nothing has been landed yet: lakehouse run PATH, or lakehouse run --demo")
+        return
     _print_marts(console, settings)
-    for figure in summary.figures(settings):
+    for figure in summary.figures(settings, contract):
         console.print(rows_table(figure.title, figure.columns, figure.rows))
         console.print()
     _print_what_next(console, settings, contract)
     _print_time(console, report)
 
 
-def _print_records(console: Console, settings: Settings, contract: Contract) -> None:
+def _print_records(console: Console, settings: Settings, contract: Contract) -> bool:
+    """False: there are none."""
     records = summary.records_per_table(settings, contract)
     if not records:
-        console.print("Nothing has been landed yet: lakehouse run PATH, or lakehouse run --demo")
-        return
+        return False
     headers = ["records in file" if stage == "records" else stage for stage in summary.STAGES]
     rows = [(name, *(counts[stage] for stage in summary.STAGES)) for name, counts in records]
     rows.append(("total", *(sum(counts[stage] for _, counts in records) for stage in summary.STAGES)))
@@ -47,11 +49,14 @@ def _print_records(console: Console, settings: Settings, contract: Contract) -> 
     console.print("  records in file = rejected + bronze", style="dim")
     console.print("  bronze = duplicates + superseded + quarantined + silver;  silver = raw", style="dim")
     console.print()
+    return True
 
 
 def _print_marts(console: Console, settings: Settings) -> None:
-    console.print(rows_table("Marts", ("table", "rows"), summary.rows_per_mart(settings)))
-    console.print()
+    marts = summary.rows_per_mart(settings)
+    if marts:
+        console.print(rows_table("Marts", ("table", "rows"), marts))
+        console.print()
 
 
 def _print_what_next(console: Console, settings: Settings, contract: Contract) -> None:
@@ -92,6 +97,13 @@ def print_warnings(console: Console, warnings: Sequence[tuple[str, int]]) -> Non
 def print_status(console: Console, status: Status) -> None:
     """For people."""
     console.print(f"State [bold]{status.state}[/bold], source [bold]{status.source}[/bold]\n")
+    if status.without_landing:
+        days = len({day for _, day in status.without_landing})
+        console.print(
+            f"The warehouse holds tables of {days} batches that are not in landing any more. Land them again, or "
+            f"remove the state: lakehouse clean --state {status.state}\n",
+            style="yellow",
+        )
     if not status.batches:
         console.print("Nothing has been landed yet: lakehouse run PATH, or lakehouse run --demo")
         return

@@ -48,9 +48,12 @@ def day_of(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 
 
-def open_state(state: str | None = None) -> tuple[Settings, Contract]:
-    """The settings of a state and the contract of its source; from now on it is the state of the last run."""
-    settings = Settings.load(state=state)
+def open_state(state: str | None = None, *, otherwise: str | None = None) -> tuple[Settings, Contract]:
+    """The settings of a state and the contract of its source.
+
+    `otherwise`: the state that is meant when neither an option nor a setting names one; unset: that of the last run.
+    """
+    settings = Settings.load(state=state, otherwise=otherwise)
     contract = read_contract(settings.contracts_dir, settings.source)
     return settings, contract
 

@@ -48,7 +48,7 @@ def run(
 
     if demo and paths:
         raise typer.BadParameter("either PATHS or --demo, not both")
-    settings, contract = open_state(state or ("demo" if demo else "main" if paths else None))
+    settings, contract = open_state(state or ("demo" if demo else None), otherwise="main" if paths else None)
     with watching(error_console) as observer:
         observer.note("Looking for the jars of Spark (the first time they are fetched)")
         ensure_jars(settings)
@@ -82,7 +82,7 @@ def land(
     """
     from lakehouse import landing
 
-    settings, contract = open_state(state or ("main" if paths else None))
+    settings, contract = open_state(state, otherwise="main" if paths else None)
     day = day_of(batch_date)
     if remove is not None:
         if day is None or paths:

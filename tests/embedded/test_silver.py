@@ -6,14 +6,15 @@ import json
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from made_up_shop import FIRST, HEADER, SECOND, Shop, orders
 
 from lakehouse import ledger, silver
 from lakehouse.contract import Column, ColumnType, Rule
-from lakehouse.errors import LakehouseError, ReconciliationError
-from lakehouse.grading import KEY_TOO_LONG
+from lakehouse.errors import LakehouseError, ReconciliationError, SparkError, StoreError
+from lakehouse.grading import KEY_HAS_SEPARATOR, KEY_TOO_LONG
 from lakehouse.silver_partition import SilverPartition
 from lakehouse.store import open_store
 
@@ -267,6 +268,43 @@ def test_a_key_that_no_index_could_hold_is_a_fault(shop):
     assert shop.quarantine() == [(1, [KEY_TOO_LONG])]
 
 
+def test_what_a_table_without_key_is_looked_up_by_must_fit_too(shop):
+    shop = shop.with_table(orders(key=()))
+
+    shop.to_silver(shop.deliver(f"{'x' * 2001},1,1.00,new,", "o1,1,1.00,new,"))
+
+    assert shop.quarantine() == [(1, [KEY_TOO_LONG])]
+
+
+def test_a_reference_that_no_index_could_hold_is_a_fault(shop):
+    shelf = Column("shelf", ColumnType("text"), "", references=("shelves", "shelf"))
+    shop = shop.with_table(orders(shelf), HEADER + ",shelf")
+
+    shop.to_silver(shop.deliver(f"o1,1,1.00,new,,{'x' * 2001}", f"o2,1,1.00,new,,{'x' * 2000}", "o3,1,1.00,new,,"))
+
+    assert shop.quarantine() == [(1, ["shelf: longer than 2000 bytes"])]
+
+
+def test_a_key_that_holds_what_separates_its_columns_is_a_fault(shop):
+    shop.to_silver(shop.deliver("o\x1f1,1,1.00,new,", "o1,1,1.00,new,"))
+
+    assert shop.quarantine() == [(1, [KEY_HAS_SEPARATOR])]
+
+
+def test_columns_may_be_called_as_those_of_the_quarantine(shop):
+    names = ("record", "reasons", "warnings")
+    shop = shop.with_table(
+        orders(*(Column(name, ColumnType("text"), "") for name in names)), HEADER + ",".join(["", *names])
+    )
+
+    shop.to_silver(shop.deliver("o1,1,1.00,new,,a,b,c", "o1,1,1.00,new,,d,e,f", "o2,x,1.00,new,,g,h,i"))
+
+    assert shop.silver("order_id, record, reasons, warnings") == [("o1", "d", "e", "f")]
+    ((_, superseded), (reasons, faulty)) = shop.quarantine("reasons, record")
+    assert json.loads(superseded)["record"] == "a"
+    assert (reasons, json.loads(faulty)["warnings"]) == (["item: not a valid integer"], "i")
+
+
 @pytest.mark.parametrize(
     ("pattern", "kept"),
     [("[0-9]{5}", ["01234"]), ("a|b", ["a", "b"])],
@@ -319,3 +357,22 @@ def test_a_batch_of_many_rows_or_of_many_bytes_is_written_by_spark(shop, monkeyp
     shop.to_silver(shop.deliver("o1,1,1.00,new,", "o2,1,1.00,new,"))
 
     assert "Spark" in shop.delta_table().history(1)[0]["engineInfo"]
+
+
+def test_a_damaged_file_of_bronze_is_an_error_that_names_table_and_reason(shop):
+    manifest = shop.deliver("o1,1,10.5,paid,4.5")
+    for file in Path(shop.settings.layer_url("bronze")).rglob("*.parquet"):
+        file.write_bytes(b"PAR1 is how it begins")
+
+    with pytest.raises(SparkError, match=r"shop\.orders of 2018-01-05 could not be brought to silver: .*Exception"):
+        shop.to_silver(manifest)
+
+
+def test_a_damaged_table_is_an_error_that_names_it(shop):
+    manifest = shop.deliver("o1,1,10.5,paid,4.5")
+    for file in Path(shop.settings.layer_url("bronze")).rglob("*.json"):
+        if file.parent.name == "_delta_log":
+            file.write_text("{")
+
+    with pytest.raises(StoreError, match=r"bronze/shop/orders cannot be read"):
+        shop.to_silver(manifest)

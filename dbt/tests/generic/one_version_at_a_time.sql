@@ -1,8 +1,9 @@
 {#
     The windows of one natural key follow each other without gap or overlap, the first opens at 1900-01-01, and exactly
-    one is current. An inferred member is a key of its own: its id may be that of a customer row, not of a person.
+    one is current. An inferred member is a key of its own: its id may be that of a customer row, not of a person. So is
+    the unknown member: a source may call one of its own `unknown`.
 #}
-{% test one_version_at_a_time(model, natural_key) %}
+{% test one_version_at_a_time(model, natural_key, surrogate_key) %}
 
 with versions as (
     select
@@ -14,6 +15,7 @@ with versions as (
         row_number() over (partition by {{ natural_key }}, is_inferred order by valid_from) as version_number,
         lead(valid_from) over (partition by {{ natural_key }}, is_inferred order by valid_from) as next_valid_from
     from {{ model }}
+    where {{ surrogate_key }} <> 'unknown'
 )
 
 select *

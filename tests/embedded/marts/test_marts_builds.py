@@ -171,6 +171,21 @@ def test_a_daily_build_ends_in_the_marts_of_a_full_refresh(
     assert len(incremental["fct_order_items"]) == 2, "the item that vanished from its batch is gone"
 
 
+def test_ids_called_unknown_are_members_like_others(shop: Settings, deliver: Deliver, contract: Contract) -> None:
+    deliver(
+        shop,
+        "2018-01-21",
+        orders=[order("o5", "unknown", "2018-01-21 10:00:00")],
+        order_items=[item("o5", 1, "unknown", "unknown")],
+    )
+
+    assert marts.run(shop, contract).done
+
+    members = "select count(*), count(distinct {0}_key) from marts.dim_{0} where {1} = 'unknown'"
+    for dimension, key in (("customer", "customer_unique_id"), ("product", "product_id"), ("seller", "seller_id")):
+        assert query(shop, members.format(dimension, key)) == [(2, 2)]
+
+
 def test_with_nothing_new_dbt_is_not_started(shop: Settings, contract: Contract) -> None:
     log = shop.state_dir / "dbt" / "dbt.err"
     log.unlink()
@@ -327,6 +342,7 @@ def test_full_tests_see_what_a_daily_build_does_not_look_at(
     with warehouse.connect(shop, "transformer") as connection, connection.cursor() as cursor:
         cursor.execute("delete from marts.dim_customer where customer_unique_id = 'bob'")
         cursor.execute("update marts.fct_orders set items_value = 99 where order_id = 'o1'")
+        cursor.execute("delete from intermediate.int_orders_current where order_id = 'o3'")
 
     deliver(shop, "2018-01-21", orders=[order("o2", "c2", "2018-01-15 11:00:00")])
     marts.run(shop, contract)
@@ -334,6 +350,7 @@ def test_full_tests_see_what_a_daily_build_does_not_look_at(
         marts.test(shop, contract)
 
     assert "relationships_fct_orders_customer_key" in str(failure.value)
+    assert "holds_every_key_int_orders_current" in str(failure.value)
     assert "order_totals_are_those_of_its_items" not in str(failure.value), "Ana's orders were all made anew"
 
 

@@ -23,8 +23,8 @@ from lakehouse.settings import Settings
 
 DAYS = [dt.date(2018, 1, day) for day in (1, 2, 3)]
 # Few values, so that histories collide: a person may have the id of a customer row, a category may be called unknown.
-CUSTOMERS, PEOPLE, ORDERS = ["c1", "c2", "c3", "c4"], ["ana", "bob", "c1"], ["o1", "o2", "o3", "o4"]
-PRODUCTS, SELLERS, ZIPS = ["p1", "p2"], ["s1", "s2"], ["01000", "02000"]
+CUSTOMERS, PEOPLE, ORDERS = ["c1", "c2", "c3", "unknown"], ["ana", "bob", "c1"], ["o1", "o2", "o3", "o4"]
+PRODUCTS, SELLERS, ZIPS = ["p1", "p2", "unknown"], ["s1", "unknown"], ["01000", "02000"]
 CATEGORIES = ["artes", "pc_gamer", "unknown"]
 MOMENTS = [dt.datetime(2018, 1, 1, 12), dt.datetime(2018, 1, 2), dt.datetime(2018, 1, 2, 12), dt.datetime(2018, 1, 3)]
 MONEY = st.sampled_from(["0.00", "10.50"])
@@ -143,4 +143,29 @@ def test_a_daily_build_leaves_what_a_full_refresh_would_make(
             elif isinstance(step, Build):
                 build(cursor, models, killed_after=step.killed_after)
 
+        assert broken_windows(cursor) == []
         assert differences_from_full_refresh(cursor, models) == {}
+
+
+# A version of a member that does not begin where the one before ended, the first at the beginning of time, or that is
+# current without being the last one. The unknown member is one of its own, and so is an inferred one.
+WINDOWS = """
+    select '{0}', {1}, valid_from, valid_to from (
+        select *, lag(valid_to, 1, timestamp '1900-01-01') over own as begins, lead(valid_from) over own as ends
+        from marts.{0}
+        window own as (partition by {1}, is_inferred, {2} = 'unknown' order by valid_from)
+    ) as versions
+    where valid_from is distinct from begins or valid_to is distinct from ends or is_current <> (valid_to is null)
+"""
+VERSIONED = (
+    ("dim_customer", "customer_unique_id", "customer_key"),
+    ("dim_product", "product_id", "product_key"),
+    ("dim_seller", "seller_id", "seller_key"),
+)
+
+
+def broken_windows(cursor: Cursor) -> list[tuple[Any, ...]]:
+    """Versions that leave a gap, overlap, or are wrongly current."""
+    cursor.execute("set local role transformer")
+    cursor.execute(" union all ".join(WINDOWS.format(*dimension) for dimension in VERSIONED))
+    return cursor.fetchall()

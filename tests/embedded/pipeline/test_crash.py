@@ -22,8 +22,8 @@ from lakehouse.synthetic import Truth
 Run = Callable[..., RunReport]
 CopyOf = Callable[[Settings], Settings]
 
-# The command line, which kills itself with SIGKILL at the n-th call of a function: before it, after it, or as soon as
-# the function has made a file appear in a folder.
+# The command line, which kills itself with SIGKILL at the n-th call of a function: before it, after it, as soon as
+# the function has made a file appear in a folder, or as soon as it copies into the warehouse.
 COMMAND = """
 import itertools, os, signal, sys, threading
 from importlib import import_module
@@ -35,7 +35,7 @@ owner = import_module(module)
 *parents, name = name.split(".")
 for parent in parents:
     owner = getattr(owner, parent)
-original, calls = getattr(owner, name), itertools.count(1)
+original, calls, held = getattr(owner, name), itertools.count(1), []
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -46,10 +46,31 @@ def die_when_a_file_appears():
         pass
     die()
 
+def die_when_a_copy_waits(watcher):
+    # The staging tables are locked: a task that copies has begun and waits.
+    waits = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query ilike '%copy%stdin%')"
+    while True:
+        watcher.execute(waits)
+        if watcher.fetchone()[0]:
+            die()
+
+def hold_up_copies(settings):
+    from lakehouse import warehouse
+    cursors = [context.__enter__().cursor() for context in (warehouse.connect(settings), warehouse.connect(settings))]
+    held.extend(cursors)
+    holder, watcher = cursors
+    holder.execute("select format('lock table %I.%I in share mode', schemaname, tablename) from pg_tables "
+                   "where tablename like E'\\\\_staging\\\\_%'")
+    for (statement,) in holder.fetchall():
+        holder.execute(statement)
+    threading.Thread(target=die_when_a_copy_waits, args=(watcher,), daemon=True).start()
+
 def killing(*arguments, **options):
     is_the_one = next(calls) == int(call)
     if is_the_one and when == "before":
         die()
+    if is_the_one and when == "while it copies":
+        hold_up_copies(arguments[0])
     if is_the_one and when == "while it writes":
         threading.Thread(target=die_when_a_file_appears, daemon=True).start()
     result = original(*arguments, **options)
@@ -79,8 +100,10 @@ class Point:
 # Each point is reached by the run that goes on where the one before it was killed.
 POINTS = (
     Point("between the files and the manifests of a delivery", "lakehouse.landing", "_publish", "before"),
+    Point("between landing and bronze", "lakehouse.bronze", "run", "before"),
     Point("in the middle of bronze's stream", "lakehouse.bronze", "_Batch._with_lineage", "before", 2),
     Point("between bronze's commit and its ledger", "lakehouse.ledger", "record", "before"),
+    Point("between bronze and silver", "lakehouse.silver", "run", "before"),
     Point(
         "between silver's quarantine and its rows",
         "lakehouse.silver_partition",
@@ -97,10 +120,13 @@ POINTS = (
         "while it writes",
         preparation="import lakehouse.silver; lakehouse.silver.SMALL_ROWS = -1",
     ),
+    Point("between silver and load", "lakehouse.load", "run", "before"),
     Point("with an empty staging table", "lakehouse.raw_tables", "create_staging", "after"),
+    Point("while Spark's tasks copy", "lakehouse.load", "_copy", "while it copies"),
     Point("between copy and publication", "lakehouse.load", "_Publication.publish", "before"),
     Point("in the publishing transaction", "lakehouse.load", "_Publication.publish", "after", 2),
     Point("between load and reconciliation", "lakehouse.reconcile", "tables", "before"),
+    Point("between reconciliation and marts", "lakehouse.marts", "run", "before"),
     Point("in the middle of dbt", "lakehouse.marts", "_Node", "after", 14),
     Point("between dbt and the watermark", "lakehouse.marts", "_mark_complete", "before"),
     Point("between the marts and their reconciliation", "lakehouse.reconcile", "facts", "before"),

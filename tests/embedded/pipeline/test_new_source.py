@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 from outcomes import Silent, query
+from rich.console import Console
 
 from lakehouse import landing, load, pipeline, warehouse
+from lakehouse.cli.report import print_report
 from lakehouse.contract import Contract, read_contract
 from lakehouse.errors import DeliveryRefused
 from lakehouse.quarantine import bad_records
@@ -54,6 +57,13 @@ class Shelf:
         load.ensure_tables(self.settings, self.contract)
         pipeline.run_lake(self.settings, self.contract, Silent(), self._spark)
 
+    def page(self) -> str:
+        """What `lakehouse run` says at its end."""
+        report = pipeline.run(self.settings, self.contract, Silent(), spark=self._spark)
+        console = Console(record=True, width=160, file=io.StringIO())
+        print_report(console, self.settings, self.contract, report)
+        return console.export_text()
+
     def books(
         self, columns: str = "isbn, title, pages, price, sold_at", day: date | None = None
     ) -> list[tuple[Any, ...]]:
@@ -70,6 +80,17 @@ def shelf(new_state: Callable[..., Settings], tmp_path: Path, spark: Any) -> She
     settings = new_state(source="shelf", contracts_dir=tmp_path)
     warehouse.prepare(settings)
     return Shelf(settings, read_contract(tmp_path, "shelf"), tmp_path, spark)
+
+
+def test_a_run_ends_well_without_marts_and_without_anything_landed(shelf: Shelf) -> None:
+    assert "Nothing has been landed yet" in shelf.page()
+
+    shelf.deliver(HEADER + b"1,Dune,412,9.90,2018-01-05 10:00:00\n")
+    page = shelf.page()
+
+    assert "Shelf: every record, stage by stage" in page
+    assert "Marts" not in page
+    assert "Nothing new" in shelf.page()
 
 
 def test_a_contract_is_all_a_source_needs(shelf: Shelf) -> None:

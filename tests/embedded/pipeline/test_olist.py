@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from outcomes import all_rows, days_of, differences, query
 
+from lakehouse.contract import Contract
 from lakehouse.pipeline import RunReport
 from lakehouse.replay import replay
 from lakehouse.settings import PROJECT_DIR, Settings
+from lakehouse.summary import top_reasons
 
 ARCHIVE = PROJECT_DIR.parent / "shared" / "data" / "olist" / "brazilian-ecommerce.zip"
 Run = Callable[..., RunReport]
@@ -35,12 +37,44 @@ ROWS = {
 }
 
 
+# What is odd in the archive, and kept: what silver and dbt warn of, and in how many rows.
+SUSPICIOUS = {
+    ("order_reviews", "review_creation_date: required, but empty"): 13,
+    ("order_payments", "payment_value: less than 0.01"): 9,
+    ("order_payments", "payment_installments: less than 1"): 2,
+    ("products", "product_weight_g: less than 1"): 4,
+    ("order_items", "freight_value: less than 0.01"): 383,
+}
+WARNINGS = {
+    "customers_of_unknown_zip_codes": 269,
+    "sellers_of_unknown_zip_codes": 7,
+    "orders_approved_after_the_carrier_had_them": 1_359,
+    "orders_canceled_with_a_delivery_date": 6,
+    "orders_delivered_before_approval": 61,
+    "orders_delivered_without_a_date": 8,
+    "orders_handed_over_after_delivery": 23,
+    "orders_handed_over_before_the_purchase": 166,
+    "payments_cover_the_order": 1_349,
+    "reviews_follow_the_purchase": 64,
+}
+
+
 @pytest.fixture(scope="module")
-def olist(new_state: Callable[..., Settings], run: Run) -> Settings:
+def report(olist_and_report: tuple[Settings, RunReport]) -> RunReport:
+    """What the run said that brought the archive."""
+    return olist_and_report[1]
+
+
+@pytest.fixture(scope="module")
+def olist(olist_and_report: tuple[Settings, RunReport]) -> Settings:
     """A state that holds the archive, as one batch."""
+    return olist_and_report[0]
+
+
+@pytest.fixture(scope="module")
+def olist_and_report(new_state: Callable[..., Settings], run: Run) -> tuple[Settings, RunReport]:
     settings = new_state()
-    run(settings, ARCHIVE)
-    return settings
+    return settings, run(settings, ARCHIVE)
 
 
 def test_every_record_comes_through_and_only_geolocation_repeats_itself(olist: Settings) -> None:
@@ -80,6 +114,13 @@ def test_facts_have_one_row_per_row_of_their_source(olist: Settings) -> None:
     found = {fact: query(olist, f"select count(*) from marts.{fact}")[0][0] for fact in facts}
 
     assert found == {fact: ROWS[table] for fact, table in facts.items()}
+
+
+def test_its_oddities_are_kept_and_counted(olist: Settings, report: RunReport, contract: Contract) -> None:
+    suspicious = top_reasons(olist, contract, [table.name for table in contract.tables])
+
+    assert {(table, reason): rows for table, reason, rows in suspicious} == SUSPICIOUS
+    assert dict(report.marts.warnings) == WARNINGS
 
 
 def test_the_known_gaps_of_the_archive_show_as_what_they_are(olist: Settings) -> None:
@@ -136,11 +177,12 @@ def test_the_replay_one_build_per_batch_ends_in_the_marts_of_the_archive(
 
 # The columns that do not depend on when a batch came.
 CURRENT = (
-    "select product_id, product_category_name, product_category_name_english, product_weight_g, product_photo_count, "
-    "is_inferred "
+    "select product_id, product_category_name, product_category_name_english, product_name_length, "
+    "product_description_length, product_photo_count, product_weight_g, product_length_cm, product_height_cm, "
+    "product_width_cm, is_inferred "
     "from marts.dim_product where is_current order by 1",
     "select seller_id, zip_code_prefix, city, state, is_inferred from marts.dim_seller where is_current order by 1",
-    "select order_id, order_item_id, customer_key, purchase_date_key, shipping_limit_at, price, freight_value, "
-    "dim_product.product_id, dim_seller.seller_id from marts.fct_order_items "
+    "select order_id, order_item_id, customer_key, purchase_date_key, shipping_limit_date_key, shipping_limit_at, "
+    "price, freight_value, dim_product.product_id, dim_seller.seller_id from marts.fct_order_items "
     "inner join marts.dim_product using (product_key) inner join marts.dim_seller using (seller_key) order by 1, 2",
 )
