@@ -279,8 +279,10 @@ def _replace_partition(
                 compression="ZSTD",
                 compression_level=1,
                 max_row_group_size=rows_per_group,
-                # Read by partition only: the number of rows suffices, and a value of 2 MB stays out of the log.
-                default_column_properties=ColumnProperties(statistics_enabled="NONE"),
+                # Read by partition only: the number of rows suffices, and a value of 2 MB stays out of the log. A
+                # dictionary costs a fifth of the time, and saves nothing after compression.
+                default_column_properties=ColumnProperties(statistics_enabled="NONE", dictionary_enabled=False),
+                column_properties={"_source_file": ColumnProperties(statistics_enabled="NONE", dictionary_enabled=True)},
             ),
         )
 
