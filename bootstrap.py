@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,9 @@ import sys
 UV = "uv==0.13.9"
 OLDEST, NEWEST = (3, 11), (3, 13)
 NEEDED_GB = 4.0  # .venv 1.6 GB (pyspark alone 0.5), uv's cache of the same, a build folder while pyspark is unpacked
+
+HOMEBREW = "python@%d.%d" % NEWEST
+NAME_ONE = "or name one: make PYTHON=/path/to/python3.12 ..."
 
 PROJECT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(PROJECT, ".venv")
@@ -65,18 +69,19 @@ def check_python():
         stop(
             "Python %d.%d to %d.%d is needed, this is %s (%s)."
             % (*OLDEST, *NEWEST, platform.python_version(), sys.executable),
-            install("python3.12", "python3.12", "python@3.12"),
-            "or name one: make PYTHON=/path/to/python3.12 ...",
+            install_python(),
+            NAME_ONE,
         )
 
 
 def check_venv():
-    """Debian and Ubuntu ship Python without venv and pip."""
+    """Debian and Ubuntu ship Python without venv and pip; no package mends a Python that is not the system's own."""
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        version = "%d.%d" % sys.version_info[:2]
+        name = "python%d.%d" % sys.version_info[:2]
         stop(
             "This Python (%s) comes without venv and pip." % sys.executable,
-            install("python%s-venv" % version, "python3-pip", "python@" + version),
+            install(name + "-venv", name + "-pip", HOMEBREW) if sys.base_prefix == "/usr" else install_python(),
+            NAME_ONE,
         )
 
 
@@ -103,17 +108,34 @@ def check_disk():
         )
 
 
+def install_python():
+    """The remedy for a Python that does not do: the newest one that this machine's package manager has."""
+    names = ["python3.%d" % minor for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
+    known = [name for name in names if apt_knows(name + "-venv")]
+    return install("%s %s-venv" % (known[0], known[0]) if known else None, "python3.12", HOMEBREW)
+
+
 def install(debian, fedora, homebrew):
-    """The command of the package manager that this machine has."""
-    sudo = "" if hasattr(os, "geteuid") and os.geteuid() == 0 else "sudo "
-    for program, command in (
-        ("apt-get", "%sapt-get install %s" % (sudo, debian)),
-        ("dnf", "%sdnf install %s" % (sudo, fedora)),
-        ("brew", "brew install %s" % homebrew),
-    ):
-        if shutil.which(program):
-            return "Run: " + command
-    return "Install it with your system's package manager (Debian calls it %s)." % debian
+    """The command of the package manager that this machine has; `debian` is None where apt-get knows no package."""
+    for program, packages in (("apt-get", debian), ("dnf", fedora), ("brew", homebrew)):
+        if packages and shutil.which(program):
+            sudo = "" if program == "brew" or os.geteuid() == 0 else "sudo "
+            return "Run: %s%s install %s" % (sudo, program, packages)
+    if shutil.which("apt-get"):
+        return (
+            "apt-get knows none: try again after `apt-get update`, install one from https://www.python.org/downloads,"
+        )
+    return "Install one with your system's package manager or from https://www.python.org/downloads,"
+
+
+def apt_knows(package):
+    """As in lakehouse/java.py, which a Python that is too old cannot read."""
+    command = ["apt-cache", "policy", package]
+    try:
+        answer = subprocess.check_output(command, env=dict(os.environ, LC_ALL="C"), stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return re.search(rb"Candidate: (?!\(none\))", answer) is not None
 
 
 def run(command, failure):
