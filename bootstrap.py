@@ -24,6 +24,7 @@ NAME_ONE = "or name one: make PYTHON=/path/to/python3.12 ..."
 
 PROJECT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(PROJECT, ".venv")
+PLACE = ".place"  # in .venv: the path that it was made for
 
 
 def main():
@@ -31,16 +32,17 @@ def main():
     dev = "--dev" in sys.argv[1:]
     stamp = os.path.join(VENV, ".ready-dev" if dev else ".ready")
     wanted = lock_hash()
-    if read(stamp) == wanted:
+    python = os.path.join(VENV, "bin", "python")
+    if read(stamp) == wanted and os.path.exists(python):
         return
     check_python()
     check_venv()
     check_java()
     check_disk()
-    python = os.path.join(VENV, "bin", "python")
-    if not os.path.exists(python):
+    if not is_whole(python):
         say("Creating .venv with Python %d.%d" % sys.version_info[:2])
-        run([sys.executable, "-m", "venv", VENV], "The virtual environment could not be created.")
+        run([sys.executable, "-m", "venv", "--clear", VENV], "The virtual environment could not be created.")
+    write(os.path.join(VENV, PLACE), os.path.realpath(VENV))
     run(
         [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV],
         "uv could not be installed from PyPI. Without direct access set PIP_INDEX_URL to your mirror.",
@@ -59,8 +61,7 @@ def main():
     ]
     run(command, "The packages of uv.lock could not be installed. Behind a mirror set UV_DEFAULT_INDEX.")
     for name in (".ready-dev", ".ready") if dev else (".ready",):
-        with open(os.path.join(VENV, name), "w") as file:
-            file.write(wanted)
+        write(os.path.join(VENV, name), wanted)
 
 
 def check_python():
@@ -106,6 +107,17 @@ def check_disk():
             "%.1f GB are free where %s is, %.0f GB are needed." % (free, PROJECT, NEEDED_GB),
             "Free some space (`make clean` removes this project's data, `uv cache clean` old packages).",
         )
+
+
+def is_whole(python):
+    """False where .venv was moved (its scripts hold the old path), or killed while it was made (pip comes last)."""
+    if read(os.path.join(VENV, PLACE)) not in (None, os.path.realpath(VENV)):
+        return False
+    command = [python, "-m", "pip", "--version"]
+    try:
+        return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    except OSError:
+        return False
 
 
 def install_python():
@@ -161,6 +173,12 @@ def read(path):
             return file.read()
     except OSError:
         return None
+
+
+def write(path, content):
+    """A small file, whatever was in it."""
+    with open(path, "w") as file:
+        file.write(content)
 
 
 def say(text):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +32,7 @@ case " {known} " in
     *) echo "  Candidate: (none)" ;;
 esac
 """
+REAL_CALL = subprocess.call
 FindSpec = Callable[[str], object]
 
 
@@ -49,6 +53,38 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
     return folder
+
+
+class Programs:
+    """The programs that bootstrap.py runs: they are noted, and do to .venv what the real ones do, or fail."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.failing = ""
+
+    def call(self, command: list[str], **options: object) -> int:
+        venv = Path(bootstrap.VENV)
+        if "--version" in command:
+            (venv / "bin" / "python").read_text()
+            return 0 if (venv / "bin" / "pip").exists() else 1
+        program = next(name for name in ("venv", "pip", "sync") if name in command)
+        self.ran.append(program)
+        if program == self.failing:
+            return 1
+        if program == "venv":
+            if "--clear" in command and venv.exists():
+                shutil.rmtree(venv)
+            (venv / "bin").mkdir(parents=True)
+            (venv / "bin" / "python").write_text("a program")
+            (venv / "bin" / "pip").touch()
+        return 0
+
+
+@pytest.fixture(autouse=True)
+def programs(monkeypatch: pytest.MonkeyPatch) -> Programs:
+    found = Programs()
+    monkeypatch.setattr(subprocess, "call", found.call)
+    return found
 
 
 def settle(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -94,7 +130,7 @@ def test_a_python_that_is_too_old_can_read_it() -> None:
 
 @pytest.mark.parametrize("version", [(3, 6), (3, 10), (3, 14)])
 def test_a_python_that_does_not_fit_is_refused(
-    version: tuple[int, int], refused: Refused, project: Path, monkeypatch: pytest.MonkeyPatch
+    version: tuple[int, int], refused: Refused, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
 
@@ -103,7 +139,7 @@ def test_a_python_that_does_not_fit_is_refused(
     assert said[0].startswith("Python 3.11 to 3.13 is needed, this is ")
     assert sys.executable in said[0]
     assert said[-1] == "or name one: make PYTHON=/path/to/python3.12 ..."
-    assert not (project / ".venv").exists()
+    assert programs.ran == []
 
 
 @pytest.mark.parametrize(
@@ -163,7 +199,7 @@ def test_root_needs_no_sudo(refused: Refused, tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("version", [(3, 11), (3, 13)])
 def test_the_systems_python_without_venv_gets_its_own_package(
-    version: tuple[int, int], refused: Refused, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    version: tuple[int, int], refused: Refused, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package_manager(tmp_path, "apt-get", known="python3.12 python3.12-venv")
     without_ensurepip(monkeypatch, version, prefix="/usr")
@@ -172,7 +208,7 @@ def test_the_systems_python_without_venv_gets_its_own_package(
         f"This Python ({sys.executable}) comes without venv and pip.",
         f"Run: sudo apt-get install python3.{version[1]}-venv",
     ]
-    assert not (project / ".venv").exists()
+    assert programs.ran == []
 
 
 def test_a_python_without_venv_that_is_not_the_systems_is_replaced(
@@ -187,20 +223,154 @@ def test_a_python_without_venv_that_is_not_the_systems_is_replaced(
     ]
 
 
-def test_without_java_nothing_is_downloaded(refused: Refused, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_java_nothing_is_downloaded(
+    refused: Refused, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def find_java() -> Path:
         raise SetupError("Spark needs a JDK 17 or 21.\nRun: brew install openjdk@21")
 
     monkeypatch.setattr(java, "find_java", find_java)
 
     assert refused() == ["Spark needs a JDK 17 or 21.", "Run: brew install openjdk@21"]
-    assert not (project / ".venv").exists()
+    assert programs.ran == []
 
 
 def test_on_a_full_disk_it_says_how_much_is_needed(
-    refused: Refused, project: Path, monkeypatch: pytest.MonkeyPatch
+    refused: Refused, project: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=3.94e9))
 
     assert refused()[0] == f"3.9 GB are free where {project} is, 4 GB are needed."
-    assert not (project / ".venv").exists()
+    assert programs.ran == []
+
+
+def test_the_first_run_makes_a_venv_with_what_make_run_needs(project: Path, programs: Programs) -> None:
+    bootstrap.main()
+
+    assert programs.ran == ["venv", "pip", "sync"]
+    assert (project / ".venv" / ".ready").exists()
+    assert not (project / ".venv" / ".ready-dev").exists()
+
+
+def test_the_second_run_does_nothing(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    bootstrap.main()
+    programs.ran.clear()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+
+    bootstrap.main()
+
+    assert programs.ran == []
+
+
+def test_the_tools_of_test_and_lint_are_added_to_the_same_venv(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bootstrap.main()
+    monkeypatch.setattr(sys, "argv", ["bootstrap.py", "--dev"])
+
+    bootstrap.main()
+    monkeypatch.setattr(sys, "argv", ["bootstrap.py"])
+    bootstrap.main()
+
+    assert programs.ran == ["venv", "pip", "sync", "pip", "sync"]
+
+
+def test_a_changed_lock_is_installed_into_the_same_venv(project: Path, programs: Programs) -> None:
+    bootstrap.main()
+    (project / "uv.lock").write_text("a newer pyarrow")
+
+    bootstrap.main()
+
+    assert programs.ran == ["venv", "pip", "sync", "pip", "sync"]
+
+
+@pytest.mark.parametrize(
+    ("failing", "remedy", "again"),
+    [
+        ("venv", "could not be created.", ["venv", "pip", "sync"]),
+        ("pip", "Without direct access set PIP_INDEX_URL to your mirror.", ["pip", "sync"]),
+        ("sync", "Behind a mirror set UV_DEFAULT_INDEX.", ["pip", "sync"]),
+    ],
+    ids=["no venv", "no PyPI", "no index"],
+)
+def test_what_failed_is_named_and_tried_again(
+    failing: str, remedy: str, again: list[str], refused: Refused, project: Path, programs: Programs
+) -> None:
+    programs.failing = failing
+
+    said = refused()
+    assert said[-2].endswith(remedy)
+    assert said[-1].startswith("What was run: ")
+    assert not (project / ".venv" / ".ready").exists()
+
+    programs.failing = ""
+    programs.ran.clear()
+    bootstrap.main()
+
+    assert programs.ran == again
+
+
+def test_a_venv_without_pip_is_made_anew(project: Path, programs: Programs) -> None:
+    (project / ".venv" / "bin").mkdir(parents=True)
+    (project / ".venv" / "bin" / "python").write_text("a program")
+
+    bootstrap.main()
+
+    assert programs.ran == ["venv", "pip", "sync"]
+
+
+def test_a_finished_venv_whose_python_is_gone_is_made_anew(project: Path, programs: Programs) -> None:
+    bootstrap.main()
+    programs.ran.clear()
+    (project / ".venv" / "bin" / "python").unlink()
+    (project / ".venv" / "bin" / "python").symlink_to("/opt/uninstalled/python")
+
+    bootstrap.main()
+
+    assert programs.ran == ["venv", "pip", "sync"]
+
+
+@pytest.mark.parametrize("failing", ["", "sync"], ids=["after it was finished", "before it was finished"])
+def test_a_moved_checkout_gets_a_new_venv(
+    failing: str, project: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs.failing = failing
+    with contextlib.suppress(SystemExit):
+        bootstrap.main()
+    settle(monkeypatch, project.rename(project.with_name("moved")))
+    programs.failing = ""
+    programs.ran.clear()
+
+    bootstrap.main()
+    bootstrap.main()
+
+    assert programs.ran == ["venv", "pip", "sync"]
+
+
+def test_a_venv_that_is_a_link_is_not_emptied(
+    project: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bootstrap.main()
+    worktree = shutil.copytree(project, project.with_name("worktree"), ignore=shutil.ignore_patterns(".venv"))
+    (worktree / ".venv").symlink_to(project / ".venv")
+    settle(monkeypatch, worktree)
+    programs.ran.clear()
+
+    bootstrap.main()
+
+    assert programs.ran == ["pip", "sync"]
+
+
+def test_a_real_venv_killed_in_ensurepip_is_mended_and_then_only_the_index_is_missing(
+    refused: Refused, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "call", REAL_CALL)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", project / ".venv"], check=True)
+
+    said = refused()
+
+    assert "PIP_INDEX_URL" in said[-2]
+    subprocess.run([project / ".venv" / "bin" / "pip", "--version"], check=True, capture_output=True)
