@@ -33,6 +33,7 @@ case " {known} " in
 esac
 """
 REAL_CALL = subprocess.call
+MAKE = shutil.which("make") or ""
 FindSpec = Callable[[str], object]
 
 
@@ -374,3 +375,32 @@ def test_a_real_venv_killed_in_ensurepip_is_mended_and_then_only_the_index_is_mi
 
     assert "PIP_INDEX_URL" in said[-2]
     subprocess.run([project / ".venv" / "bin" / "pip", "--version"], check=True, capture_output=True)
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a copy of the project that has only the Makefile, with the programs of `folder` and a shell."""
+    shutil.copy(PROJECT_DIR / "Makefile", folder)
+    environment = {"PATH": str(folder / "bin")}
+    return subprocess.run([MAKE, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("target", ["setup", "run", "test"])
+@pytest.mark.parametrize("placeholder", [False, True], ids=["no python3", "a python3 that does not start"])
+def test_make_without_a_python_says_which_are_needed(target: str, placeholder: bool, tmp_path: Path) -> None:
+    if placeholder:
+        package_manager(tmp_path, "python3")
+
+    done = make(tmp_path, target)
+
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[0] == "Python 3.11 to 3.13 is needed, no python3 was found."
+
+
+def test_make_takes_the_python_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "named").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "named").chmod(0o755)
+
+    done = make(tmp_path, "setup-dev", f"PYTHON={tmp_path}/named")
+
+    assert (done.returncode, done.stdout) == (0, "bootstrap.py --dev\n")
