@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,12 @@ UV = "uv==0.13.9"
 OLDEST, NEWEST = (3, 11), (3, 13)
 NEEDED_GB = 4.0  # .venv 1.6 GB (pyspark alone 0.5), uv's cache of the same, a build folder while pyspark is unpacked
 
+HOMEBREW = "python@%d.%d" % NEWEST
+NAME_ONE = "or name one: make PYTHON=/path/to/python3.12 ..."
+
 PROJECT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(PROJECT, ".venv")
+PLACE = ".place"  # in .venv: the path that it was made for
 
 
 def main():
@@ -27,16 +32,17 @@ def main():
     dev = "--dev" in sys.argv[1:]
     stamp = os.path.join(VENV, ".ready-dev" if dev else ".ready")
     wanted = lock_hash()
-    if read(stamp) == wanted:
+    python = os.path.join(VENV, "bin", "python")
+    if read(stamp) == wanted and os.path.exists(python):
         return
     check_python()
     check_venv()
     check_java()
     check_disk()
-    python = os.path.join(VENV, "bin", "python")
-    if not os.path.exists(python):
+    if not is_whole(python):
         say("Creating .venv with Python %d.%d" % sys.version_info[:2])
-        run([sys.executable, "-m", "venv", VENV], "The virtual environment could not be created.")
+        run([sys.executable, "-m", "venv", "--clear", VENV], "The virtual environment could not be created.")
+    write(os.path.join(VENV, PLACE), os.path.realpath(VENV))
     run(
         [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV],
         "uv could not be installed from PyPI. Without direct access set PIP_INDEX_URL to your mirror.",
@@ -55,8 +61,7 @@ def main():
     ]
     run(command, "The packages of uv.lock could not be installed. Behind a mirror set UV_DEFAULT_INDEX.")
     for name in (".ready-dev", ".ready") if dev else (".ready",):
-        with open(os.path.join(VENV, name), "w") as file:
-            file.write(wanted)
+        write(os.path.join(VENV, name), wanted)
 
 
 def check_python():
@@ -65,18 +70,19 @@ def check_python():
         stop(
             "Python %d.%d to %d.%d is needed, this is %s (%s)."
             % (*OLDEST, *NEWEST, platform.python_version(), sys.executable),
-            install("python3.12", "python3.12", "python@3.12"),
-            "or name one: make PYTHON=/path/to/python3.12 ...",
+            install_python(),
+            NAME_ONE,
         )
 
 
 def check_venv():
-    """Debian and Ubuntu ship Python without venv and pip."""
+    """Debian and Ubuntu ship Python without venv and pip; no package mends a Python that is not the system's own."""
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        version = "%d.%d" % sys.version_info[:2]
+        name = "python%d.%d" % sys.version_info[:2]
         stop(
             "This Python (%s) comes without venv and pip." % sys.executable,
-            install("python%s-venv" % version, "python3-pip", "python@" + version),
+            install(name + "-venv", name + "-pip", HOMEBREW) if sys.base_prefix == "/usr" else install_python(),
+            NAME_ONE,
         )
 
 
@@ -103,17 +109,45 @@ def check_disk():
         )
 
 
+def is_whole(python):
+    """False where .venv was moved (its scripts hold the old path), or killed while it was made (pip comes last)."""
+    if read(os.path.join(VENV, PLACE)) not in (None, os.path.realpath(VENV)):
+        return False
+    command = [python, "-m", "pip", "--version"]
+    try:
+        return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    except OSError:
+        return False
+
+
+def install_python():
+    """The remedy for a Python that does not do: the newest one that this machine's package manager has."""
+    names = ["python3.%d" % minor for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
+    known = [name for name in names if apt_knows(name + "-venv")]
+    return install("%s %s-venv" % (known[0], known[0]) if known else None, "python3.12", HOMEBREW)
+
+
 def install(debian, fedora, homebrew):
-    """The command of the package manager that this machine has."""
-    sudo = "" if hasattr(os, "geteuid") and os.geteuid() == 0 else "sudo "
-    for program, command in (
-        ("apt-get", "%sapt-get install %s" % (sudo, debian)),
-        ("dnf", "%sdnf install %s" % (sudo, fedora)),
-        ("brew", "brew install %s" % homebrew),
-    ):
-        if shutil.which(program):
-            return "Run: " + command
-    return "Install it with your system's package manager (Debian calls it %s)." % debian
+    """The command of the package manager that this machine has; `debian` is None where apt-get knows no package."""
+    for program, packages in (("apt-get", debian), ("dnf", fedora), ("brew", homebrew)):
+        if packages and shutil.which(program):
+            sudo = "" if program == "brew" or os.geteuid() == 0 else "sudo "
+            return "Run: %s%s install %s" % (sudo, program, packages)
+    if shutil.which("apt-get"):
+        return (
+            "apt-get knows none: try again after `apt-get update`, install one from https://www.python.org/downloads,"
+        )
+    return "Install one with your system's package manager or from https://www.python.org/downloads,"
+
+
+def apt_knows(package):
+    """As in lakehouse/java.py, which a Python that is too old cannot read."""
+    command = ["apt-cache", "policy", package]
+    try:
+        answer = subprocess.check_output(command, env=dict(os.environ, LC_ALL="C"), stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return re.search(rb"Candidate: (?!\(none\))", answer) is not None
 
 
 def run(command, failure):
@@ -139,6 +173,12 @@ def read(path):
             return file.read()
     except OSError:
         return None
+
+
+def write(path, content):
+    """A small file, whatever was in it."""
+    with open(path, "w") as file:
+        file.write(content)
 
 
 def say(text):

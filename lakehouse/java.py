@@ -12,6 +12,12 @@ from pathlib import Path
 from lakehouse.errors import SetupError
 
 SUPPORTED = (17, 21)
+KEPT_IN = (
+    "/usr/lib/jvm/*{version}*/bin/java",
+    "/Library/Java/JavaVirtualMachines/*{version}*/Contents/Home/bin/java",
+    "/opt/homebrew/opt/openjdk@{version}/bin/java",
+    "/usr/local/opt/openjdk@{version}/bin/java",
+)
 
 
 def find_java() -> Path:
@@ -36,9 +42,8 @@ def _candidates() -> list[Path]:
     if on_path := shutil.which("java"):
         places.append(Path(on_path))
     for version in SUPPORTED:
-        places += sorted(Path("/usr/lib/jvm").glob(f"*{version}*/bin/java"))
-        places += sorted(Path("/Library/Java/JavaVirtualMachines").glob(f"*{version}*/Contents/Home/bin/java"))
-        places += [Path(f"{prefix}/opt/openjdk@{version}/bin/java") for prefix in ("/opt/homebrew", "/usr/local")]
+        for pattern in KEPT_IN:
+            places += sorted(Path("/").glob(pattern.format(version=version).lstrip("/")))
     return [java for java in dict.fromkeys(places) if java.is_file()]
 
 
@@ -65,5 +70,12 @@ def _install() -> str:
 
 
 def _apt_knows(package: str) -> bool:
-    answer = subprocess.run(["apt-cache", "policy", package], capture_output=True, text=True, check=False)
-    return "Candidate:" in answer.stdout and "(none)" not in answer.stdout
+    """Whether it can be installed; what apt-cache says is translated, and a package not installed is `(none)`, too."""
+    answer = subprocess.run(
+        ["apt-cache", "policy", package],
+        env=os.environ | {"LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return re.search(r"Candidate: (?!\(none\))", answer.stdout) is not None

@@ -1,0 +1,135 @@
+""".ci/run: what is missing is installed where there is apt-get, and named where there is not; then the targets run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lakehouse.settings import PROJECT_DIR
+
+BASH = shutil.which("bash") or ""
+JAVA = "echo 'openjdk version \"{version}\"' >&2"
+APT_CACHE = """
+if [ "$LC_ALL" = C ]; then candidate=Candidate; else candidate=Installationskandidat; fi
+echo "  Installed: (none)"
+case " {known} " in
+    *" $2 "*) echo "  $candidate: 1.0-1" ;;
+    *) echo "  $candidate: (none)" ;;
+esac
+"""
+
+
+class Machine:
+    """A checkout that has only .ci/run, on a machine with a shell, git, make and Python. `ran` is what it called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.bin = folder, folder / "bin"
+        self.bin.mkdir()
+        for tool in ("bash", "dirname", "env", "grep"):
+            (self.bin / tool).symlink_to(shutil.which(tool) or "")
+        (folder / ".ci").mkdir()
+        shutil.copy(PROJECT_DIR / ".ci" / "run", folder / ".ci")
+        self.program("id", "echo 0")
+        self.program("git", "")
+        self.program("make", f'echo "make $*" >> {folder}/ran')
+        self.program("python3", f'exec {sys.executable} -S "$@"')
+
+    def program(self, name: str, script: str) -> None:
+        (self.bin / name).write_text(f"#!/bin/sh\n{script}\n")
+        (self.bin / name).chmod(0o755)
+
+    def apt(self, known: str) -> None:
+        self.program("apt-get", f'echo "apt-get $*" >> {self.folder}/ran')
+        self.program("apt-cache", APT_CACHE.format(known=known))
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": str(self.bin)}
+        command = [BASH, ".ci/run"]
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    @property
+    def ran(self) -> list[str]:
+        noted = self.folder / "ran"
+        return noted.read_text().splitlines() if noted.exists() else []
+
+
+TARGETS = ["make lint", "make bench ARGS=--quick", "make test"]
+UPDATE, INSTALL = "apt-get update -qq", "apt-get install -y -qq --no-install-recommends"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.mark.parametrize("version", ["17.0.15", "21.0.7"])
+def test_with_all_that_is_needed_nothing_is_installed(version: str, machine: Machine) -> None:
+    machine.apt(known="openjdk-17-jdk-headless")
+    machine.program("java", JAVA.format(version=version))
+
+    assert machine.run().returncode == 0
+    assert machine.ran == TARGETS
+
+
+@pytest.mark.parametrize(
+    ("known", "installed"),
+    [
+        ("openjdk-17-jdk-headless", "openjdk-17-jdk-headless"),
+        ("openjdk-21-jdk-headless", "openjdk-21-jdk-headless"),
+        ("openjdk-21-jdk-headless openjdk-17-jdk-headless", "openjdk-17-jdk-headless"),
+    ],
+    ids=["Debian 12", "Debian 13", "Ubuntu"],
+)
+@pytest.mark.parametrize("java", [None, JAVA.format(version="25")], ids=["no java", "java 25"])
+def test_the_jdk_that_apt_knows_is_installed(java: str | None, known: str, installed: str, machine: Machine) -> None:
+    machine.apt(known)
+    if java:
+        machine.program("java", java)
+
+    assert machine.run().returncode == 0
+    assert machine.ran == [UPDATE, f"{INSTALL} {installed}", *TARGETS]
+
+
+def test_a_jdk_that_is_not_on_the_path_is_enough(machine: Machine) -> None:
+    (machine.folder / "lakehouse").mkdir()
+    (machine.folder / "lakehouse" / "java.py").write_text("def find_java(): ...\n")
+
+    assert machine.run().returncode == 0
+    assert machine.ran == TARGETS
+
+
+def test_everything_that_is_missing_is_installed_at_once(machine: Machine) -> None:
+    machine.apt(known="openjdk-21-jdk-headless")
+    machine.program("python3", "exit 1")
+    (machine.bin / "git").unlink()
+
+    machine.run()
+
+    assert machine.ran[:2] == [UPDATE, f"{INSTALL} git python3 python3-venv openjdk-21-jdk-headless"]
+
+
+def test_without_apt_one_sentence_names_all_that_is_missing(machine: Machine) -> None:
+    for name in ("git", "make", "python3"):
+        (machine.bin / name).unlink()
+
+    done = machine.run()
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Missing: git, make, Python 3.11 to 3.13 with venv, a JDK 17 or 21. "
+        "Install it first: without apt-get, .ci/run cannot.\n"
+    )
+
+
+def test_without_apt_nothing_is_run_before_the_machine_is_complete(machine: Machine) -> None:
+    done = machine.run()
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Missing: a JDK 17 or 21. ")
+    assert machine.ran == []
