@@ -90,7 +90,7 @@ def _source_table(table: TableContract) -> list[str]:
 
 def _models(folder: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for path in sorted(folder.glob("*.yml")):
+    for path in sorted(folder.rglob("*.yml")):
         found += (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("models", [])
     return sorted(found, key=lambda model: str(model["name"]))
 

@@ -19,7 +19,7 @@ STAGES = ("records", "rejected", "bronze", "duplicates", "superseded", "quaranti
 
 @dataclass(frozen=True)
 class Figure:
-    """The answer to one of dbt/analyses: rows of the marts under the title of the file's first line."""
+    """The answer to one of dbt/analyses/<source>: rows of the marts under the title of the file's first line."""
 
     title: str
     columns: tuple[str, ...]
@@ -46,11 +46,11 @@ def rows_per_mart(settings: Settings) -> list[tuple[str, int]]:
         return [(name, _count(cursor, name)) for name in names]
 
 
-def figures(settings: Settings) -> list[Figure]:
-    """Every query of dbt/analyses, answered as bi_reader. Their first line is `-- <title>`."""
+def figures(settings: Settings, contract: Contract) -> list[Figure]:
+    """Every query of dbt/analyses/<source>, answered as bi_reader. Their first line is `-- <title>`."""
     found: list[Figure] = []
     with warehouse.connect(settings, "bi_reader") as connection, connection.cursor() as cursor:
-        for path in sorted((settings.dbt_dir / "analyses").glob("*.sql")):
+        for path in sorted((settings.dbt_dir / "analyses" / contract.source).glob("*.sql")):
             title, query = _question(path)
             cursor.execute(query)
             columns = tuple(column.name for column in cursor.description or ())

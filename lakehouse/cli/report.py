@@ -26,7 +26,7 @@ def print_report(console: Console, settings: Settings, contract: Contract, repor
     console.print()
     _print_records(console, settings, contract)
     _print_marts(console, settings)
-    for figure in summary.figures(settings):
+    for figure in summary.figures(settings, contract):
         console.print(rows_table(figure.title, figure.columns, figure.rows))
         console.print()
     _print_what_next(console, settings, contract)
