@@ -54,7 +54,7 @@ format: setup-dev  ## Let ruff and sqlfluff format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/sqlfluff fix --quiet dbt/models dbt/analyses dbt/tests
 
-docs: setup-dev  ## Write the generated pages of docs/ and dbt's sources file anew
+docs: setup-dev  ## Write the generated pages of docs/ and dbt's sources files anew
 	@$(LAKEHOUSE) docs
 
 bench: setup-dev  ## Measure; results go to benchmarks/results.md (ARGS=--quick takes minutes, not an hour)
