@@ -54,15 +54,22 @@ format: setup-dev  ## Let ruff and sqlfluff format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/sqlfluff fix --quiet dbt/models dbt/analyses dbt/tests
 
-docs: setup-dev  ## Write the generated pages of docs/ and dbt's sources file anew
+docs: setup-dev  ## Write the generated pages of docs/ and dbt's sources files anew
 	@$(LAKEHOUSE) docs
 
 bench: setup-dev  ## Measure; results go to benchmarks/results.md (ARGS=--quick takes minutes, not an hour)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+##@ Variables: make TARGET NAME=value
+## DATA    What `run` takes in: a folder, CSV files or a zip; several in quotes (paths without spaces). Unset: a small generated source
+## QUERY   The statement that `sql` asks
+## ARGS    Arguments for pytest or the benchmark: ARGS="tests/unit -x", ARGS=--quick
+## PYTHON  The Python to make .venv with, 3.11 to 3.13: PYTHON=python3.12. Unset: the newest on the PATH
+
 ##@ Help
 help:  ## This page
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
+		/^## [A-Z]+ / {split($$0, word, " "); sub(/^## [A-Z]+ +/, ""); printf "  \033[36m%-14s\033[0m %s\n", word[2], $$0} \
 		/^[a-z-]+:.*## / {printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo

@@ -281,10 +281,14 @@ def _replace_partition(
                 max_row_group_size=rows_per_group,
                 # Read by partition only: the number of rows suffices, and a value of 2 MB stays out of the log. A
                 # dictionary costs a fifth of the time, and saves nothing after compression.
-                default_column_properties=ColumnProperties(statistics_enabled="NONE", dictionary_enabled=False),
-                column_properties={"_source_file": ColumnProperties(statistics_enabled="NONE", dictionary_enabled=True)},
+                default_column_properties=_column(dictionary=False),
+                column_properties={"_source_file": _column(dictionary=True)},
             ),
         )
+
+
+def _column(*, dictionary: bool) -> ColumnProperties:
+    return ColumnProperties(statistics_enabled="NONE", dictionary_enabled=dictionary)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""A source's contract -> the text of dbt/models/staging/_<source>__sources.yml: one dbt source, one table per table.
+"""A source's contract -> the text of dbt/models/staging/<source>/_<source>__sources.yml: a dbt source, table by table.
 
-`make docs` writes it anew (documentation.py); a test says when it is not current.
+`make docs` writes it anew (documentation/); a test says when it is not current.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def sources_yml(contract: Contract) -> str:
 
 def file_name(source: str) -> str:
     """Where the file of a source stands, below the dbt project."""
-    return f"models/staging/_{source}__sources.yml"
+    return f"models/staging/{source}/_{source}__sources.yml"
 
 
 def _table(table: TableContract) -> dict[str, object]:

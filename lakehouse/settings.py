@@ -46,7 +46,7 @@ class Settings(BaseSettings):
         extra="ignore",
     )
 
-    target: Target = Field(Target.EMBEDDED, description="`embedded`, `docker` or `aws`")
+    target: Target = Field(Target.EMBEDDED, description="`embedded`; `docker` and `aws` are planned")
     source: str = Field("olist", description="the source to work on: a contract of this name in `contracts_dir`")
     contracts_dir: Path = Field(PROJECT_DIR / "contracts", description="where the contracts of the sources are")
     dbt_dir: Path = Field(PROJECT_DIR / "dbt", description="the dbt project")

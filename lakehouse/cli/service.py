@@ -132,7 +132,7 @@ def clean(
 
 
 def docs() -> None:
-    """Write the generated pages of docs/ and dbt's sources file anew."""
+    """Write the generated pages of docs/ and dbt's sources files anew."""
     from lakehouse.documentation import write_pages
 
     for path in write_pages(Settings.load()):

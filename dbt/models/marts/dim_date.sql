@@ -1,4 +1,4 @@
-{{ config(materialized='table', tags=['static'], post_hook='analyze {{ this }}') }}
+{{ config(materialized='table', tags=['static', 'olist'], post_hook='analyze {{ this }}') }}
 
 with digits as (
     {% for digit in range(10) -%}

@@ -328,7 +328,7 @@ def test_a_changed_project_is_a_full_refresh_a_changed_test_is_not(
         (changed.dbt_dir / folder / "new.sql").write_text("select 1 as one where 1 = 0\n")
     assert marts.pending(changed, contract) is None
 
-    with (changed.dbt_dir / "models" / "marts" / "dim_seller.sql").open("a") as model:
+    with (changed.dbt_dir / "models" / "marts" / "olist" / "dim_seller.sql").open("a") as model:
         model.write("-- changed\n")
 
     assert marts.pending(changed, contract) == "the dbt project changed"
