@@ -62,7 +62,7 @@ def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]
     note("Running every dbt test")
     tested = marts.test(settings, contract)
     if tested.done:
-        reconcile.facts(settings, contract)
+        reconcile.facts(settings, contract, all_keys=True)
     return Maintenance(merged, removed, analysed, tuple(leftovers), keys, tested.tests, tuple(tested.warnings))
 
 

@@ -4,7 +4,8 @@ Per table and batch:
     records in file = bronze + rejected
     bronze          = silver + duplicates + superseded + quarantined
     silver          = raw
-Per fact: its rows = the current keys of its source (`meta.reconciles_with` of the dbt model names it).
+Per fact: its rows = the current keys of its source (`meta.reconciles_with` of the dbt model names it); of those that the
+build made anew, of all after a full refresh and in maintenance.
 
 Rows are counted where they are (Parquet files, warehouse), not taken from what a step said of itself; only duplicates
 are the step's own word, since a dropped row is nowhere.
@@ -109,26 +110,86 @@ def facts_are_due(settings: Settings, contract: Contract) -> bool:
     return bool(due)
 
 
-def facts(settings: Settings, contract: Contract) -> None:
+def facts(settings: Settings, contract: Contract, *, all_keys: bool = False) -> None:
     """Compare each fact with the current rows of its source, and note both in ops.mart_reconciliation.
 
+    Of the keys that the last build made anew, so that a day costs a day; of all keys after a full refresh, or if asked.
     Raises ReconciliationError naming every fact that has rows too many or too few, MartsError if dbt's manifest is not
     on this machine.
     """
     with warehouse.lock(settings, "publish", shared=True):
-        _compare_facts(settings, contract)
+        models = _models(settings, contract)
+        with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
+            counted = [_count_fact(cursor, models, fact, all_keys) for fact in models.values() if fact.source]
+        _note_facts(settings, contract, counted)
+    _stop_if([str(count) for count in counted if not count.holds])
 
 
-def _compare_facts(settings: Settings, contract: Contract) -> None:
-    pairs = _facts_and_sources(settings, contract)
-    faults: list[str] = []
-    with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
-        counted = [(mart, *(_rows(cursor, relation) for relation in (source, mart))) for mart, source in pairs]
+@dataclass(frozen=True)
+class _Model:
+    """A dbt model. `source`: the model whose keys it has, if it says so; `entity`: of its rows, found by `column`."""
+
+    relation: str
+    source: str | None
+    column: str
+    entity: str
+
+
+@dataclass(frozen=True)
+class _FactCount:
+    mart: str
+    source_rows: int
+    mart_rows: int
+
+    @property
+    def holds(self) -> bool:
+        return self.source_rows == self.mart_rows
+
+    def __str__(self) -> str:
+        return f"{self.mart}: {self.mart_rows} rows, but {self.source_rows} current keys in its source"
+
+
+def _models(settings: Settings, contract: Contract) -> dict[str, _Model]:
+    """The source's models by name, from the manifest of the last build."""
+    path = settings.state_dir / "dbt" / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MartsError(
+            f"The marts were built elsewhere: {path} is not here, which says what to compare them with.\n"
+            "Compare where they were built, or build them here: `lakehouse marts --full-refresh`."
+        ) from error
+    found: dict[str, _Model] = {}
+    for node in sorted(manifest["nodes"].values(), key=lambda node: str(node["name"])):
+        if node["resource_type"] == "model" and contract.source in node["tags"]:
+            meta = node["config"].get("meta", {})
+            replaces = meta.get("replaces", {"column": "", "entity": ""})
+            relation = f"{node['schema']}.{node['name']}"
+            found[node["name"]] = _Model(relation, meta.get("reconciles_with"), replaces["column"], replaces["entity"])
+    return found
+
+
+def _count_fact(cursor: Cursor, models: dict[str, _Model], fact: _Model, all_keys: bool) -> _FactCount:
+    assert fact.source is not None
+    changed_keys = models.get("int_changed_keys")
+    if all_keys or changed_keys is None or not fact.column or _rows(cursor, changed_keys.relation) == 0:
+        return _FactCount(fact.relation, _rows(cursor, models[fact.source].relation), _rows(cursor, fact.relation))
+    counts = []
+    for relation in (models[fact.source].relation, fact.relation):
+        cursor.execute(
+            sql.SQL("select count(*) from {} where {} in (select changed_key from {} where entity = %s)").format(
+                _identifier(relation), sql.Identifier(fact.column), _identifier(changed_keys.relation)
+            ),
+            (fact.entity,),
+        )
+        (rows,) = cursor.fetchone() or (0,)
+        counts.append(rows)
+    return _FactCount(fact.relation, *counts)
+
+
+def _note_facts(settings: Settings, contract: Contract, counts: list[_FactCount]) -> None:
     with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
-        for mart, source_rows, mart_rows in counted:
-            holds = source_rows == mart_rows
-            if not holds:
-                faults.append(f"{mart}: {mart_rows} rows, but {source_rows} current keys in its source")
+        for count in counts:
             cursor.execute(
                 """
                 insert into ops.mart_reconciliation (source, mart, source_rows, mart_rows, holds)
@@ -137,9 +198,8 @@ def _compare_facts(settings: Settings, contract: Contract) -> None:
                     source_rows = excluded.source_rows, mart_rows = excluded.mart_rows,
                     holds = excluded.holds, checked_at = now()
                 """,
-                (contract.source, mart, source_rows, mart_rows, holds),
+                (contract.source, count.mart, count.source_rows, count.mart_rows, count.holds),
             )
-    _stop_if(faults)
 
 
 def _uncounted(settings: Settings, contract: Contract) -> set[tuple[str, date]]:
@@ -224,29 +284,14 @@ def _superseded_rows(store: Store, key: str, day: date) -> int:
     return sum("superseded" in row for row in found.column("reasons").to_pylist())
 
 
-def _facts_and_sources(settings: Settings, contract: Contract) -> list[tuple[str, str]]:
-    """(fact, source) as `schema.table`, of every dbt model of this source that says what it reconciles with."""
-    path = settings.state_dir / "dbt" / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MartsError(
-            f"The marts were built elsewhere: {path} is not here, which says what to compare them with.\n"
-            "Compare where they were built, or build them here: `lakehouse marts --full-refresh`."
-        ) from error
-    models = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
-    pairs = [
-        (node, models[source])
-        for node in models.values()
-        if contract.source in node["tags"] and (source := node["config"].get("meta", {}).get("reconciles_with"))
-    ]
-    return sorted((f"{fact['schema']}.{fact['name']}", f"{s['schema']}.{s['name']}") for fact, s in pairs)
-
-
 def _rows(cursor: Cursor, relation: str) -> int:
-    cursor.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(*relation.split("."))))
+    cursor.execute(sql.SQL("select count(*) from {}").format(_identifier(relation)))
     (rows,) = cursor.fetchone() or (0,)
     return int(rows)
+
+
+def _identifier(relation: str) -> sql.Identifier:
+    return sql.Identifier(*relation.split("."))
 
 
 def _stop_if(faults: list[str]) -> None:

@@ -45,7 +45,8 @@ create table if not exists ops.reconciliation (
     primary key (source, table_name, batch_date)
 );
 
--- Rows of a fact against the current keys of its source, one row per fact.
+-- Rows of a fact against the current keys of its source, one row per fact; of the keys that the last build made anew,
+-- or of all keys after a full refresh and in maintenance.
 create table if not exists ops.mart_reconciliation (
     source text not null,
     mart text not null,

@@ -179,7 +179,7 @@ def outcome(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
         "reconciliation": query(
             settings, f"select {counted} raw, holds from ops.reconciliation order by 2, 3", "loader"
         ),
-        "facts": query(settings, "select mart, source_rows, mart_rows, holds from ops.mart_reconciliation", "loader"),
+        "facts": query(settings, "select mart, holds from ops.mart_reconciliation order by 1", "loader"),
         "state": query(settings, "select source, project_hash, status from ops.marts_state", "loader"),
     }
 

@@ -69,7 +69,9 @@ def test_the_equations_hold_for_every_batch(loaded_shop: Settings) -> None:
     assert query(loaded_shop, "select count(*) from ops.reconciliation", "loader")[0][0] > 30
 
 
-def test_every_fact_has_as_many_rows_as_its_source_has_keys(loaded_shop: Settings) -> None:
+def test_every_fact_has_as_many_rows_as_its_source_has_keys(loaded_shop: Settings, contract: Contract) -> None:
+    reconcile.facts(loaded_shop, contract, all_keys=True)
+
     facts = query(
         loaded_shop,
         "select mart, source_rows, mart_rows, holds from ops.mart_reconciliation order by 1",
