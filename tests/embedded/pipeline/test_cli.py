@@ -6,30 +6,17 @@ import csv
 import io
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import LAKEHOUSE, command
 from outcomes import environment_of, query
 
-from lakehouse.settings import PROJECT_DIR, Settings
+from lakehouse.settings import Settings
 from lakehouse.synthetic import Truth
 
-LAKEHOUSE = str(Path(sys.executable).parent / "lakehouse")
 Lakehouse = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def command(settings: Settings, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [LAKEHOUSE, *arguments],
-        env=environment_of(settings, **more),
-        cwd=PROJECT_DIR,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
