@@ -21,12 +21,22 @@ def find_java() -> Path:
     """
     found: list[str] = []
     for java in _candidates():
-        version = _version(java)
+        version = version_of(java)
         if version in SUPPORTED:
             return java
         found.append(f"{java} ({f'Java {version}' if version else 'does not start'})")
     seen = f" Found only: {', '.join(found)}." if found else ""
     raise SetupError(f"Spark needs a JDK 17 or 21.{seen}\n{_install()}")
+
+
+def version_of(java: Path) -> int | None:
+    """The major version, or None where the program does not start (macOS has a placeholder that only prints)."""
+    try:
+        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
+    return int(match[1]) if match else None
 
 
 def _candidates() -> list[Path]:
@@ -40,16 +50,6 @@ def _candidates() -> list[Path]:
         places += sorted(Path("/Library/Java/JavaVirtualMachines").glob(f"*{version}*/Contents/Home/bin/java"))
         places += [Path(f"{prefix}/opt/openjdk@{version}/bin/java") for prefix in ("/opt/homebrew", "/usr/local")]
     return [java for java in dict.fromkeys(places) if java.is_file()]
-
-
-def _version(java: Path) -> int | None:
-    """The major version, or None where the program does not start (macOS has a placeholder that only prints)."""
-    try:
-        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
-    return int(match[1]) if match else None
 
 
 def _install() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -64,8 +65,6 @@ def test_sql_answers_as_json_csv_and_table(lakehouse: Lakehouse) -> None:
     ],
 )
 def test_bi_reader_reads_the_marts_and_nothing_else(lakehouse: Lakehouse, statement: str, why: str) -> None:
-    import re
-
     done = lakehouse("sql", statement)
 
     assert done.returncode == 1
@@ -162,9 +161,11 @@ def test_doctor_finds_this_machine_well(lakehouse: Lakehouse) -> None:
     done = lakehouse("doctor", "--format", "json")
 
     checks = {row["check"]: row for row in json.loads(done.stdout)}
-    assert checks["warehouse"]["is_well"]
-    assert checks["jars"]["is_well"]
-    assert set(checks) >= {"Python", "packages", "Java", "memory", "disk", "contract", "store", "port"}
+    mend = {name for name, row in checks.items() if not row["is_well"]}
+    assert mend <= {"memory", "disk"}  # what the machine has left while the tests run
+    assert done.returncode == (1 if mend else 0)
+    assert "our server" in checks["port"]["finding"]
+    assert "every role can log in" in checks["warehouse"]["finding"]
 
 
 def test_maintain_compacts_and_tests_everything_and_changes_no_row(loaded_shop: Settings, lakehouse: Lakehouse) -> None:

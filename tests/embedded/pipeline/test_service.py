@@ -1,7 +1,8 @@
-"""start, stop, clean through the command line, in a home with a server of its own."""
+"""start, stop, clean, and doctor on the warehouse, through the command line, in a home with a server of its own."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,3 +104,15 @@ def test_the_warehouse_of_another_target_is_not_ours_to_stop_or_remove(own: Sett
     assert done.returncode == 2
     assert "docker" in done.stderr
     assert (own.home / "states" / "demo" / "lake" / "x").exists()
+
+
+def test_doctor_tells_a_password_that_the_warehouse_refuses(own: Settings) -> None:
+    assert command(own, "start", "--state", "demo").returncode == 0
+
+    done = command(own, "doctor", "--state", "demo", LAKEHOUSE_LOADER_PASSWORD="wrong")
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    finding, remedy = done.stdout.splitlines()[-2:]
+    assert re.search(r"^mend  warehouse .*refused the password of loader.*LAKEHOUSE_LOADER_PASSWORD", finding)
+    assert "lakehouse start" in remedy
