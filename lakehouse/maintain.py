@@ -58,7 +58,8 @@ def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]
     analysed = _analyse(settings)
     note("Running every dbt test")
     tested = marts.test(settings, contract)
-    reconcile.facts(settings, contract)
+    if tested.done:  # else there are no marts yet
+        reconcile.facts(settings, contract)
     return Maintenance(merged, removed, analysed, tuple(leftovers), keys, tested.tests, tuple(tested.warnings))
 
 
