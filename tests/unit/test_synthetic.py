@@ -301,6 +301,20 @@ def test_a_column_that_came_later_is_sent_from_its_first_day(tmp_path: Path, con
     assert [b"sales_channel" in headers[f"2018-01-0{day}"] for day in (1, 2, 3, 4)] == [False, False, True, True]
 
 
+def test_a_column_that_came_later_may_stand_between_others(tmp_path: Path, contract: Contract) -> None:
+    channel = Column("sales_channel", ColumnType("text"), "", since=date(2018, 1, 3))
+    orders = contract.table("orders")
+    with_channel = replace(orders, columns=(*orders.columns[:2], channel, *orders.columns[2:]))
+    tables = tuple(with_channel if table is orders else table for table in contract.tables)
+
+    generate(tmp_path / "b", scale=0.1, days=4, faults=0, contract=replace(contract, tables=tables))
+
+    sent = rows(tmp_path / "b", "orders")
+    assert {row.get("sales_channel") for day, row in sent if day < "2018-01-03"} == {None}
+    assert {row["sales_channel"] for day, row in sent if day >= "2018-01-03"} == {"this", "that"}
+    assert {row["order_status"] for _, row in sent}.isdisjoint({"this", "that"})
+
+
 def test_a_history_adds_its_figures_to_those_of_the_days(tmp_path: Path) -> None:
     truth = generate(
         tmp_path / "b", scale=0.1, days=2, faults=0, disturbances=TIDY, history_orders=400, history_batches=3
