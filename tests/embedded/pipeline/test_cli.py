@@ -146,15 +146,16 @@ def test_a_closed_pipe_is_no_error(loaded_shop: Settings) -> None:
     assert done.stderr == ""
 
 
-def test_generate_and_replay_write_batches(server: Settings, tmp_path: Path) -> None:
+def test_generate_writes_batches_and_replay_refuses_what_is_no_archive(server: Settings, tmp_path: Path) -> None:
     done = command(server, "generate", str(tmp_path / "batches"), "--days", "2", "--scale", "0.05", "--seed", "3")
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "batches" / "truth.json").is_file()
     assert len([p for p in (tmp_path / "batches").iterdir() if p.is_dir()]) == 2
-    again = command(server, "replay", str(tmp_path / "batches"), str(tmp_path / "replay"), "--by", "week")
-    assert again.returncode == 1
-    assert "Traceback" not in again.stderr
+    refused = command(server, "replay", str(tmp_path / "batches"), str(tmp_path / "replay"), "--by", "week")
+    assert refused.returncode == 1
+    assert "is not the Olist archive" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_doctor_finds_this_machine_well(lakehouse: Lakehouse) -> None:
