@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -15,12 +16,13 @@ from lakehouse import warehouse
 from lakehouse.contract import read_contract
 from lakehouse.errors import LakehouseError
 from lakehouse.jars import is_intact, needed_parts, read_lock
-from lakehouse.java import find_java
+from lakehouse.java import find_java, version_of
 from lakehouse.settings import LAYERS, PROJECT_DIR, ROLES, Settings, Target
 from lakehouse.store import open_store
 
 NEEDED_GB_FREE = 2.0  # the real archive: landing 0.1, bronze and silver 0.2, warehouse 1.0, and room to work
 NEEDED_GB_MEMORY = 4.0
+HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,19 @@ class Check:
 
 def checks(settings: Settings) -> list[Check]:
     """All of them, whatever the first ones say; nothing is started or changed."""
-    looked = [_python(), _packages(), _java(), _jars(settings), _memory(), _disk(settings), _contract(settings)]
-    looked += [_store(settings), _port(settings), _warehouse(settings)]
-    return looked
+    looks: dict[str, Callable[[], Check]] = {
+        "Python": _python,
+        "packages": _packages,
+        "Java": _java,
+        "jars": lambda: _jars(settings),
+        "memory": _memory,
+        "disk": lambda: _disk(settings),
+        "contract": lambda: _contract(settings),
+        "store": lambda: _store(settings),
+        "port": lambda: _port(settings),
+        "warehouse": lambda: _warehouse(settings),
+    }
+    return [_looked(settings, name, look) for name, look in looks.items()]
 
 
 def _python() -> Check:
@@ -74,7 +86,11 @@ def _packages() -> Check:
 
 
 def _java() -> Check:
-    return _explained("Java", lambda: str(find_java()))
+    def look() -> str:
+        java = find_java()
+        return f"{version_of(java)}, {java}"
+
+    return _explained("Java", look)
 
 
 def _jars(settings: Settings) -> Check:
@@ -94,10 +110,27 @@ def _memory() -> Check:
 
 
 def _disk(settings: Settings) -> Check:
-    folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
-    free = shutil.disk_usage(folder).free / 1e9
-    remedy = "" if free >= NEEDED_GB_FREE else "Free some space, or set LAKEHOUSE_HOME to a folder on another disk"
-    return Check("disk", f"{free:.1f} GB free at {settings.home}", remedy)
+    """Of the lake's disk and of the database's, which for root is in /var/lib."""
+    folders = {"LAKEHOUSE_HOME": settings.home}
+    if settings.target is Target.EMBEDDED:
+        from lakehouse import embedded_postgres
+
+        folders["LAKEHOUSE_EMBEDDED_POSTGRES_DIR"] = embedded_postgres.server_dir(settings)
+    found: dict[int, str] = {}  # by disk: one that holds both is named once
+    full: list[str] = []
+    for setting, folder in folders.items():
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        free, disk = shutil.disk_usage(there).free / 1e9, _device(there)
+        moves_with_home = disk in found and folder.is_relative_to(settings.home.resolve())
+        if free < NEEDED_GB_FREE and not moves_with_home:
+            full.append(setting)
+        found.setdefault(disk, f"{free:.1f} GB free at {folder}")
+    remedy = f"Free some space, or set {' and '.join(full)} to a folder on another disk" if full else ""
+    return Check("disk", "; ".join(found.values()), remedy)
+
+
+def _device(folder: Path) -> int:
+    return folder.stat().st_dev
 
 
 def _contract(settings: Settings) -> Check:
@@ -123,12 +156,17 @@ def _port(settings: Settings) -> Check:
     from lakehouse import embedded_postgres
 
     port = settings.postgres_port
-    if embedded_postgres.is_running(settings):
+    server = embedded_postgres.status(settings)
+    if server is not None and server.port != port:
+        remedy = f"Run `lakehouse stop` to move it, or set LAKEHOUSE_POSTGRES_PORT={server.port}"
+        return Check("port", f"our server runs on {server.port}, LAKEHOUSE_POSTGRES_PORT is {port}", remedy)
+    if server is not None:
         return Check("port", f"{port} (our server)")
     holder = embedded_postgres.port_holder(port)
     if holder is None:
         return Check("port", f"{port} (free)")
-    return Check("port", f"{port} is used by {holder}", f"Set LAKEHOUSE_POSTGRES_PORT={port + 100}, or stop it")
+    free = port + 100 if port + 100 <= HIGHEST_PORT else port - 100
+    return Check("port", f"{port} is used by {holder}", f"Set LAKEHOUSE_POSTGRES_PORT={free}, or stop it")
 
 
 def _warehouse(settings: Settings) -> Check:
@@ -155,3 +193,14 @@ def _explained(name: str, look: Callable[[], str]) -> Check:
     except LakehouseError as error:
         finding, _, remedy = str(error).partition("\n")
         return Check(name, finding, remedy or "See docs/troubleshooting.md")
+
+
+def _looked(settings: Settings, name: str, look: Callable[[], Check]) -> Check:
+    """A check that breaks is a finding, and the others go on; with the setting `debug` it shows where."""
+    try:
+        return look()
+    except Exception as error:
+        if settings.debug:
+            raise
+        finding = f"cannot be checked: {type(error).__name__}: {error}"
+        return Check(name, finding, "Mend what it names; LAKEHOUSE_DEBUG=1 lakehouse doctor shows where it broke")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lakehouse.embedded_programs import Programs, major_version, tail
 from lakehouse.errors import SetupError
+from lakehouse.own_files import remove_named
 
 HOST = "127.0.0.1"
 DATA, LOG, CONFIGURATION, ACCESS = "data", "log", "postgresql.conf", "pg_hba.conf"
@@ -113,6 +114,19 @@ def write_configuration(directory: Path, programs: Programs, further_settings: M
     (directory / ACCESS).write_text(f"host all all {HOST}/32 scram-sha-256\n")
     for name in (CONFIGURATION, ACCESS):
         (directory / name).chmod(0o644)
+
+
+def remove_cluster(directory: Path) -> None:
+    """Delete what is made here and by find_programs; LAKEHOUSE_EMBEDDED_POSTGRES_DIR may hold others' files, too.
+
+    `data` counts as ours if it is a cluster's, `log` as far as it holds logs.
+    """
+    data = directory / DATA
+    remove_named(directory, ["initdb-*"])
+    if (data / "PG_VERSION").is_file():
+        data.rename(directory / "initdb-removed")  # killed half-way, the next start or `clean` removes the rest
+    remove_named(directory / LOG, ["*.log"])
+    remove_named(directory, ["initdb-*", "binaries-*", CONFIGURATION, ACCESS])
 
 
 def _check_version(data: Path, programs: Programs) -> None:

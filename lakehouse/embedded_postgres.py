@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import shlex
-import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,16 @@ from pathlib import Path
 
 import psutil
 
-from lakehouse.embedded_cluster import CONFIGURATION, DATA, HOST, LOG, make_cluster, make_directory, write_configuration
+from lakehouse.embedded_cluster import (
+    CONFIGURATION,
+    DATA,
+    HOST,
+    LOG,
+    make_cluster,
+    make_directory,
+    remove_cluster,
+    write_configuration,
+)
 from lakehouse.embedded_programs import find_programs, tail
 from lakehouse.errors import SetupError
 from lakehouse.passwords import ensure_passwords, superuser_password_file
@@ -106,12 +114,11 @@ def stop(settings: Settings) -> bool:
 
 
 def remove(settings: Settings) -> None:
-    """Stop the server and delete its data, its log and, for root, the copy of the programs."""
+    """Stop the server and delete its data, its log and, for root, the copy of the programs; others' files stay."""
     with _alone(settings):
         _stop(settings)
         directory = server_dir(settings)
-        if directory.exists():
-            shutil.rmtree(directory)
+        remove_cluster(directory)
         if directory.parent == ROOT_DIR:
             with contextlib.suppress(OSError):  # another clone's server is in there
                 ROOT_DIR.rmdir()

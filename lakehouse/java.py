@@ -27,12 +27,22 @@ def find_java() -> Path:
     """
     found: list[str] = []
     for java in _candidates():
-        version = _version(java)
+        version = version_of(java)
         if version in SUPPORTED:
             return java
         found.append(f"{java} ({f'Java {version}' if version else 'does not start'})")
     seen = f" Found only: {', '.join(found)}." if found else ""
     raise SetupError(f"Spark needs a JDK 17 or 21.{seen}\n{_install()}")
+
+
+def version_of(java: Path) -> int | None:
+    """The major version, or None where the program does not start (macOS has a placeholder that only prints)."""
+    try:
+        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
+    return int(match[1]) if match else None
 
 
 def _candidates() -> list[Path]:
@@ -45,16 +55,6 @@ def _candidates() -> list[Path]:
         for pattern in KEPT_IN:
             places += sorted(Path("/").glob(pattern.format(version=version).lstrip("/")))
     return [java for java in dict.fromkeys(places) if java.is_file()]
-
-
-def _version(java: Path) -> int | None:
-    """The major version, or None where the program does not start (macOS has a placeholder that only prints)."""
-    try:
-        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
-    return int(match[1]) if match else None
 
 
 def _install() -> str:

@@ -4,8 +4,8 @@ Per table and batch:
     records in file = bronze + rejected
     bronze          = silver + duplicates + superseded + quarantined
     silver          = raw
-Per fact: its rows = the current keys of its source (`meta.reconciles_with` of the dbt model names it); of those that the
-build made anew, of all after a full refresh and in maintenance.
+Per fact: its rows = the current keys of its source (`meta.reconciles_with` of the dbt model says which); of those that
+the build made anew, of all after a full refresh and in maintenance.
 
 Rows are counted where they are (Parquet files, warehouse), not taken from what a step said of itself; only duplicates
 are the step's own word, since a dropped row is nowhere.

@@ -122,6 +122,14 @@ class Settings(BaseSettings):
                 "\n".join(["Some settings are wrong:", *lines, "They are described in docs/settings.md."])
             ) from error
 
+    @classmethod
+    def wants_tracebacks(cls) -> bool:
+        """The setting `debug`, whatever is wrong with the others: their fault must be told, too."""
+        try:
+            return _Debug(_env_file=cls.model_config["env_file"]).debug  # type: ignore[call-arg]
+        except ValidationError:
+            return False
+
     @property
     def state_name(self) -> str:
         """The state commands act on: the one asked for, else that of the last run, else `demo`."""
@@ -177,3 +185,11 @@ class Settings(BaseSettings):
                 f"No password for the warehouse's role {role}: looked in {name}, {name}_FILE and {file} "
                 f"({error.strerror}).\nRun `lakehouse start` to create the embedded warehouse, or set one of them."
             ) from error
+
+
+class _Debug(BaseSettings):
+    """One setting alone."""
+
+    model_config = Settings.model_config
+
+    debug: bool = False

@@ -10,7 +10,6 @@ report.py     what it shows at its end
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -18,6 +17,7 @@ import typer
 from lakehouse.cli import inspect, service, sources, steps
 from lakehouse.cli.shared import error_console
 from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
 
 INTERRUPTED = 130
 
@@ -38,7 +38,7 @@ def main() -> None:
     try:
         app()
     except LakehouseError as error:
-        if os.environ.get("LAKEHOUSE_DEBUG"):
+        if Settings.wants_tracebacks():
             raise
         error_console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)

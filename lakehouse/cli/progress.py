@@ -31,8 +31,10 @@ def watching(console: Console) -> Iterator[Observer]:
         return
     board = Board()
     with Live(board, console=console, refresh_per_second=8, transient=False):
-        yield board
-        board.close()
+        try:
+            yield board
+        finally:
+            board.close()
 
 
 class Lines:

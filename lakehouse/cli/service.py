@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import Annotated
 
@@ -13,6 +12,8 @@ from lakehouse.cli.progress import watching
 from lakehouse.cli.report import print_warnings
 from lakehouse.cli.shared import Format, Output, State, console, error_console, open_state
 from lakehouse.settings import Settings, Target
+
+NAMED = 20  # of what `clean` leaves, so many are named
 
 
 def register(app: typer.Typer) -> None:
@@ -103,7 +104,9 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     state: Annotated[str | None, typer.Option("--state", help="Only this state; unset: everything.")] = None,
 ) -> None:
-    """Remove a state, or everything this project keeps on this machine: lakes, warehouse, jars, passwords.
+    """Remove a state, or everything this project made on this machine: lakes, warehouse, jars, passwords.
+
+    What somebody else put into LAKEHOUSE_HOME stays, and is named.
 
     Examples:
 
@@ -111,24 +114,24 @@ def clean(
 
         lakehouse clean --yes
     """
-    from lakehouse import embedded_postgres, warehouse
+    from lakehouse.clean import remove_everything, remove_state
 
     settings = _embedded_only("clean")
     if not yes and sys.stdin.isatty():
-        what = f"the state {state}" if state else f"all data in {settings.home} and the embedded warehouse"
+        what = f"the state {state}" if state else f"every state in {settings.home} and the embedded warehouse"
         typer.confirm(f"Remove {what}?", abort=True)
     elif not yes:
         raise typer.BadParameter("nobody can be asked here: say --yes")
     if state is not None:
         settings = Settings.load(state=state)
-        warehouse.drop_database(settings)
-        shutil.rmtree(settings.state_dir, ignore_errors=True)
+        folder, left = settings.state_dir, remove_state(settings)
         console.print(f"The state {state} is gone.")
-        return
-    embedded_postgres.remove(settings)
-    if settings.home.exists():
-        shutil.rmtree(settings.home)
-    console.print("Everything is gone.")
+    else:
+        folder, left = settings.home, remove_everything(settings)
+        console.print("Everything is gone.")
+    if left:
+        names = ", ".join(path.name for path in left[:NAMED]) + (", …" if len(left) > NAMED else "")
+        console.print(f"Left in {folder}, as lakehouse did not make it: {names}", markup=False, soft_wrap=True)
 
 
 def docs() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.shared import console
+from lakehouse.cli.shared import console, open_state
 from lakehouse.replay import Period
 
 Directory = Annotated[Path, typer.Argument(help="Where to write the batches; must be absent or empty.")]
@@ -30,6 +30,14 @@ def generate(
     faults: Annotated[
         float, typer.Option("--faults", min=0, max=0.05, help="Share of records with each fault.")
     ] = 0.0005,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fault",
+            metavar="KIND=RATE",
+            help="KIND=RATE, another share for one kind; repeatable. A wrong kind is answered with those there are.",
+        ),
+    ] = None,
     late: Annotated[float, typer.Option("--late", min=0, max=1, help="Share of rows that come days late.")] = 0.02,
     repeated: Annotated[float, typer.Option("--repeated", min=0, max=1, help="Share of rows that come twice.")] = 0.01,
     moves: Annotated[float, typer.Option("--moves", min=0, max=1, help="Share of returning people who moved.")] = 0.4,
@@ -40,14 +48,20 @@ def generate(
 ) -> None:
     """Make up a shop like Olist: daily batches with faults, late and repeated rows and changes, and truth.json.
 
+    Its columns are those of the contract (LAKEHOUSE_CONTRACTS_DIR); one with `since` is sent from that day on.
+
     Examples:
 
         lakehouse generate batches --days 30 --scale 2
 
+        lakehouse generate batches --faults 0 --fault "bad date=0.01" --fault "NUL byte=0.001"
+
         lakehouse run batches
     """
-    from lakehouse.synthetic import Disturbances, generate
+    from lakehouse.synthetic import KINDS, Disturbances, generate
 
+    _, contract = open_state()
+    shares = {**dict.fromkeys(KINDS, faults), **_shares(fault or [], KINDS)}
     disturbances = Disturbances(
         late_orders=late,
         late_customers=late,
@@ -60,7 +74,14 @@ def generate(
         people_move=moves,
     )
     truth = generate(
-        directory, seed=seed, scale=scale, days=days, start=start.date(), faults=faults, disturbances=disturbances
+        directory,
+        seed=seed,
+        scale=scale,
+        days=days,
+        start=start.date(),
+        faults=shares,
+        disturbances=disturbances,
+        contract=contract,
     )
     records = sum(file.records for tables in truth.batches.values() for file in tables.values())
     console.print(f"{days} batches, {records:,} records, {len(truth.faults)} with a fault: {directory / 'truth.json'}")
@@ -86,3 +107,23 @@ def replay(
     done = replay(archive, directory, by)
     records = sum(done.records.values())
     console.print(f"{len(done.batches)} batches, {done.batches[0]} to {done.batches[-1]}, {records:,} records.")
+
+
+def _shares(given: list[str], kinds: tuple[str, ...]) -> dict[str, float]:
+    """`bad date=0.01` -> the share of that kind. What is wrong is told all at once."""
+    shares: dict[str, float] = {}
+    wrong: list[str] = []
+    for text in given:
+        kind, _, rate = text.rpartition("=")
+        if kind not in kinds:
+            wrong.append(f"there is no fault of kind {kind or text}")
+        try:
+            shares[kind] = float(rate)
+        except ValueError:
+            wrong.append(f"{text} is not KIND=RATE")
+            continue
+        if not 0 <= shares[kind] <= 1:
+            wrong.append(f"the rate of {kind} must be from 0 to 1, not {rate}")
+    if wrong:
+        raise typer.BadParameter(f"{'; '.join(wrong)} (kinds: {', '.join(kinds)})", param_hint="--fault")
+    return shares

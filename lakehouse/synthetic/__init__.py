@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from lakehouse.contract import Column, Contract, read_contract
 from lakehouse.deliveries import as_date, as_day, header_line, whole_folder
 from lakehouse.errors import ConfigurationError
 from lakehouse.settings import PROJECT_DIR
-from lakehouse.synthetic.days import Daily, Disturbances, demanded
+from lakehouse.synthetic.days import Daily, Disturbances, Values, demanded
 from lakehouse.synthetic.draws import Draws
 from lakehouse.synthetic.faults import KINDS, Record, concerned_columns, spoiled, write_refused_delivery
 from lakehouse.synthetic.history import History, write_history
@@ -112,8 +113,9 @@ def _write_days(folder: Path, daily: Daily, shares: Mapping[str, float], truth: 
     for day, tables in daily.sent().items():
         batch = folder / as_date(day).isoformat()
         batch.mkdir()
-        columns = {table.name: demanded(table.columns, day) for table in daily.contract.tables if table.name in tables}
-        records = {name: [Record(row[: len(columns[name])]) for row in tables[name]] for name in columns}
+        sent = [table for table in daily.contract.tables if table.name in tables]
+        columns = {table.name: demanded(table.columns, day) for table in sent}
+        records = {table.name: _records(tables[table.name], table.columns, columns[table.name]) for table in sent}
         _inject(records, columns, shares, daily, day)
         counts = truth.batches[batch.name] = {}
         for name, content in records.items():
@@ -122,6 +124,12 @@ def _write_days(folder: Path, daily: Daily, shares: Mapping[str, float], truth: 
             header = header_line([column.name for column in columns[name]])
             (batch / counts[name].file).write_bytes(header + b"".join(record.content for record in content))
     complete(truth, end)
+
+
+def _records(rows: Sequence[Values], columns: Sequence[Column], wanted: Sequence[Column]) -> list[Record]:
+    """The rows with the wanted ones of their columns, wherever a column that came later stands."""
+    is_wanted = [column in wanted for column in columns]
+    return [Record(tuple(compress(row, is_wanted))) for row in rows]
 
 
 def _inject(

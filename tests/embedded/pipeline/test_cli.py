@@ -5,31 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import LAKEHOUSE, command
 from outcomes import environment_of, query
 
-from lakehouse.settings import PROJECT_DIR, Settings
+from lakehouse.settings import Settings
 from lakehouse.synthetic import Truth
 
-LAKEHOUSE = str(Path(sys.executable).parent / "lakehouse")
 Lakehouse = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def command(settings: Settings, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [LAKEHOUSE, *arguments],
-        env=environment_of(settings, **more),
-        cwd=PROJECT_DIR,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +65,6 @@ def test_sql_answers_as_json_csv_and_table(lakehouse: Lakehouse) -> None:
     ],
 )
 def test_bi_reader_reads_the_marts_and_nothing_else(lakehouse: Lakehouse, statement: str, why: str) -> None:
-    import re
-
     done = lakehouse("sql", statement)
 
     assert done.returncode == 1
@@ -160,24 +146,27 @@ def test_a_closed_pipe_is_no_error(loaded_shop: Settings) -> None:
     assert done.stderr == ""
 
 
-def test_generate_and_replay_write_batches(server: Settings, tmp_path: Path) -> None:
+def test_generate_writes_batches_and_replay_refuses_what_is_no_archive(server: Settings, tmp_path: Path) -> None:
     done = command(server, "generate", str(tmp_path / "batches"), "--days", "2", "--scale", "0.05", "--seed", "3")
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "batches" / "truth.json").is_file()
     assert len([p for p in (tmp_path / "batches").iterdir() if p.is_dir()]) == 2
-    again = command(server, "replay", str(tmp_path / "batches"), str(tmp_path / "replay"), "--by", "week")
-    assert again.returncode == 1
-    assert "Traceback" not in again.stderr
+    refused = command(server, "replay", str(tmp_path / "batches"), str(tmp_path / "replay"), "--by", "week")
+    assert refused.returncode == 1
+    assert "is not the Olist archive" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_doctor_finds_this_machine_well(lakehouse: Lakehouse) -> None:
     done = lakehouse("doctor", "--format", "json")
 
     checks = {row["check"]: row for row in json.loads(done.stdout)}
-    assert checks["warehouse"]["is_well"]
-    assert checks["jars"]["is_well"]
-    assert set(checks) >= {"Python", "packages", "Java", "memory", "disk", "contract", "store", "port"}
+    mend = {name for name, row in checks.items() if not row["is_well"]}
+    assert mend <= {"memory", "disk"}  # what the machine has left while the tests run
+    assert done.returncode == (1 if mend else 0)
+    assert "our server" in checks["port"]["finding"]
+    assert "every role can log in" in checks["warehouse"]["finding"]
 
 
 def test_maintain_compacts_and_tests_everything_and_changes_no_row(loaded_shop: Settings, lakehouse: Lakehouse) -> None:

@@ -1,0 +1,26 @@
+"""The command line in a process of its own, as people and scripts call it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from outcomes import environment_of
+
+from lakehouse.settings import PROJECT_DIR, Settings
+
+LAKEHOUSE = str(Path(sys.executable).parent / "lakehouse")
+
+
+def command(settings: Settings, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, on the home and warehouse of these settings; `more`: of the environment."""
+    return subprocess.run(
+        [LAKEHOUSE, *arguments],
+        env=environment_of(settings, **more),
+        cwd=PROJECT_DIR,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )

@@ -1,0 +1,118 @@
+"""start, stop, clean, and doctor on the warehouse, through the command line, in a home with a server of its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import command
+from ports import free_port
+
+from lakehouse import embedded_postgres, warehouse
+from lakehouse.settings import Settings
+
+
+@pytest.fixture
+def own(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
+    """A home without anything in it."""
+    home = test_home / "service"
+    settings = Settings.load(
+        home=home, embedded_postgres_dir=home / "postgres", postgres_port=free_port(), jars_dir=jars_dir, state="demo"
+    )
+    yield settings
+    embedded_postgres.remove(settings)
+    shutil.rmtree(home)
+
+
+def databases(settings: Settings) -> set[str]:
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute("select datname from pg_database where datname like 'lakehouse_%'")
+        return {name for (name,) in cursor.fetchall()}
+
+
+def plant(*files: Path) -> None:
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("1")
+
+
+def test_start_makes_the_warehouse_ready_and_stop_ends_it(own: Settings) -> None:
+    started = command(own, "start", "--state", "demo")
+
+    assert started.returncode == 0, started.stderr
+    assert f"Ready: postgresql://bi_reader@127.0.0.1:{own.postgres_port}/lakehouse_demo" in started.stdout
+    assert f"cat {own.password_file('bi_reader')}" in started.stdout
+    with warehouse.connect(own, "bi_reader"):
+        server = embedded_postgres.status(own)
+
+    assert command(own, "start", "--state", "demo").returncode == 0
+    assert embedded_postgres.status(own) == server
+
+    stopped = command(own, "stop")
+    assert (stopped.returncode, stopped.stdout) == (0, "Stopped.\n")
+    assert embedded_postgres.status(own) is None
+    assert embedded_postgres.has_data(own)
+
+    again = command(own, "stop")
+    assert (again.returncode, again.stdout) == (0, "It was not running.\n")
+
+
+def test_clean_of_a_state_leaves_the_others_and_of_everything_leaves_what_others_made(own: Settings) -> None:
+    for state in ("demo", "main"):
+        assert command(own, "start", "--state", state).returncode == 0
+        plant(own.home / "states" / state / "lake" / "bronze" / "part-0.parquet")
+    plant(own.home / "photos" / "beach.jpg")
+    main = own.model_copy(update={"state": "main"})
+
+    of_a_state = command(own, "clean", "--state", "demo", "--yes")
+
+    assert (of_a_state.returncode, of_a_state.stdout) == (0, "The state demo is gone.\n")
+    assert databases(main) == {"lakehouse_main"}
+    assert [path.name for path in (own.home / "states").iterdir()] == ["main"]
+
+    of_everything = command(own, "clean", "--yes")
+
+    assert of_everything.returncode == 0, of_everything.stderr
+    assert of_everything.stdout.splitlines() == [
+        "Everything is gone.",
+        f"Left in {own.home}, as lakehouse did not make it: photos",
+    ]
+    assert [path.name for path in own.home.rglob("*")] == ["photos", "beach.jpg"]
+    assert embedded_postgres.port_holder(own.postgres_port) is None
+    assert list(own.jars_path.glob("*.jar"))
+
+
+def test_clean_asks_nobody_in_a_pipe_and_removes_nothing(own: Settings) -> None:
+    plant(own.home / "states" / "demo" / "lake" / "x")
+
+    done = command(own, "clean")
+
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+    assert (own.home / "states" / "demo" / "lake" / "x").exists()
+
+
+@pytest.mark.parametrize("words", [["clean", "--yes"], ["stop"]], ids=" ".join)
+def test_the_warehouse_of_another_target_is_not_ours_to_stop_or_remove(own: Settings, words: list[str]) -> None:
+    plant(own.home / "states" / "demo" / "lake" / "x")
+
+    done = command(own, *words, LAKEHOUSE_TARGET="docker")
+
+    assert done.returncode == 2
+    assert "docker" in done.stderr
+    assert (own.home / "states" / "demo" / "lake" / "x").exists()
+
+
+def test_doctor_tells_a_password_that_the_warehouse_refuses(own: Settings) -> None:
+    assert command(own, "start", "--state", "demo").returncode == 0
+
+    done = command(own, "doctor", "--state", "demo", LAKEHOUSE_LOADER_PASSWORD="wrong")
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    finding, remedy = done.stdout.splitlines()[-2:]
+    assert re.search(r"^mend  warehouse .*refused the password of loader.*LAKEHOUSE_LOADER_PASSWORD", finding)
+    assert "lakehouse start" in remedy
