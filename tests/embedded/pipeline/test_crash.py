@@ -55,10 +55,10 @@ def die_when_a_copy_waits(watcher):
             die()
 
 def hold_up_copies(settings):
-    from lakehouse import warehouse
-    cursors = [context.__enter__().cursor() for context in (warehouse.connect(settings), warehouse.connect(settings))]
-    held.extend(cursors)
-    holder, watcher = cursors
+    from lakehouse.connections import open_connection
+    held.extend(open_connection(settings, "loader", settings.database_name) for _ in range(2))
+    held[1].autocommit = True
+    holder, watcher = (connection.cursor() for connection in held)
     holder.execute("select format('lock table %I.%I in share mode', schemaname, tablename) from pg_tables "
                    "where tablename like E'\\\\_staging\\\\_%'")
     for (statement,) in holder.fetchall():
