@@ -23,6 +23,10 @@ _DATE = re.compile(r"(?<!\d)\d{4}-\d{2}-\d{2}(?!\d)")
 _DATE_AT_END = re.compile(r"(?P<stem>.*?)[ _.-]*(?<!\d)(?P<date>\d{4}-\d{2}-\d{2})")
 
 
+class Unreadable(Exception):
+    """A file is gone, out of reach or damaged; the text says which."""
+
+
 @dataclass(frozen=True)
 class FoundFile:
     """A CSV file, plain or gzipped, on its own or in a zip. `stem` is its name without date and endings."""
@@ -45,29 +49,32 @@ class FoundFile:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """Changes when the file is written to."""
-        status = self.path.stat()
+        """Changes when the file is written to. Raises Unreadable if it is gone."""
+        with _reading():
+            status = self.path.stat()
         return status.st_mtime_ns, status.st_size
 
     @contextmanager
     def open_as_delivered(self) -> Iterator[BinaryIO]:
-        """The bytes to keep in landing."""
+        """The bytes to keep in landing. Opening and reading them raises Unreadable, and nothing else."""
         with ExitStack() as stack:
-            if self.member is None:
-                yield stack.enter_context(self.path.open("rb"))
-            else:
-                archive = stack.enter_context(zipfile.ZipFile(self.path))
-                yield cast(BinaryIO, stack.enter_context(archive.open(self.member)))
+            with _reading():
+                if self.member is None:
+                    stream: BinaryIO = stack.enter_context(self.path.open("rb"))
+                else:
+                    archive = stack.enter_context(zipfile.ZipFile(self.path))
+                    stream = cast(BinaryIO, stack.enter_context(archive.open(self.member)))
+            yield cast(BinaryIO, _Reader(stream))
 
     @contextmanager
     def open_csv(self) -> Iterator[BinaryIO]:
-        """The bytes of the CSV."""
+        """The bytes of the CSV; raises as `open_as_delivered`."""
         with self.open_as_delivered() as stream:
             if not self.is_gzip:
                 yield stream
                 return
             with gzip.GzipFile(fileobj=stream) as plain:
-                yield cast(BinaryIO, plain)
+                yield cast(BinaryIO, _Reader(cast(BinaryIO, plain)))
 
 
 @dataclass
@@ -169,14 +176,16 @@ def _add(found: Delivery, path: Path, status: os.stat_result, folders: Sequence[
 
 def _add_members(found: Delivery, path: Path, folders: Sequence[str]) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
-    except (zipfile.BadZipFile, OSError) as error:
-        found.faults.append(f"{path.name}: is no zip archive, or is cut off ({error})")
+        with _reading(), zipfile.ZipFile(path) as archive:
+            members = sorted(info.filename for info in archive.infolist())
+    except Unreadable as error:
+        found.faults.append(f"{path.name}: is no zip archive, or is damaged ({error})")
         return
     for member in members:
+        if member.endswith("/"):
+            continue
         parts = PurePosixPath(member).parts
-        if _stem(parts[-1]) is None or _is_hidden(parts):
+        if not parts or _stem(parts[-1]) is None or _is_hidden(parts):
             found.ignored.append(f"{path.name}:{member}")
         else:
             _add_csv(found, path, member, parts[-1], [*parts[-2::-1], path.stem, *folders])
@@ -216,3 +225,27 @@ def _only_date(name: str) -> date | None:
 
 def _is_hidden(parts: Iterable[str]) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in parts)
+
+
+class _Reader:
+    """A stream that is only read, and says Unreadable for whatever the layers below it raise."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        with _reading():
+            return self._stream.read(size)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except Unreadable:
+        raise
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from error
+    # A damaged zip makes zipfile raise a dozen types, few of them documented.
+    except Exception as error:
+        raise Unreadable(str(error) or type(error).__name__) from error

@@ -9,15 +9,13 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from lakehouse.contract import Contract, TableContract
-from lakehouse.delivery import FoundFile, find_files
+from lakehouse.delivery import FoundFile, Unreadable, find_files
 from lakehouse.errors import DeliveryRefused
 from lakehouse.manifest import DeliveredFile, Manifest, manifest_key, read_manifest, read_manifests
 from lakehouse.quoting import Findings, scan
@@ -122,12 +120,11 @@ def _check_bytes(contract: Contract, file: FoundFile, faults: list[str]) -> _Che
         names = ", ".join(f"{t.files[0]}.csv" for t in contract.tables)
         faults.append(f"{file.shown}: belongs to no table of {contract.source} (accepted names: {names})")
         return None
-    stamp = file.stamp
     try:
+        stamp = file.stamp
         with file.open_csv() as stream:
             findings = scan(stream)
-    except (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
-        # RuntimeError: an encrypted zip; NotImplementedError: a compression that Python does not know.
+    except Unreadable as error:
         faults.append(f"{file.shown}: is cut off, damaged or unreadable ({error})")
         return None
     faults += [f"{file.shown}: {fault}" for fault in findings.faults]
@@ -221,14 +218,19 @@ def _claim_revision(store: Store, source: str, day: date, files: dict[str, Deliv
 
 
 def _copy(store: Store, key: str, checked: _Checked) -> None:
-    with checked.file.open_as_delivered() as stream:
-        store.copy_in(key, stream)
-    if checked.file.stamp != checked.stamp:
-        raise DeliveryRefused(
-            checked.table.source,
-            [f"{checked.file.shown}: was changed while it was being landed"],
-            "Land it again when its sender has finished writing.",
-        )
+    fault = "was changed while it was being landed"
+    try:
+        with checked.file.open_as_delivered() as stream:
+            store.copy_in(key, stream)
+        if checked.file.stamp == checked.stamp:
+            return
+    except Unreadable as error:
+        fault += f" ({error})"
+    raise DeliveryRefused(
+        checked.table.source,
+        [f"{checked.file.shown}: {fault}"],
+        "Land it again when its sender has finished writing.",
+    )
 
 
 def _publish(

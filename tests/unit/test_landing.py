@@ -286,7 +286,7 @@ def test_a_file_given_twice_is_one_file(settings: Settings, put: Put, tmp_path: 
         ("orders.txt", ORDERS, "is neither .csv nor .csv.gz nor .zip"),
         ("orders.csv.gz", gzip.compress(ORDERS * 50)[:-9], "is cut off, damaged or unreadable"),
         ("orders.csv.gz", ORDERS, "is cut off, damaged or unreadable"),
-        ("in.zip", zipped(**{"orders.csv": os.urandom(9000)})[:-40], "is no zip archive, or is cut off"),
+        ("in.zip", zipped(**{"orders.csv": os.urandom(9000)})[:-40], "is no zip archive, or is damaged"),
         ("empty.zip", zipped(), "holds no .csv, .csv.gz or .zip file"),
         ("orders.csv", b"", "is empty, not even a header"),
         ("orders.csv", b"\xef\xbb\xbf\n\r\n", "is empty, not even a header"),
@@ -404,6 +404,33 @@ def test_a_file_that_is_written_to_while_it_is_landed_is_refused(
 
     monkeypatch.setattr(LocalStore, "copy_in", copy_and_grow)
     assert "was changed while it was being landed" in refusal(settings, path, batch_date=DAY)[0]
+
+
+@pytest.mark.parametrize("name", ["orders.csv", "in.zip"])
+def test_a_file_that_is_gone_before_it_is_copied_is_refused(
+    settings: Settings, put: Put, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = put(name, zipped(**{"orders.csv": ORDERS}) if name == "in.zip" else ORDERS)
+    write_new = LocalStore.write_new
+
+    def remove_then_claim(store: LocalStore, key: str, data: bytes) -> bool:
+        path.unlink()
+        return write_new(store, key, data)
+
+    monkeypatch.setattr(LocalStore, "write_new", remove_then_claim)
+    faults = refusal(settings, path, batch_date=DAY)
+
+    assert len(faults) == 1
+    assert faults[0].endswith("was changed while it was being landed (No such file or directory)")
+
+
+def test_a_link_to_nothing_is_one_fault_among_the_others(settings: Settings, put: Put, tmp_path: Path) -> None:
+    put("words.csv", b"")
+    (tmp_path / "in" / "orders.csv").symlink_to("gone.csv")
+
+    faults = refusal(settings, tmp_path / "in", batch_date=DAY)
+
+    assert faults == ["in/orders.csv: is a link to nothing", "in/words.csv: is empty, not even a header"]
 
 
 def test_on_s3_a_delivery_lands_and_is_replaced_as_in_a_folder(tmp_path: Path, put: Put) -> None:
