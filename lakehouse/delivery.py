@@ -182,9 +182,11 @@ def _add_members(found: Delivery, path: Path, folders: Sequence[str]) -> None:
         found.faults.append(f"{path.name}: is no zip archive, or is damaged ({error})")
         return
     for member in members:
-        if member.endswith("/"):
+        # Some archivers of Windows write its separator.
+        name = member.replace("\\", "/")
+        if name.endswith("/"):
             continue
-        parts = PurePosixPath(member).parts
+        parts = PurePosixPath(name).parts
         if not parts or _stem(parts[-1]) is None or _is_hidden(parts):
             found.ignored.append(f"{path.name}:{member}")
         else:

@@ -152,6 +152,12 @@ def test_an_archives_name_dates_its_files(settings: Settings, put: Put, name: st
     assert batches(settings, path) == {"2018-01-05": ["orders"], "2018-01-07": ["words"]}
 
 
+def test_a_zip_may_have_the_separators_of_windows(settings: Settings, put: Put) -> None:
+    path = put("in.zip", zipped(**{"data\\2018-01-05\\": b"", "data\\2018-01-05\\orders.csv": ORDERS}))
+
+    assert batches(settings, path) == {"2018-01-05": ["orders"]}
+
+
 def test_a_second_landing_of_the_same_content_writes_nothing(settings: Settings, put: Put) -> None:
     path = put("orders.csv", ORDERS)
     batches(settings, path, batch_date=DAY)
