@@ -19,6 +19,10 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+NOT_CSV = "neither .csv nor .csv.gz nor .zip"
+HIDDEN = "hidden"
+NESTED = "a zip in a zip: take it out first"
+
 _DATE = re.compile(r"(?<!\d)\d{4}-\d{2}-\d{2}(?!\d)")
 _DATE_AT_END = re.compile(r"(?P<stem>.*?)[ _.-]*(?<!\d)(?P<date>\d{4}-\d{2}-\d{2})")
 
@@ -79,12 +83,16 @@ class FoundFile:
 
 @dataclass
 class Delivery:
-    """What was found under the paths of one delivery. `ignored` are names, `faults` sentences."""
+    """What was found under the paths of one delivery. `ignored`: why -> names. `faults` are sentences."""
 
     batch_date: date | None = None
     files: list[FoundFile] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
+    ignored: dict[str, list[str]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+
+    def ignore(self, why: str, name: str) -> None:
+        """Leave a file out, and know of it."""
+        self.ignored.setdefault(why, []).append(name)
 
 
 def find_files(paths: Sequence[Path], batch_date: date | None = None) -> Delivery:
@@ -106,7 +114,8 @@ def find_files(paths: Sequence[Path], batch_date: date | None = None) -> Deliver
             _add(found, path, status, (path.parent.name,), is_given=True)
     if not found.files and not found.faults:
         places = ", ".join(map(str, paths)) or "no path given"
-        found.faults.append(f"{places}: holds no .csv, .csv.gz or .zip file")
+        what = "nothing but a zip in a zip: take it out" if NESTED in found.ignored else "no .csv, .csv.gz or .zip file"
+        found.faults.append(f"{places}: holds {what}")
     return found
 
 
@@ -129,7 +138,7 @@ def _add_folder(
             continue
         seen.add(path)
         if _is_hidden([path.name]):
-            found.ignored.append(path.name)
+            found.ignore(HIDDEN, path.name)
         elif (status := _status(found, path, _shown(path))) is None:
             continue
         elif not stat.S_ISDIR(status.st_mode):
@@ -163,9 +172,9 @@ def _add(found: Delivery, path: Path, status: os.stat_result, folders: Sequence[
     is_zip = path.name.lower().endswith(".zip")
     if not is_zip and _stem(path.name) is None:
         if is_given:
-            found.faults.append(f"{path.name}: is neither .csv nor .csv.gz nor .zip")
+            found.faults.append(f"{path.name}: is {NOT_CSV}")
         else:
-            found.ignored.append(path.name)
+            found.ignore(NOT_CSV, path.name)
     elif not stat.S_ISREG(status.st_mode):
         found.faults.append(f"{_shown(path)}: is no ordinary file")
     elif is_zip:
@@ -187,8 +196,12 @@ def _add_members(found: Delivery, path: Path, folders: Sequence[str]) -> None:
         if name.endswith("/"):
             continue
         parts = PurePosixPath(name).parts
-        if not parts or _stem(parts[-1]) is None or _is_hidden(parts):
-            found.ignored.append(f"{path.name}:{member}")
+        if _is_hidden(parts):
+            found.ignore(HIDDEN, f"{path.name}:{member}")
+        elif name.lower().endswith(".zip"):
+            found.ignore(NESTED, f"{path.name}:{member}")
+        elif not parts or _stem(parts[-1]) is None:
+            found.ignore(NOT_CSV, f"{path.name}:{member}")
         else:
             _add_csv(found, path, member, parts[-1], [*parts[-2::-1], path.stem, *folders])
 

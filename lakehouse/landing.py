@@ -66,12 +66,13 @@ def land(
     """Accept the files under the paths, as one batch or as several; by batch date.
 
     A delivery is accepted as a whole or not at all, also when it holds several batches. Each batch keeps the tables
-    that this delivery does not contain. Raises DeliveryRefused with all faults of all files.
+    that this delivery does not contain. `log` is told which files were ignored. Raises DeliveryRefused with all faults
+    of all files.
     """
     delivery = find_files(paths, batch_date)
     faults = list(delivery.faults)
-    if delivery.ignored:
-        log(f"ignored (neither .csv nor .csv.gz nor .zip): {', '.join(delivery.ignored)}")
+    for why, names in delivery.ignored.items():
+        log(f"ignored ({why}): {', '.join(names)}")
     checked = [c for file in delivery.files if (c := _check_bytes(contract, file, faults))]
     undated = [c for c in checked if c.file.batch_date is None]
     undated_date = _date_of_undated(settings, undated) if undated else None
@@ -92,7 +93,7 @@ def land(
         batches.setdefault(day, {})[one.table.name] = one.delivered(columns, key="")
     if faults:
         raise _refusal(contract, batch_date, batches, faults)
-    return _accept(settings, contract, batches, sources, log)
+    return _accept(settings, contract, batches, sources)
 
 
 def remove(settings: Settings, contract: Contract, batch_date: date, table: str) -> Landed:
@@ -182,7 +183,6 @@ def _accept(
     contract: Contract,
     batches: dict[date, dict[str, DeliveredFile]],
     sources: dict[tuple[date, str], _Checked],
-    log: Callable[[str], None],
 ) -> list[Landed]:
     """Copy all files, then write the manifests, so that a full disk or a cut connection accepts nothing."""
     store = open_store(settings, "landing")
@@ -203,7 +203,7 @@ def _accept(
         for key in copied:
             store.delete(key)
         raise
-    return [_publish(store, contract.source, day, staged[day], log) for day in sorted(staged)]
+    return [Landed(_update(store, contract.source, day, staged[day]), tuple(staged[day])) for day in sorted(staged)]
 
 
 def _claim_revision(store: Store, source: str, day: date, files: dict[str, DeliveredFile]) -> str:
@@ -231,14 +231,6 @@ def _copy(store: Store, key: str, checked: _Checked) -> None:
         [f"{checked.file.shown}: {fault}"],
         "Land it again when its sender has finished writing.",
     )
-
-
-def _publish(
-    store: Store, source: str, day: date, changed: dict[str, DeliveredFile | None], log: Callable[[str], None]
-) -> Landed:
-    manifest = _update(store, source, day, changed)
-    log(f"{day}: {', '.join(changed)} landed" if changed else f"{day}: nothing new")
-    return Landed(manifest, tuple(changed))
 
 
 def _update(store: Store, source: str, day: date, changed: dict[str, DeliveredFile | None]) -> Manifest:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.delivery import find_files
+from lakehouse.delivery import HIDDEN, NOT_CSV, find_files
 
 NOBODY = 65534
 
@@ -130,4 +130,4 @@ def test_what_nobody_could_take_for_a_delivery_is_ignored_and_named(folder: Path
         delivery = find_files([folder])
 
     assert [file.name for file in delivery.files] == ["orders.csv"]
-    assert delivery.ignored == [".git", "plug"]
+    assert delivery.ignored == {HIDDEN: [".git"], NOT_CSV: ["plug"]}

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from s3_server import s3_settings
 from small_source import DAY, settings_in, shop
+from typer.testing import CliRunner
 
 from lakehouse import landing
+from lakehouse.cli import app
 from lakehouse.contract import Column, ColumnType
 from lakehouse.errors import DeliveryRefused, StoreError
 from lakehouse.manifest import read_manifest, read_manifests
@@ -129,7 +131,7 @@ def test_a_folder_of_dated_folders_is_several_batches(settings: Settings, put: P
 
     assert [one.manifest.batch_date for one in landed] == [date(2018, 1, 5), date(2018, 1, 6)]
     assert [one.changed for one in landed] == [("orders",), ("orders", "words")]
-    assert said[0] == "ignored (neither .csv nor .csv.gz nor .zip): truth.json"
+    assert said == ["ignored (neither .csv nor .csv.gz nor .zip): truth.json"]
     assert [m.batch_date for m in read_manifests(settings)] == [date(2018, 1, 5), date(2018, 1, 6)]
 
 
@@ -318,6 +320,35 @@ def test_a_damaged_byte_in_a_zip_is_found(settings: Settings, put: Put) -> None:
 
 def test_an_absent_path_is_named(settings: Settings, tmp_path: Path) -> None:
     assert refusal(settings, tmp_path / "absent") == [f"{tmp_path / 'absent'}: there is no such file or folder"]
+
+
+def test_the_command_names_the_files_that_it_ignored_and_why(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = {
+        "more.zip": zipped(**{"orders.csv": ORDERS}),
+        "2018.csv/": b"",
+        "~notes[1].txt": b"",
+        "._orders.csv": b"",
+    }
+    put("2018-01-05.zip", zipped(**members))
+    put("sellers.csv", b"seller_id,seller_zip_code_prefix,seller_city,seller_state\n")
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "home"))
+
+    ran = CliRunner().invoke(app, ["land", str(tmp_path / "in"), "--batch-date", "2018-01-05"])
+
+    assert (ran.exit_code, ran.stdout) == (0, "2018-01-05  sellers\n")
+    assert ran.stderr.splitlines() == [
+        "ignored (hidden): 2018-01-05.zip:._orders.csv",
+        "ignored (a zip in a zip: take it out first): 2018-01-05.zip:more.zip",
+        "ignored (neither .csv nor .csv.gz nor .zip): 2018-01-05.zip:~notes[1].txt",
+    ]
+
+
+def test_a_zip_that_holds_only_a_zip_is_refused_as_such(settings: Settings, put: Put) -> None:
+    path = put("out.zip", zipped(**{"in.zip": zipped(**{"orders.csv": ORDERS})}))
+
+    assert refusal(settings, path) == [f"{path}: holds nothing but a zip in a zip: take it out"]
 
 
 def test_a_folder_without_csv_is_an_error(settings: Settings, put: Put, tmp_path: Path) -> None:
