@@ -133,11 +133,17 @@ def _check_bytes(contract: Contract, file: FoundFile, faults: list[str]) -> _Che
 
 
 def _date_of_undated(settings: Settings, files: Sequence[_Checked]) -> date:
-    """The newest batch that holds exactly these contents, else today (UTC)."""
+    """The newest batch that holds exactly these contents, unless a later one holds others; else today (UTC).
+
+    What came again after something else was sent is news: taken for the old batch, it would never become current.
+    """
     delivered = {c.table.name: c.delivered((), "").fingerprint for c in files}
     for manifest in reversed(read_manifests(settings)):
-        if all(manifest.input_fingerprint(table) == content for table, content in delivered.items()):
+        held = {table: manifest.input_fingerprint(table) for table in delivered if manifest.tables.get(table)}
+        if held == delivered:
             return manifest.batch_date
+        if any(content != delivered[table] for table, content in held.items()):
+            break
     return datetime.now(UTC).date()
 
 

@@ -120,6 +120,30 @@ def test_an_undated_delivery_is_the_batch_that_holds_exactly_it_else_todays(sett
     assert batches(settings, path) == {datetime.now(UTC).date().isoformat(): ["orders"]}
 
 
+def test_an_undated_delivery_that_comes_again_after_another_is_todays(settings: Settings, put: Put) -> None:
+    path, first, second = put("orders.csv", ORDERS), date(2018, 5, 1), date(2018, 5, 2)
+    batches(settings, path, put("words.csv", WORDS), batch_date=first)
+    path.write_bytes(ORDERS + b"o3,3.00,\n")
+    batches(settings, path, batch_date=second)
+    path.write_bytes(ORDERS)
+
+    assert batches(settings, put("words.csv", WORDS)) == {"2018-05-01": []}
+    today = {datetime.now(UTC).date().isoformat(): ["orders"]}
+    assert batches(settings, path) == today
+    assert batches(settings, path) == {day: [] for day in today}
+
+
+def test_an_undated_delivery_is_the_old_batch_where_what_came_later_was_withdrawn(settings: Settings, put: Put) -> None:
+    path, second = put("orders.csv", ORDERS), date(2018, 5, 2)
+    batches(settings, path, batch_date=date(2018, 5, 1))
+    path.write_bytes(ORDERS + b"o3,3.00,\n")
+    batches(settings, path, batch_date=second)
+    landing.remove(settings, SHOP, second, "orders")
+    path.write_bytes(ORDERS)
+
+    assert batches(settings, path) == {"2018-05-01": []}
+
+
 def test_a_folder_of_dated_folders_is_several_batches(settings: Settings, put: Put, tmp_path: Path) -> None:
     put("2018-01-05/orders.csv", ORDERS)
     put("2018-01-06/orders.csv", ORDERS)
