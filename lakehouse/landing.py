@@ -1,7 +1,7 @@
 """A delivery of CSV files -> `landing/<source>/<batch_date>/r<n>/<file>` and the batch's manifest.
 
 Every whole-file check happens here, on all files, before anything is accepted: no later step may refuse a file.
-The manifest is written last, so a landing that dies leaves nothing but files that nobody names.
+The manifests are written last: a landing that is killed before leaves nothing but files that nobody names.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import csv
 import difflib
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from lakehouse.contract import Contract, TableContract
 from lakehouse.delivery import FoundFile, Unreadable, find_files
-from lakehouse.errors import DeliveryRefused
+from lakehouse.errors import DeliveryRefused, StoreError
 from lakehouse.manifest import DeliveredFile, Manifest, manifest_key, read_manifest, read_manifests
 from lakehouse.quoting import Findings, scan
 from lakehouse.settings import Settings
@@ -65,9 +66,12 @@ def land(
 ) -> list[Landed]:
     """Accept the files under the paths, as one batch or as several; by batch date.
 
-    A delivery is accepted as a whole or not at all, also when it holds several batches. Each batch keeps the tables
-    that this delivery does not contain. `log` is told which files were ignored. Raises DeliveryRefused with all faults
-    of all files.
+    A delivery is accepted as a whole or not at all, also when it holds several batches: if one of them cannot be
+    written, those before it are taken back. Only a process that is killed, or loses the store, between two of them
+    leaves the earlier ones accepted; the same delivery landed again completes it. Each batch keeps the tables that this
+    delivery does not contain. `log` is told which files were ignored.
+
+    Raises DeliveryRefused with all faults of all files, StoreError naming the batches that could not be taken back.
     """
     delivery = find_files(paths, batch_date)
     faults = list(delivery.faults)
@@ -190,10 +194,11 @@ def _accept(
     batches: dict[date, dict[str, DeliveredFile]],
     sources: dict[tuple[date, str], _Checked],
 ) -> list[Landed]:
-    """Copy all files, then write the manifests, so that a full disk or a cut connection accepts nothing."""
+    """Copy all files, then write the manifests; if either fails, undo all of it."""
     store = open_store(settings, "landing")
     staged: dict[date, dict[str, DeliveredFile | None]] = {}
     copied: list[str] = []
+    before: dict[date, Manifest] = {}
     try:
         for day in sorted(batches):
             current = read_manifest(settings, day) or Manifest(contract.source, day, {})
@@ -205,11 +210,53 @@ def _accept(
                 copied.append(key)
                 _copy(store, key, sources[day, table])
                 staged[day][table] = sources[day, table].delivered(file.columns, key)
-    except BaseException:
-        for key in copied:
-            store.delete(key)
+        return [
+            Landed(_update(store, contract.source, day, staged[day], before), tuple(staged[day]))
+            for day in sorted(staged)
+        ]
+    except BaseException as error:
+        if kept := _take_back(store, contract.source, staged, before):
+            raise StoreError(
+                f"{error}\n"
+                f"Part of this delivery may stay accepted, as it cannot be taken back: batch {', '.join(kept)}.\n"
+                "Land the same delivery again to complete it."
+            ) from error
+        # A file that stays is one that no manifest names.
+        with suppress(StoreError):
+            for key in copied:
+                store.delete(key)
         raise
-    return [Landed(_update(store, contract.source, day, staged[day]), tuple(staged[day])) for day in sorted(staged)]
+
+
+def _take_back(
+    store: Store,
+    source: str,
+    staged: dict[date, dict[str, DeliveredFile | None]],
+    before: dict[date, Manifest],
+) -> list[str]:
+    """Give each table of these batches what it held `before`, unless another landing has changed it since.
+
+    Says which batches may still hold what was staged: their manifests could not be written.
+    """
+    kept = []
+    for day, old in before.items():
+        try:
+            _restore(store, manifest_key(source, day), staged[day], old)
+        except StoreError:
+            kept.append(day.isoformat())
+    return kept
+
+
+def _restore(store: Store, key: str, ours: dict[str, DeliveredFile | None], before: Manifest) -> None:
+    while (data := store.read(key)) is not None:
+        current = Manifest.from_json(data)
+        to_restore = {table for table, file in ours.items() if current.tables.get(table) == file}
+        if not to_restore:
+            return
+        others = {table: file for table, file in current.tables.items() if table not in to_restore}
+        restored = {table: file for table, file in before.tables.items() if table in to_restore}
+        if store.swap(key, data, replace(current, tables={}).with_tables({**others, **restored}).to_json()):
+            return
 
 
 def _claim_revision(store: Store, source: str, day: date, files: dict[str, DeliveredFile]) -> str:
@@ -239,14 +286,25 @@ def _copy(store: Store, key: str, checked: _Checked) -> None:
     )
 
 
-def _update(store: Store, source: str, day: date, changed: dict[str, DeliveredFile | None]) -> Manifest:
-    """Change a batch's manifest in one step; another landing's tables, written meanwhile, stay."""
+def _update(
+    store: Store,
+    source: str,
+    day: date,
+    changed: dict[str, DeliveredFile | None],
+    before: dict[date, Manifest] | None = None,
+) -> Manifest:
+    """Change a batch's manifest in one step; another landing's tables, written meanwhile, stay.
+
+    `before` is told what the batch held, ahead of the change: a write that fails may have happened nevertheless.
+    """
     key = manifest_key(source, day)
     while True:
         old = store.read(key)
         manifest = Manifest.from_json(old) if old is not None else Manifest(source, day, {})
         if not changed:
             return manifest
+        if before is not None and any(manifest.tables.get(table) != file for table, file in changed.items()):
+            before[day] = manifest
         manifest = manifest.with_tables(changed)
         if store.swap(key, old, manifest.to_json()):
             return manifest

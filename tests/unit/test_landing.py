@@ -405,6 +405,93 @@ def test_a_disk_that_fills_up_between_two_batches_accepts_neither(
     assert [key for key in open_store(settings, "landing").keys("shop") if key.endswith(".csv")] == []
 
 
+@pytest.fixture
+def full_at_manifest(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Says of which batch the manifest finds the disk full; with `for_good`, so does all that is written later."""
+    write = LocalStore.write
+
+    def set_up(day: str, *, for_good: bool = False, written: bool = False) -> None:
+        failed: list[str] = []
+
+        def write_if_possible(store: LocalStore, key: str, data: bytes) -> None:
+            if (for_good and failed) or (key == f"shop/{day}/manifest.json" and not failed):
+                failed.append(key)
+                if written:
+                    write(store, key, data)
+                with store._reporting(key):
+                    raise OSError(errno.ENOSPC, "No space left on device")
+            write(store, key, data)
+
+        monkeypatch.setattr(LocalStore, "write", write_if_possible)
+
+    return set_up
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["not written", "written although it failed"])
+def test_a_manifest_that_cannot_be_written_takes_the_batches_before_it_back(
+    settings: Settings, put: Put, tmp_path: Path, full_at_manifest: Callable[..., None], written: bool
+) -> None:
+    put("2018-01-04/orders.csv", ORDERS)
+    put("2018-01-05/orders.csv", ORDERS)
+    put("2018-01-05/words.csv", WORDS)
+    batches(settings, tmp_path / "in")
+    before, keys = read_manifests(settings), open_store(settings, "landing").keys("shop")
+    put("2018-01-03/orders.csv", ORDERS)
+    put("2018-01-04/orders.csv", ORDERS + b"o3,3.00,\n")
+    put("2018-01-05/orders.csv", ORDERS + b"o3,3.00,\n")
+
+    full_at_manifest("2018-01-05", written=written)
+    with pytest.raises(StoreError, match="No space left") as failed:
+        batches(settings, tmp_path / "in")
+
+    assert "accepted" not in str(failed.value)
+    assert read_manifests(settings) == before
+    kept = [key for key in open_store(settings, "landing").keys("shop") if key.endswith(".csv")]
+    assert kept == [key for key in keys if key.endswith(".csv")]
+    assert batches(settings, tmp_path / "in") == {day: ["orders"] for day in ("2018-01-03", "2018-01-04", "2018-01-05")}
+
+
+def test_batches_that_cannot_be_taken_back_are_named_and_completed_by_landing_again(
+    settings: Settings,
+    put: Put,
+    tmp_path: Path,
+    full_at_manifest: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for day in ("2018-01-03", "2018-01-04", "2018-01-05"):
+        put(f"{day}/orders.csv", ORDERS)
+
+    full_at_manifest("2018-01-05", for_good=True)
+    with pytest.raises(StoreError, match=r"No space(.|\n)*may stay accepted.*: batch 2018-01-03, 2018-01-04\.\nLand"):
+        batches(settings, tmp_path / "in")
+    monkeypatch.undo()
+
+    assert batches(settings, tmp_path / "in") == {"2018-01-03": [], "2018-01-04": [], "2018-01-05": ["orders"]}
+    for manifest in read_manifests(settings):
+        assert manifest.tables["orders"] is not None
+        assert open_store(settings, "landing").read(manifest.tables["orders"].key) == ORDERS
+
+
+def test_what_another_landing_changed_meanwhile_is_not_taken_back(
+    settings: Settings, put: Put, full_at_manifest: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = put("orders_2018-01-04.csv", ORDERS), put("orders_2018-01-05.csv", ORDERS)
+    words = [put("words_2018-01-04.csv", WORDS)]
+    full_at_manifest("2018-01-05")
+    swap = LocalStore.swap
+
+    def swap_after_another_landing(store: LocalStore, key: str, old: bytes | None, new: bytes) -> bool:
+        if key.endswith("2018-01-05/manifest.json") and words:
+            batches(settings, words.pop())
+        return swap(store, key, old, new)
+
+    monkeypatch.setattr(LocalStore, "swap", swap_after_another_landing)
+    with pytest.raises(StoreError):
+        batches(settings, first, second)
+
+    assert [(m.batch_date, list(m.tables)) for m in read_manifests(settings)] == [(date(2018, 1, 4), ["words"])]
+
+
 def test_a_landing_that_died_before_its_manifest_left_nothing_that_counts(settings: Settings, put: Put) -> None:
     open_store(settings, "landing").write("shop/2018-01-05/r1/delivery.txt", b"")
     open_store(settings, "landing").write("shop/2018-01-05/r1/orders.csv", ORDERS[:20])
@@ -515,6 +602,6 @@ def test_reading_hundreds_of_manifests_gives_them_by_date(settings: Settings) ->
     contract_dates = [date.fromordinal(date(2017, 1, 1).toordinal() + n) for n in range(300)]
     store = open_store(settings, "landing")
     for day in reversed(contract_dates):
-        store.write(f"shop/{day}/manifest.json", landing.Manifest("shop", day, {}).to_json())
+        store.write(f"shop/{day}/manifest.json", landing.Manifest("shop", day, {"orders": None}).to_json())
 
     assert [m.batch_date for m in read_manifests(settings)] == contract_dates
