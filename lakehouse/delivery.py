@@ -54,7 +54,7 @@ class FoundFile:
     @property
     def stamp(self) -> tuple[int, int]:
         """Changes when the file is written to. Raises Unreadable if it is gone."""
-        with _reading():
+        with reading():
             status = self.path.stat()
         return status.st_mtime_ns, status.st_size
 
@@ -62,7 +62,7 @@ class FoundFile:
     def open_as_delivered(self) -> Iterator[BinaryIO]:
         """The bytes to keep in landing. Opening and reading them raises Unreadable, and nothing else."""
         with ExitStack() as stack:
-            with _reading():
+            with reading():
                 if self.member is None:
                     stream: BinaryIO = stack.enter_context(self.path.open("rb"))
                 else:
@@ -93,6 +93,20 @@ class Delivery:
     def ignore(self, why: str, name: str) -> None:
         """Leave a file out, and know of it."""
         self.ignored.setdefault(why, []).append(name)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Whatever opening or reading a file raises within it becomes Unreadable."""
+    try:
+        yield
+    except Unreadable:
+        raise
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from error
+    # A damaged zip makes zipfile raise a dozen types, few of them documented.
+    except Exception as error:
+        raise Unreadable(str(error) or type(error).__name__) from error
 
 
 def find_files(paths: Sequence[Path], batch_date: date | None = None) -> Delivery:
@@ -185,7 +199,7 @@ def _add(found: Delivery, path: Path, status: os.stat_result, folders: Sequence[
 
 def _add_members(found: Delivery, path: Path, folders: Sequence[str]) -> None:
     try:
-        with _reading(), zipfile.ZipFile(path) as archive:
+        with reading(), zipfile.ZipFile(path) as archive:
             members = sorted(info.filename for info in archive.infolist())
     except Unreadable as error:
         found.faults.append(f"{path.name}: is no zip archive, or is damaged ({error})")
@@ -249,18 +263,5 @@ class _Reader:
         self._stream = stream
 
     def read(self, size: int = -1) -> bytes:
-        with _reading():
+        with reading():
             return self._stream.read(size)
-
-
-@contextmanager
-def _reading() -> Iterator[None]:
-    try:
-        yield
-    except Unreadable:
-        raise
-    except OSError as error:
-        raise Unreadable(error.strerror or str(error)) from error
-    # A damaged zip makes zipfile raise a dozen types, few of them documented.
-    except Exception as error:
-        raise Unreadable(str(error) or type(error).__name__) from error

@@ -249,6 +249,53 @@ def test_an_archive_that_lacks_files_is_refused_with_their_names(tmp_path: Path)
     assert not (tmp_path / "batches").exists()
 
 
+def test_all_that_an_archive_lacks_or_has_damaged_is_named_with_file_and_column(tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "archive", orders=ORDER)
+    (archive / FILES["orders"]).write_text("order_id,customer_id,order_status,order_purchase_timestamp\n")
+    (archive / FILES["products"]).write_text("product_id,product_id\np1,p1\n")
+    (archive / FILES["sellers"]).write_bytes("seller_id,cidade_é\ns1,x\n".encode("latin-1"))
+    (archive / FILES["customers"]).write_bytes("customer_id,city\nc1,são paulo\n".encode("latin-1"))
+    (archive / FILES["order_items"]).write_text("")
+
+    with pytest.raises(ConfigurationError) as refused:
+        replay(archive, tmp_path / "batches", "month")
+
+    lines = [line.strip() for line in str(refused.value).splitlines()]
+    assert [line.partition(" is damaged: ")[0] for line in lines[1:-1]] == [
+        "olist_customers_dataset.csv",
+        "olist_order_items_dataset.csv lacks the column order_id",
+        "olist_order_items_dataset.csv lacks the column product_id",
+        "olist_order_items_dataset.csv lacks the column seller_id",
+        "olist_orders_dataset.csv lacks the column order_approved_at",
+        "olist_orders_dataset.csv lacks the column order_delivered_carrier_date",
+        "olist_orders_dataset.csv lacks the column order_delivered_customer_date",
+        "olist_products_dataset.csv has the column product_id twice",
+        "olist_sellers_dataset.csv",
+    ]
+    assert not (tmp_path / "batches").exists()
+
+
+@pytest.mark.parametrize(
+    ("sound", "broken", "fault"),
+    [
+        (b"c1,u1", b"c9,u1", "olist_customers_dataset.csv is damaged: Bad CRC-32"),
+        (b"PK\1\2", b"PK\1\3", "neither a folder nor a zip, or is damaged"),
+        (b"PK\5\6", b"PK\5\7", "neither a folder nor a zip, or is damaged"),
+    ],
+    ids=["a value", "the list of its files", "its end"],
+)
+def test_a_damaged_zip_is_said_to_be_one(tmp_path: Path, sound: bytes, broken: bytes, fault: str) -> None:
+    folder = write_archive(tmp_path / "archive", orders=ORDER, customers="c1,u1,01310,sao paulo,SP\n")
+    archive = tmp_path / "archive.zip"
+    with zipfile.ZipFile(archive, "w") as writer:
+        for path in folder.iterdir():
+            writer.write(path, path.name)
+    archive.write_bytes(archive.read_bytes().replace(sound, broken))
+
+    with pytest.raises(ConfigurationError, match=fault):
+        replay(archive, tmp_path / "batches", "month")
+
+
 @pytest.mark.olist
 @pytest.mark.skipif(
     not OLIST.is_file(), reason="the real Olist archive is not beside the checkout (../shared/data/olist)"
