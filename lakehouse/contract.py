@@ -7,7 +7,7 @@ The contract is the only place that describes a source. Of the Open Data Contrac
 
     metric: nullValues     mustBe: 0                                   required (for severity warning)
     metric: invalidValues  mustBe: 0  arguments: {validValues: [...]}  valid values
-    metric: invalidValues  mustBe: 0  arguments: {pattern: ...}        pattern, of the whole value
+    metric: invalidValues  mustBe: 0  arguments: {pattern: ...}        pattern of the whole value, to Java and Python
     type: custom  engine: lakehouse  implementation: {minimum: 0, maximum: 5}   range, both ends included
 """
 
@@ -17,8 +17,8 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -337,7 +337,7 @@ def _column(table: str, item: SchemaProperty, faults: list[str]) -> Column:
         else:
             faults.append(f"{where}: a relationship is written `to: table.column`, not {relationship.to}")
     since = _custom(item, "since")
-    if since is not None and not isinstance(since, date):
+    if since is not None and (not isinstance(since, date) or isinstance(since, datetime)):
         faults.append(f"{where}: since must be a date, not {since}")
         since = None
     return Column(name, kind, _text(item.description), tuple(rules), since, references)
@@ -353,9 +353,9 @@ def _rule(where: str, column: str, kind: ColumnType, quality: DataQuality, fault
         return Rule(column, "required", severity)
     if quality.metric == "invalidValues" and quality.mustBe == 0 and kind.kind == "text":
         if values := arguments.get("validValues"):
-            return Rule(column, "valid_values", severity, values=tuple(map(str, values)))
+            return Rule(column, "valid_values", severity, values=_valid_values(where, values, faults))
         if pattern := arguments.get("pattern"):
-            return Rule(column, "pattern", severity, pattern=str(pattern))
+            return Rule(column, "pattern", severity, pattern=_pattern(where, pattern, faults))
     implementation = quality.implementation
     if (
         quality.engine == "lakehouse"
@@ -364,7 +364,10 @@ def _rule(where: str, column: str, kind: ColumnType, quality: DataQuality, fault
     ):
         low, high = implementation.get("minimum"), implementation.get("maximum")
         if {*implementation} <= {"minimum", "maximum"} and implementation:
-            return Rule(column, "range", severity, minimum=_decimal(low), maximum=_decimal(high))
+            if low is None and high is None:
+                faults.append(f"{where}: a range has a minimum, a maximum or both")
+            minimum, maximum = _limit(where, "minimum", low, faults), _limit(where, "maximum", high, faults)
+            return Rule(column, "range", severity, minimum=minimum, maximum=maximum)
     faults.append(
         f"{where}: the quality check {quality.name or quality.metric or quality.type} "
         "is none of those described in lakehouse/contract.py"
@@ -372,12 +375,53 @@ def _rule(where: str, column: str, kind: ColumnType, quality: DataQuality, fault
     return None
 
 
+def _valid_values(where: str, values: Any, faults: list[str]) -> tuple[str, ...]:
+    """What YAML made of them: unquoted, NO is False, 01 is 1, 1.0 a number, 2018-01-01 a date."""
+    if not isinstance(values, list):
+        faults.append(f"{where}: validValues is a list, not {values}")
+        return ()
+    faults += [
+        f"{where}: the valid value {value} was read as {_yaml_type(value)}, not as text: put it in quotes"
+        for value in values
+        if not isinstance(value, str)
+    ]
+    return tuple(map(str, values))
+
+
+def _pattern(where: str, pattern: Any, faults: list[str]) -> str:
+    if not isinstance(pattern, str):
+        faults.append(
+            f"{where}: the pattern {pattern} was read as {_yaml_type(pattern)}, not as text: put it in quotes"
+        )
+        return ""
+    # Spark matches it as Java does, which knows some forms more; what neither knows would fail in the middle of a run.
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        faults.append(f"{where}: the pattern {pattern} cannot be used: {error}")
+    return pattern
+
+
+def _limit(where: str, name: str, value: Any, faults: list[str]) -> Decimal | None:
+    if value is None:
+        return None
+    try:
+        limit = None if isinstance(value, bool) else Decimal(str(value))
+    except InvalidOperation:
+        limit = None
+    if limit is None or not limit.is_finite():
+        faults.append(f"{where}: the {name} must be a number, not {value}")
+        return None
+    return limit
+
+
+def _yaml_type(value: Any) -> str:
+    names = {bool: "true or false", int: "a number", float: "a number", date: "a date", datetime: "a moment"}
+    return names.get(type(value), "null" if value is None else "a structure")
+
+
 def _custom(item: SchemaObject | SchemaProperty, name: str) -> Any:
     return next((p.value for p in item.customProperties or [] if p.property == name), None)
-
-
-def _decimal(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(str(value))
 
 
 def _text(value: str | None) -> str:

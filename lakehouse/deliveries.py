@@ -37,19 +37,20 @@ def whole_folder(directory: Path, *, ours: str | None = None) -> Iterator[Path]:
     """A folder to write in, which becomes `directory` once all is written: readers never meet half of it.
 
     `ours`: a file whose presence says that the old content of `directory` may be replaced.
-    Raises ConfigurationError when `directory` holds anything else.
+    Raises ConfigurationError, before anything is written, when `directory` holds anything else or cannot be replaced.
     """
-    if directory.exists() and not directory.is_dir():
-        raise ConfigurationError(f"{directory} is a file. Name a folder to write the deliveries to.")
-    if directory.exists() and any(directory.iterdir()) and not (ours and (directory / ours).is_file()):
+    try:
+        directory = directory.resolve()
+        _check_replaceable(directory, ours)
+        partial = directory.with_name(f".{directory.name}.partial")
+        if partial.exists():
+            shutil.rmtree(partial)
+        partial.mkdir(parents=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
         raise ConfigurationError(
-            f"{directory} is not empty, and what it holds was not made by this command.\n"
-            "Name another folder, or remove this one yourself."
-        )
-    partial = directory.with_name(f".{directory.name}.partial")
-    if partial.exists():
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
+            f"The deliveries cannot be written to {directory}: {getattr(error, 'strerror', None) or error}.\n"
+            "Name another folder."
+        ) from error
     try:
         yield partial
         if directory.exists():
@@ -57,6 +58,22 @@ def whole_folder(directory: Path, *, ours: str | None = None) -> Iterator[Path]:
         partial.rename(directory)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check_replaceable(directory: Path, ours: str | None) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise ConfigurationError(f"{directory} is a file. Name a folder to write the deliveries to.")
+    if directory.exists() and any(directory.iterdir()) and not (ours and (directory / ours).is_file()):
+        raise ConfigurationError(
+            f"{directory} is not empty, and what it holds was not made by this command.\n"
+            "Name another folder, or remove this one yourself."
+        )
+    # The shell would stand in a folder that is gone, and a mount point cannot be renamed over.
+    if Path.cwd().is_relative_to(directory) or directory.is_mount():
+        raise ConfigurationError(
+            f"{directory} is the folder you are in, or a mount point: it cannot be replaced in one step.\n"
+            f"Name a folder within it, such as {directory / 'batches'}."
+        )
 
 
 def write_batches(directory: Path, file: str, rows: pa.Table, days: Days) -> None:

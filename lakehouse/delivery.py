@@ -1,6 +1,7 @@
 """Paths as a user gives them -> the CSV files in them, one entry per file, with batch date; no file is read yet.
 
-Folders are searched with all their folders, zip archives are looked into; only .csv, .csv.gz and .zip count.
+Folders are searched with all their folders, links followed; zip archives are looked into. Only .csv, .csv.gz and .zip
+count. What is hidden (its name starts with a dot) is left out; what cannot be looked at otherwise is a fault.
 A file's date stands at the end of its stem, else in the name of the nearest folder or archive around it that has one.
 """
 
@@ -9,16 +10,25 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import stat
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+NOT_CSV = "neither .csv nor .csv.gz nor .zip"
+HIDDEN = "hidden"
+NESTED = "a zip in a zip: take it out first"
+
 _DATE = re.compile(r"(?<!\d)\d{4}-\d{2}-\d{2}(?!\d)")
 _DATE_AT_END = re.compile(r"(?P<stem>.*?)[ _.-]*(?<!\d)(?P<date>\d{4}-\d{2}-\d{2})")
+
+
+class Unreadable(Exception):
+    """A file is gone, out of reach or damaged; the text says which."""
 
 
 @dataclass(frozen=True)
@@ -43,94 +53,169 @@ class FoundFile:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """Changes when the file is written to."""
-        status = self.path.stat()
+        """Changes when the file is written to. Raises Unreadable if it is gone."""
+        with reading():
+            status = self.path.stat()
         return status.st_mtime_ns, status.st_size
 
     @contextmanager
     def open_as_delivered(self) -> Iterator[BinaryIO]:
-        """The bytes to keep in landing."""
+        """The bytes to keep in landing. Opening and reading them raises Unreadable, and nothing else."""
         with ExitStack() as stack:
-            if self.member is None:
-                yield stack.enter_context(self.path.open("rb"))
-            else:
-                archive = stack.enter_context(zipfile.ZipFile(self.path))
-                yield cast(BinaryIO, stack.enter_context(archive.open(self.member)))
+            with reading():
+                if self.member is None:
+                    stream: BinaryIO = stack.enter_context(self.path.open("rb"))
+                else:
+                    archive = stack.enter_context(zipfile.ZipFile(self.path))
+                    stream = cast(BinaryIO, stack.enter_context(archive.open(self.member)))
+            yield cast(BinaryIO, _Reader(stream))
 
     @contextmanager
     def open_csv(self) -> Iterator[BinaryIO]:
-        """The bytes of the CSV."""
+        """The bytes of the CSV; raises as `open_as_delivered`."""
         with self.open_as_delivered() as stream:
             if not self.is_gzip:
                 yield stream
                 return
             with gzip.GzipFile(fileobj=stream) as plain:
-                yield cast(BinaryIO, plain)
+                yield cast(BinaryIO, _Reader(cast(BinaryIO, plain)))
 
 
 @dataclass
 class Delivery:
-    """What was found under the paths of one delivery. `ignored` are names, `faults` sentences."""
+    """What was found under the paths of one delivery. `ignored`: why -> names. `faults` are sentences."""
 
     batch_date: date | None = None
     files: list[FoundFile] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
+    ignored: dict[str, list[str]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+
+    def ignore(self, why: str, name: str) -> None:
+        """Leave a file out, and know of it."""
+        self.ignored.setdefault(why, []).append(name)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Whatever opening or reading a file raises within it becomes Unreadable."""
+    try:
+        yield
+    except Unreadable:
+        raise
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from error
+    # A damaged zip makes zipfile raise a dozen types, few of them documented.
+    except Exception as error:
+        raise Unreadable(str(error) or type(error).__name__) from error
 
 
 def find_files(paths: Sequence[Path], batch_date: date | None = None) -> Delivery:
     """All CSV files under the paths, by path; `batch_date` beats every date in a name.
 
-    Faults: absent paths, unreadable archives, contradicting dates.
+    Faults: absent or unreadable paths, folders and archives, contradicting dates.
     """
     found = Delivery(batch_date)
     seen: set[Path] = set()
     for given in paths:
         path = Path(os.path.abspath(given))  # noqa: PTH100 - resolve() would replace a link's dated name by its target's
-        if path.is_dir():
-            inside = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
-            for file in sorted(inside):
-                within = file.relative_to(path.parent)
-                if file not in seen:
-                    seen.add(file)
-                    _add(found, file, within.parts[:-1][::-1], is_given=False)
-        elif path.is_file():
-            if path not in seen:
-                seen.add(path)
-                _add(found, path, (path.parent.name,), is_given=True)
-        else:
-            found.faults.append(f"{given}: there is no such file or folder")
+        status = _status(found, path, str(given))
+        if status is None:
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            _add_folder(found, path, (path.name,), {_identity(status)}, seen)
+        elif path not in seen:
+            seen.add(path)
+            _add(found, path, status, (path.parent.name,), is_given=True)
     if not found.files and not found.faults:
         places = ", ".join(map(str, paths)) or "no path given"
-        found.faults.append(f"{places}: holds no .csv, .csv.gz or .zip file")
+        what = "nothing but a zip in a zip: take it out" if NESTED in found.ignored else "no .csv, .csv.gz or .zip file"
+        found.faults.append(f"{places}: holds {what}")
     return found
 
 
-def _add(found: Delivery, path: Path, folders: Sequence[str], is_given: bool) -> None:
+def _add_folder(
+    found: Delivery, folder: Path, names: Sequence[str], around: Set[tuple[int, int]], seen: set[Path]
+) -> None:
+    """All below a folder. `names`: its own and those of the folders around it, the nearest first.
+
+    `around` are the same folders' identities: a link back to one of them would lead round in circles for ever, and
+    leads to nothing that is not found without it.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            inside = sorted(entry.name for entry in entries)
+    except OSError as error:
+        found.faults.append(f"{_shown(folder)}: cannot be read ({error.strerror})")
+        return
+    for path in [folder / name for name in inside]:
+        if path in seen:
+            continue
+        seen.add(path)
+        if _is_hidden([path.name]):
+            found.ignore(HIDDEN, path.name)
+        elif (status := _status(found, path, _shown(path))) is None:
+            continue
+        elif not stat.S_ISDIR(status.st_mode):
+            _add(found, path, status, names, is_given=False)
+        elif (identity := _identity(status)) not in around:
+            _add_folder(found, path, (path.name, *names), {*around, identity}, seen)
+
+
+def _status(found: Delivery, path: Path, shown: str) -> os.stat_result | None:
+    """Of the file or folder, or of what a link leads to; None and a fault if it is out of reach."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        link = path.is_symlink()
+        found.faults.append(f"{shown}: {'is a link to nothing' if link else 'there is no such file or folder'}")
+    except OSError as error:
+        found.faults.append(f"{shown}: cannot be read ({error.strerror})")
+    return None
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _shown(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _add(found: Delivery, path: Path, status: os.stat_result, folders: Sequence[str], is_given: bool) -> None:
     """One file of the disk. `folders` are the names around it, the nearest first."""
-    if _is_hidden([path.name, *folders[:-1]]) and not is_given:
-        found.ignored.append(path.name)
-    elif path.name.lower().endswith(".zip"):
+    is_zip = path.name.lower().endswith(".zip")
+    if not is_zip and _stem(path.name) is None:
+        if is_given:
+            found.faults.append(f"{path.name}: is {NOT_CSV}")
+        else:
+            found.ignore(NOT_CSV, path.name)
+    elif not stat.S_ISREG(status.st_mode):
+        found.faults.append(f"{_shown(path)}: is no ordinary file")
+    elif is_zip:
         _add_members(found, path, folders)
-    elif _stem(path.name) is not None:
-        _add_csv(found, path, None, path.name, folders)
-    elif is_given:
-        found.faults.append(f"{path.name}: is neither .csv nor .csv.gz nor .zip")
     else:
-        found.ignored.append(path.name)
+        _add_csv(found, path, None, path.name, folders)
 
 
 def _add_members(found: Delivery, path: Path, folders: Sequence[str]) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
-    except (zipfile.BadZipFile, OSError) as error:
-        found.faults.append(f"{path.name}: is no zip archive, or is cut off ({error})")
+        with reading(), zipfile.ZipFile(path) as archive:
+            members = sorted(info.filename for info in archive.infolist())
+    except Unreadable as error:
+        found.faults.append(f"{path.name}: is no zip archive, or is damaged ({error})")
         return
     for member in members:
-        parts = PurePosixPath(member).parts
-        if _stem(parts[-1]) is None or _is_hidden(parts):
-            found.ignored.append(f"{path.name}:{member}")
+        # Some archivers of Windows write its separator.
+        name = member.replace("\\", "/")
+        if name.endswith("/"):
+            continue
+        parts = PurePosixPath(name).parts
+        if _is_hidden(parts):
+            found.ignore(HIDDEN, f"{path.name}:{member}")
+        elif name.lower().endswith(".zip"):
+            found.ignore(NESTED, f"{path.name}:{member}")
+        elif not parts or _stem(parts[-1]) is None:
+            found.ignore(NOT_CSV, f"{path.name}:{member}")
         else:
             _add_csv(found, path, member, parts[-1], [*parts[-2::-1], path.stem, *folders])
 
@@ -169,3 +254,14 @@ def _only_date(name: str) -> date | None:
 
 def _is_hidden(parts: Iterable[str]) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in parts)
+
+
+class _Reader:
+    """A stream that is only read, and says Unreadable for whatever the layers below it raise."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        with reading():
+            return self._stream.read(size)

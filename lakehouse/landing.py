@@ -1,7 +1,7 @@
 """A delivery of CSV files -> `landing/<source>/<batch_date>/r<n>/<file>` and the batch's manifest.
 
 Every whole-file check happens here, on all files, before anything is accepted: no later step may refuse a file.
-The manifest is written last, so a landing that dies leaves nothing but files that nobody names.
+The manifests are written last: a landing that is killed before leaves nothing but files that nobody names.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from lakehouse.contract import Contract, TableContract
-from lakehouse.delivery import FoundFile, find_files
-from lakehouse.errors import DeliveryRefused
+from lakehouse.delivery import FoundFile, Unreadable, find_files
+from lakehouse.errors import DeliveryRefused, StoreError
 from lakehouse.manifest import DeliveredFile, Manifest, manifest_key, read_manifest, read_manifests
 from lakehouse.quoting import Findings, scan
 from lakehouse.settings import Settings
@@ -67,13 +66,17 @@ def land(
 ) -> list[Landed]:
     """Accept the files under the paths, as one batch or as several; by batch date.
 
-    A delivery is accepted as a whole or not at all, also when it holds several batches. Each batch keeps the tables
-    that this delivery does not contain. Raises DeliveryRefused with all faults of all files.
+    A delivery is accepted as a whole or not at all, also when it holds several batches: if one of them cannot be
+    written, those before it are taken back. Only a process that is killed, or loses the store, between two of them
+    leaves the earlier ones accepted; the same delivery landed again completes it. Each batch keeps the tables that this
+    delivery does not contain. `log` is told which files were ignored.
+
+    Raises DeliveryRefused with all faults of all files, StoreError naming the batches that could not be taken back.
     """
     delivery = find_files(paths, batch_date)
     faults = list(delivery.faults)
-    if delivery.ignored:
-        log(f"ignored (neither .csv nor .csv.gz nor .zip): {', '.join(delivery.ignored)}")
+    for why, names in delivery.ignored.items():
+        log(f"ignored ({why}): {', '.join(names)}")
     checked = [c for file in delivery.files if (c := _check_bytes(contract, file, faults))]
     undated = [c for c in checked if c.file.batch_date is None]
     undated_date = _date_of_undated(settings, undated) if undated else None
@@ -94,7 +97,7 @@ def land(
         batches.setdefault(day, {})[one.table.name] = one.delivered(columns, key="")
     if faults:
         raise _refusal(contract, batch_date, batches, faults)
-    return _accept(settings, contract, batches, sources, log)
+    return _accept(settings, contract, batches, sources)
 
 
 def remove(settings: Settings, contract: Contract, batch_date: date, table: str) -> Landed:
@@ -122,12 +125,11 @@ def _check_bytes(contract: Contract, file: FoundFile, faults: list[str]) -> _Che
         names = ", ".join(f"{t.files[0]}.csv" for t in contract.tables)
         faults.append(f"{file.shown}: belongs to no table of {contract.source} (accepted names: {names})")
         return None
-    stamp = file.stamp
     try:
+        stamp = file.stamp
         with file.open_csv() as stream:
             findings = scan(stream)
-    except (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
-        # RuntimeError: an encrypted zip; NotImplementedError: a compression that Python does not know.
+    except Unreadable as error:
         faults.append(f"{file.shown}: is cut off, damaged or unreadable ({error})")
         return None
     faults += [f"{file.shown}: {fault}" for fault in findings.faults]
@@ -135,11 +137,17 @@ def _check_bytes(contract: Contract, file: FoundFile, faults: list[str]) -> _Che
 
 
 def _date_of_undated(settings: Settings, files: Sequence[_Checked]) -> date:
-    """The newest batch that holds exactly these contents, else today (UTC)."""
+    """The newest batch that holds exactly these contents, unless a later one holds others; else today (UTC).
+
+    What came again after something else was sent is news: taken for the old batch, it would never become current.
+    """
     delivered = {c.table.name: c.delivered((), "").fingerprint for c in files}
     for manifest in reversed(read_manifests(settings)):
-        if all(manifest.input_fingerprint(table) == content for table, content in delivered.items()):
+        held = {table: manifest.input_fingerprint(table) for table in delivered if manifest.tables.get(table)}
+        if held == delivered:
             return manifest.batch_date
+        if any(content != delivered[table] for table, content in held.items()):
+            break
     return datetime.now(UTC).date()
 
 
@@ -185,12 +193,12 @@ def _accept(
     contract: Contract,
     batches: dict[date, dict[str, DeliveredFile]],
     sources: dict[tuple[date, str], _Checked],
-    log: Callable[[str], None],
 ) -> list[Landed]:
-    """Copy all files, then write the manifests, so that a full disk or a cut connection accepts nothing."""
+    """Copy all files, then write the manifests; if either fails, undo all of it."""
     store = open_store(settings, "landing")
     staged: dict[date, dict[str, DeliveredFile | None]] = {}
     copied: list[str] = []
+    before: dict[date, Manifest] = {}
     try:
         for day in sorted(batches):
             current = read_manifest(settings, day) or Manifest(contract.source, day, {})
@@ -202,11 +210,53 @@ def _accept(
                 copied.append(key)
                 _copy(store, key, sources[day, table])
                 staged[day][table] = sources[day, table].delivered(file.columns, key)
-    except BaseException:
-        for key in copied:
-            store.delete(key)
+        return [
+            Landed(_update(store, contract.source, day, staged[day], before), tuple(staged[day]))
+            for day in sorted(staged)
+        ]
+    except BaseException as error:
+        if kept := _take_back(store, contract.source, staged, before):
+            raise StoreError(
+                f"{error}\n"
+                f"Part of this delivery may stay accepted, as it cannot be taken back: batch {', '.join(kept)}.\n"
+                "Land the same delivery again to complete it."
+            ) from error
+        # A file that stays is one that no manifest names.
+        with suppress(StoreError):
+            for key in copied:
+                store.delete(key)
         raise
-    return [_publish(store, contract.source, day, staged[day], log) for day in sorted(staged)]
+
+
+def _take_back(
+    store: Store,
+    source: str,
+    staged: dict[date, dict[str, DeliveredFile | None]],
+    before: dict[date, Manifest],
+) -> list[str]:
+    """Give each table of these batches what it held `before`, unless another landing has changed it since.
+
+    Says which batches may still hold what was staged: their manifests could not be written.
+    """
+    kept = []
+    for day, old in before.items():
+        try:
+            _restore(store, manifest_key(source, day), staged[day], old)
+        except StoreError:
+            kept.append(day.isoformat())
+    return kept
+
+
+def _restore(store: Store, key: str, ours: dict[str, DeliveredFile | None], before: Manifest) -> None:
+    while (data := store.read(key)) is not None:
+        current = Manifest.from_json(data)
+        to_restore = {table for table, file in ours.items() if current.tables.get(table) == file}
+        if not to_restore:
+            return
+        others = {table: file for table, file in current.tables.items() if table not in to_restore}
+        restored = {table: file for table, file in before.tables.items() if table in to_restore}
+        if store.swap(key, data, replace(current, tables={}).with_tables({**others, **restored}).to_json()):
+            return
 
 
 def _claim_revision(store: Store, source: str, day: date, files: dict[str, DeliveredFile]) -> str:
@@ -221,32 +271,40 @@ def _claim_revision(store: Store, source: str, day: date, files: dict[str, Deliv
 
 
 def _copy(store: Store, key: str, checked: _Checked) -> None:
-    with checked.file.open_as_delivered() as stream:
-        store.copy_in(key, stream)
-    if checked.file.stamp != checked.stamp:
-        raise DeliveryRefused(
-            checked.table.source,
-            [f"{checked.file.shown}: was changed while it was being landed"],
-            "Land it again when its sender has finished writing.",
-        )
+    fault = "was changed while it was being landed"
+    try:
+        with checked.file.open_as_delivered() as stream:
+            store.copy_in(key, stream)
+        if checked.file.stamp == checked.stamp:
+            return
+    except Unreadable as error:
+        fault += f" ({error})"
+    raise DeliveryRefused(
+        checked.table.source,
+        [f"{checked.file.shown}: {fault}"],
+        "Land it again when its sender has finished writing.",
+    )
 
 
-def _publish(
-    store: Store, source: str, day: date, changed: dict[str, DeliveredFile | None], log: Callable[[str], None]
-) -> Landed:
-    manifest = _update(store, source, day, changed)
-    log(f"{day}: {', '.join(changed)} landed" if changed else f"{day}: nothing new")
-    return Landed(manifest, tuple(changed))
+def _update(
+    store: Store,
+    source: str,
+    day: date,
+    changed: dict[str, DeliveredFile | None],
+    before: dict[date, Manifest] | None = None,
+) -> Manifest:
+    """Change a batch's manifest in one step; another landing's tables, written meanwhile, stay.
 
-
-def _update(store: Store, source: str, day: date, changed: dict[str, DeliveredFile | None]) -> Manifest:
-    """Change a batch's manifest in one step; another landing's tables, written meanwhile, stay."""
+    `before` is told what the batch held, ahead of the change: a write that fails may have happened nevertheless.
+    """
     key = manifest_key(source, day)
     while True:
         old = store.read(key)
         manifest = Manifest.from_json(old) if old is not None else Manifest(source, day, {})
         if not changed:
             return manifest
+        if before is not None and any(manifest.tables.get(table) != file for table, file in changed.items()):
+            before[day] = manifest
         manifest = manifest.with_tables(changed)
         if store.swap(key, old, manifest.to_json()):
             return manifest

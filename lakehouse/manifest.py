@@ -83,8 +83,7 @@ def manifest_key(source: str, batch_date: date) -> str:
 
 def read_manifest(settings: Settings, batch_date: date) -> Manifest | None:
     """What the batch of this date holds, None if nothing was accepted for it."""
-    data = open_store(settings, "landing").read(manifest_key(settings.source, batch_date))
-    return Manifest.from_json(data) if data is not None else None
+    return _read(open_store(settings, "landing"), settings.source, batch_date)
 
 
 def read_manifests(settings: Settings) -> list[Manifest]:
@@ -99,7 +98,9 @@ def read_manifests(settings: Settings) -> list[Manifest]:
 
 def _read(store: Store, source: str, batch_date: date) -> Manifest | None:
     data = store.read(manifest_key(source, batch_date))
-    return Manifest.from_json(data) if data is not None else None
+    manifest = Manifest.from_json(data) if data is not None else None
+    # Without any table, not even a withdrawn one: its only delivery was taken back before it was complete.
+    return manifest if manifest and manifest.tables else None
 
 
 def _is_date(name: str) -> bool:

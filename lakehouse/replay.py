@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from lakehouse.deliveries import Days, as_date, whole_folder, write_batches
+from lakehouse.delivery import Unreadable, reading
 from lakehouse.errors import ConfigurationError
 
 Period = Literal["day", "week", "month", "quarter"]
@@ -44,6 +45,25 @@ MILESTONES: tuple[tuple[str, str], ...] = (
     ("shipped", "order_delivered_carrier_date"),
     ("delivered", "order_delivered_customer_date"),
 )
+
+# The columns that say when a row is sent; all others are sent as they stand.
+DECIDING: dict[str, tuple[str, ...]] = {
+    "customers": ("customer_id",),
+    "geolocation": (),
+    "order_items": ("order_id", "product_id", "seller_id"),
+    "order_payments": ("order_id",),
+    "order_reviews": ("order_id", "review_creation_date", "review_answer_timestamp"),
+    "orders": (
+        "order_id",
+        "customer_id",
+        "order_status",
+        "order_purchase_timestamp",
+        *(column for _, column in MILESTONES),
+    ),
+    "products": ("product_id",),
+    "sellers": ("seller_id",),
+    "category_translation": (),
+}
 
 NEVER = np.iinfo(np.int64).max  # day of what has not happened
 FIRST = np.iinfo(np.int64).min  # day of what goes with the first batch, whichever that is
@@ -68,7 +88,8 @@ class Replayed:
 def replay(archive: Path, directory: Path, by: Period) -> Replayed:
     """Cuts the archive into batches below `directory`, which must be absent or empty.
 
-    Raises ConfigurationError when the archive lacks a file, holds no order, or `directory` is in use.
+    Raises ConfigurationError when the archive lacks a file or column, cannot be read, holds no order, or `directory` is
+    in use.
     """
     with whole_folder(directory) as folder:
         cuts = cut(read_archive(archive), by)
@@ -87,7 +108,28 @@ def read_archive(archive: Path) -> dict[str, pa.Table]:
             f"{archive} is not the Olist archive: it lacks {', '.join(missing)}.\n"
             "Name the zip as its publisher ships it, or a folder with its nine CSV files."
         )
-    return {table: _read_csv(files[file]) for table, file in FILES.items()}
+    tables: dict[str, pa.Table] = {}
+    faults: list[str] = []
+    for table, file in FILES.items():
+        try:
+            tables[table] = _read_csv(files[file])
+        except (pa.ArrowInvalid, UnicodeDecodeError, Unreadable) as error:
+            faults.append(f"{file} is damaged: {error}")
+            continue
+        names = tables[table].column_names
+        faults += [f"{file} lacks the column {name}" for name in DECIDING[table] if name not in names]
+        faults += [f"{file} has the column {name} twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    if faults:
+        raise ConfigurationError(
+            "\n".join(
+                [
+                    f"{archive} is not the Olist archive as its publisher ships it:",
+                    *(f"  {fault}" for fault in faults),
+                    "Fetch it anew.",
+                ]
+            )
+        )
+    return tables
 
 
 def cut(archive: Mapping[str, pa.Table], by: Period) -> dict[str, Cut]:
@@ -221,24 +263,27 @@ def _replace(rows: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
 def _files(archive: Path) -> dict[str, Path | zipfile.Path]:
     if archive.is_dir():
         return {path.name: path for path in sorted(archive.rglob("*.csv"))}
-    if not zipfile.is_zipfile(archive):
-        raise ConfigurationError(f"{archive} is neither a folder nor a zip. Name the Olist archive.")
-    container = zipfile.ZipFile(archive)
+    try:
+        with reading():
+            container = zipfile.ZipFile(archive)
+    except Unreadable as error:
+        raise ConfigurationError(
+            f"{archive} is neither a folder nor a zip, or is damaged ({error}). Name the Olist archive."
+        ) from error
     return {Path(name).name: zipfile.Path(container, name) for name in container.namelist()}
 
 
 def _read_csv(file: Path | zipfile.Path) -> pa.Table:
-    header, _, records = file.read_bytes().partition(b"\n")
+    with reading():
+        content = file.read_bytes()
+    header, _, records = content.partition(b"\n")
     names = [name.strip().strip('"') for name in header.decode("utf-8-sig").split(",")]
     text = pa.schema([(name, pa.large_string()) for name in names])
     if not records.strip():
         return text.empty_table()
-    try:
-        return csv.read_csv(
-            pa.BufferReader(records),
-            read_options=csv.ReadOptions(column_names=names, block_size=16 << 20),
-            parse_options=csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv.ConvertOptions(column_types=text, strings_can_be_null=False),
-        )
-    except pa.ArrowInvalid as error:
-        raise ConfigurationError(f"{file.name} of the archive is damaged: {error}") from error
+    return csv.read_csv(
+        pa.BufferReader(records),
+        read_options=csv.ReadOptions(column_names=names, block_size=16 << 20),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(column_types=text, strings_can_be_null=False),
+    )

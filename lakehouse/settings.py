@@ -27,6 +27,12 @@ Role = Literal["owner", "loader", "transformer", "bi_reader"]
 ROLES: tuple[Role, ...] = ("owner", "loader", "transformer", "bi_reader")
 
 
+# delta-rs 1.6 panics at [ ] | ^, reads %20 as a blank and \ as a slash, and refuses control characters, whether it is
+# given a path or a quoted URL. Spark reads [ ] { } * ? as patterns. Java's class path, which the jars are on, is cut at
+# each colon.
+_MISREAD = re.compile(r"[\[\]|^%\\{}*?:\x00-\x1f\x7f\ud800-\udfff]")
+
+
 class Target(StrEnum):
     """Where the pipeline runs: same code and same marts on each."""
 
@@ -50,7 +56,9 @@ class Settings(BaseSettings):
     source: str = Field("olist", description="the source to work on: a contract of this name in `contracts_dir`")
     contracts_dir: Path = Field(PROJECT_DIR / "contracts", description="where the contracts of the sources are")
     dbt_dir: Path = Field(PROJECT_DIR / "dbt", description="the dbt project")
-    home: Path = Field(PROJECT_DIR / ".lakehouse", description="everything this project keeps on this machine")
+    home: Path = Field(
+        PROJECT_DIR / ".lakehouse", description="everything this project keeps on this machine", validate_default=True
+    )
     state: str | None = Field(None, description="a lake and its database, by name; unset: the state of the last run")
 
     landing_url: str | None = Field(
@@ -97,6 +105,19 @@ class Settings(BaseSettings):
     def _is_a_plain_name(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", value):
             raise ValueError("must be lower-case letters, digits and underscores, starting with a letter")
+        return value
+
+    @field_validator("home")
+    @classmethod
+    def _is_a_path_that_all_engines_read(cls, value: Path) -> Path:
+        _check_path(str(value.absolute()))
+        return value
+
+    @field_validator("landing_url", "bronze_url", "silver_url")
+    @classmethod
+    def _is_an_address_that_all_engines_read(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_path(value.removeprefix("s3://"))
         return value
 
     @classmethod
@@ -193,3 +214,12 @@ class _Debug(BaseSettings):
     model_config = Settings.model_config
 
     debug: bool = False
+
+
+def _check_path(path: str) -> None:
+    """Raises ValueError if delta-rs, Spark or Java would look for another path than this one."""
+    if found := sorted(set(_MISREAD.findall(path))):
+        raise ValueError(
+            f"{path!r} holds {' '.join(map(repr, found))}, which delta-rs, Spark or Java would misread: name a folder "
+            "without it (letters of any language, digits, blanks and most other signs are fine)"
+        )

@@ -173,7 +173,7 @@ class LocalStore:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreError(
-                    f"No space left for {self._path(key)}. Nothing was accepted of what was being written.\n"
+                    f"No space left for {self._path(key)}: it was not written.\n"
                     "Free space on that disk, or point LAKEHOUSE_HOME to another one, and run the command again."
                 ) from error
             raise StoreError(f"{self._path(key)} cannot be used: {error.strerror or error}.") from error

@@ -48,6 +48,11 @@ def day_of(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 
 
+def warn(line: str) -> None:
+    """Something to know that is no error; it stays on the screen above what shows the progress."""
+    error_console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 def open_state(state: str | None = None, *, otherwise: str | None = None) -> tuple[Settings, Contract]:
     """The settings of a state and the contract of its source.
 

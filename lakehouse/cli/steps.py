@@ -10,7 +10,17 @@ import typer
 
 from lakehouse.cli.progress import watching
 from lakehouse.cli.report import print_report
-from lakehouse.cli.shared import BatchDate, State, Table, console, day_of, error_console, open_state, remember_state
+from lakehouse.cli.shared import (
+    BatchDate,
+    State,
+    Table,
+    console,
+    day_of,
+    error_console,
+    open_state,
+    remember_state,
+    warn,
+)
 from lakehouse.pending import Step
 
 Paths = Annotated[list[Path] | None, typer.Argument(help="Folders, CSV files (also .csv.gz) or a zip of them.")]
@@ -57,7 +67,7 @@ def run(
                 paths = [demo_source.source_folder(settings, contract, observer.note)]
             if paths:
                 observer.note("Checking the delivery")
-                landing.land(settings, contract, paths, day_of(batch_date))
+                landing.land(settings, contract, paths, day_of(batch_date), log=warn)
             remember_state(settings)
             report = pipeline.run(settings, contract, observer, full_refresh=full_refresh)
             record(report)
@@ -92,7 +102,7 @@ def land(
         return
     if not paths:
         raise typer.BadParameter("say what to land: folders, CSV files or a zip")
-    for landed in landing.land(settings, contract, paths, day):
+    for landed in landing.land(settings, contract, paths, day, log=warn):
         changed = ", ".join(landed.changed) or "nothing new"
         console.print(f"{landed.manifest.batch_date}  {changed}", soft_wrap=True)
     remember_state(settings)

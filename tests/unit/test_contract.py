@@ -161,6 +161,80 @@ def test_all_faults_of_a_contract_are_named_at_once(tmp_path: Path) -> None:
         assert culprit in str(refused.value)
 
 
+def quality_faults(folder: Path, column: str) -> list[str]:
+    """The faults of a contract with one more column."""
+    write_contract(folder, f"{SHELF}      - {column}\n")
+    with pytest.raises(ContractError) as refused:
+        read_contract(folder, "shelf")
+    return [line.strip() for line in str(refused.value).splitlines()[1:]]
+
+
+def valid_values(values: str) -> str:
+    rule = f"{{metric: invalidValues, mustBe: 0, severity: error, arguments: {values}}}"
+    return f"{{name: place, physicalType: text, quality: [{rule}]}}"
+
+
+def limits(values: str) -> str:
+    rule = f"{{type: custom, engine: lakehouse, severity: error, implementation: {values}}}"
+    return f"{{name: price, physicalType: double, quality: [{rule}]}}"
+
+
+def test_valid_values_that_yaml_does_not_read_as_text_are_refused(tmp_path: Path) -> None:
+    faults = quality_faults(tmp_path, valid_values("{validValues: [SP, NO, 01, 1.50, 2018-01-01, ~]}"))
+
+    assert faults == [
+        f"books.place: the valid value {value} was read as {kind}, not as text: put it in quotes"
+        for value, kind in [
+            ("False", "true or false"),
+            ("1", "a number"),
+            ("1.5", "a number"),
+            ("2018-01-01", "a date"),
+            ("None", "null"),
+        ]
+    ]
+
+
+def test_valid_values_in_quotes_stand_as_they_are_written(tmp_path: Path) -> None:
+    column = valid_values("{validValues: ['NO', '01', SP]}")
+    write_contract(tmp_path, f"{SHELF}      - {column}\n")
+
+    place = read_contract(tmp_path, "shelf").table("books").columns[2]
+
+    assert place.rules == (Rule("place", "valid_values", "error", values=("NO", "01", "SP")),)
+
+
+@pytest.mark.parametrize(
+    ("column", "fault"),
+    [
+        (valid_values("{validValues: SP}"), "books.place: validValues is a list, not SP"),
+        (valid_values("{pattern: 12345}"), "books.place: the pattern 12345 was read as a number, not as text"),
+        (valid_values("{pattern: '[0-9'}"), "books.place: the pattern [0-9 cannot be used: unterminated character set"),
+        (limits("{minimum: abc}"), "books.price: the minimum must be a number, not abc"),
+        (limits("{minimum: .nan}"), "books.price: the minimum must be a number, not nan"),
+        (limits("{maximum: .inf}"), "books.price: the maximum must be a number, not inf"),
+        (limits("{minimum: yes}"), "books.price: the minimum must be a number, not True"),
+        (limits("{minimum: [1]}"), "books.price: the minimum must be a number, not [1]"),
+        (limits("{minimum: ~}"), "books.price: a range has a minimum, a maximum or both"),
+        (
+            "{name: cover, physicalType: text, customProperties: [{property: since, value: 2018-01-01 00:00:00}]}",
+            "books.cover: since must be a date, not 2018-01-01 00:00:00",
+        ),
+    ],
+)
+def test_a_rule_that_would_fail_later_is_a_fault_of_the_contract(tmp_path: Path, column: str, fault: str) -> None:
+    faults = quality_faults(tmp_path, column)
+
+    assert len(faults) == 1
+    assert faults[0].startswith(fault)
+
+
+@pytest.mark.parametrize("name", ["record", "reasons", "warnings"])
+def test_a_column_may_have_a_name_that_the_pipeline_uses_too(tmp_path: Path, name: str) -> None:
+    write_contract(tmp_path, SHELF.replace("pages", name))
+
+    assert read_contract(tmp_path, "shelf").table("books").column_names == ("isbn", name)
+
+
 def test_names_that_postgres_would_cut_are_refused(tmp_path: Path) -> None:
     write_contract(tmp_path, SHELF.replace("name: books\n", f"name: {'t' * 46}\n").replace("pages", "c" * 64))
 

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from s3_server import s3_settings
 from small_source import DAY, settings_in, shop
+from typer.testing import CliRunner
 
 from lakehouse import landing
+from lakehouse.cli import app
 from lakehouse.contract import Column, ColumnType
 from lakehouse.errors import DeliveryRefused, StoreError
 from lakehouse.manifest import read_manifest, read_manifests
@@ -118,6 +120,30 @@ def test_an_undated_delivery_is_the_batch_that_holds_exactly_it_else_todays(sett
     assert batches(settings, path) == {datetime.now(UTC).date().isoformat(): ["orders"]}
 
 
+def test_an_undated_delivery_that_comes_again_after_another_is_todays(settings: Settings, put: Put) -> None:
+    path, first, second = put("orders.csv", ORDERS), date(2018, 5, 1), date(2018, 5, 2)
+    batches(settings, path, put("words.csv", WORDS), batch_date=first)
+    path.write_bytes(ORDERS + b"o3,3.00,\n")
+    batches(settings, path, batch_date=second)
+    path.write_bytes(ORDERS)
+
+    assert batches(settings, put("words.csv", WORDS)) == {"2018-05-01": []}
+    today = {datetime.now(UTC).date().isoformat(): ["orders"]}
+    assert batches(settings, path) == today
+    assert batches(settings, path) == {day: [] for day in today}
+
+
+def test_an_undated_delivery_is_the_old_batch_where_what_came_later_was_withdrawn(settings: Settings, put: Put) -> None:
+    path, second = put("orders.csv", ORDERS), date(2018, 5, 2)
+    batches(settings, path, batch_date=date(2018, 5, 1))
+    path.write_bytes(ORDERS + b"o3,3.00,\n")
+    batches(settings, path, batch_date=second)
+    landing.remove(settings, SHOP, second, "orders")
+    path.write_bytes(ORDERS)
+
+    assert batches(settings, path) == {"2018-05-01": []}
+
+
 def test_a_folder_of_dated_folders_is_several_batches(settings: Settings, put: Put, tmp_path: Path) -> None:
     put("2018-01-05/orders.csv", ORDERS)
     put("2018-01-06/orders.csv", ORDERS)
@@ -129,7 +155,7 @@ def test_a_folder_of_dated_folders_is_several_batches(settings: Settings, put: P
 
     assert [one.manifest.batch_date for one in landed] == [date(2018, 1, 5), date(2018, 1, 6)]
     assert [one.changed for one in landed] == [("orders",), ("orders", "words")]
-    assert said[0] == "ignored (neither .csv nor .csv.gz nor .zip): truth.json"
+    assert said == ["ignored (neither .csv nor .csv.gz nor .zip): truth.json"]
     assert [m.batch_date for m in read_manifests(settings)] == [date(2018, 1, 5), date(2018, 1, 6)]
 
 
@@ -150,6 +176,12 @@ def test_an_archives_name_dates_its_files(settings: Settings, put: Put, name: st
     path = put(name, zipped(**{"orders.csv": ORDERS, "2018-01-07/words.csv": WORDS}))
 
     assert batches(settings, path) == {"2018-01-05": ["orders"], "2018-01-07": ["words"]}
+
+
+def test_a_zip_may_have_the_separators_of_windows(settings: Settings, put: Put) -> None:
+    path = put("in.zip", zipped(**{"data\\2018-01-05\\": b"", "data\\2018-01-05\\orders.csv": ORDERS}))
+
+    assert batches(settings, path) == {"2018-01-05": ["orders"]}
 
 
 def test_a_second_landing_of_the_same_content_writes_nothing(settings: Settings, put: Put) -> None:
@@ -286,7 +318,7 @@ def test_a_file_given_twice_is_one_file(settings: Settings, put: Put, tmp_path: 
         ("orders.txt", ORDERS, "is neither .csv nor .csv.gz nor .zip"),
         ("orders.csv.gz", gzip.compress(ORDERS * 50)[:-9], "is cut off, damaged or unreadable"),
         ("orders.csv.gz", ORDERS, "is cut off, damaged or unreadable"),
-        ("in.zip", zipped(**{"orders.csv": os.urandom(9000)})[:-40], "is no zip archive, or is cut off"),
+        ("in.zip", zipped(**{"orders.csv": os.urandom(9000)})[:-40], "is no zip archive, or is damaged"),
         ("empty.zip", zipped(), "holds no .csv, .csv.gz or .zip file"),
         ("orders.csv", b"", "is empty, not even a header"),
         ("orders.csv", b"\xef\xbb\xbf\n\r\n", "is empty, not even a header"),
@@ -312,6 +344,35 @@ def test_a_damaged_byte_in_a_zip_is_found(settings: Settings, put: Put) -> None:
 
 def test_an_absent_path_is_named(settings: Settings, tmp_path: Path) -> None:
     assert refusal(settings, tmp_path / "absent") == [f"{tmp_path / 'absent'}: there is no such file or folder"]
+
+
+def test_the_command_names_the_files_that_it_ignored_and_why(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = {
+        "more.zip": zipped(**{"orders.csv": ORDERS}),
+        "2018.csv/": b"",
+        "~notes[1].txt": b"",
+        "._orders.csv": b"",
+    }
+    put("2018-01-05.zip", zipped(**members))
+    put("sellers.csv", b"seller_id,seller_zip_code_prefix,seller_city,seller_state\n")
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "home"))
+
+    ran = CliRunner().invoke(app, ["land", str(tmp_path / "in"), "--batch-date", "2018-01-05"])
+
+    assert (ran.exit_code, ran.stdout) == (0, "2018-01-05  sellers\n")
+    assert ran.stderr.splitlines() == [
+        "ignored (hidden): 2018-01-05.zip:._orders.csv",
+        "ignored (a zip in a zip: take it out first): 2018-01-05.zip:more.zip",
+        "ignored (neither .csv nor .csv.gz nor .zip): 2018-01-05.zip:~notes[1].txt",
+    ]
+
+
+def test_a_zip_that_holds_only_a_zip_is_refused_as_such(settings: Settings, put: Put) -> None:
+    path = put("out.zip", zipped(**{"in.zip": zipped(**{"orders.csv": ORDERS})}))
+
+    assert refusal(settings, path) == [f"{path}: holds nothing but a zip in a zip: take it out"]
 
 
 def test_a_folder_without_csv_is_an_error(settings: Settings, put: Put, tmp_path: Path) -> None:
@@ -342,6 +403,93 @@ def test_a_disk_that_fills_up_between_two_batches_accepts_neither(
 
     assert read_manifests(settings) == []
     assert [key for key in open_store(settings, "landing").keys("shop") if key.endswith(".csv")] == []
+
+
+@pytest.fixture
+def full_at_manifest(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Says of which batch the manifest finds the disk full; with `for_good`, so does all that is written later."""
+    write = LocalStore.write
+
+    def set_up(day: str, *, for_good: bool = False, written: bool = False) -> None:
+        failed: list[str] = []
+
+        def write_if_possible(store: LocalStore, key: str, data: bytes) -> None:
+            if (for_good and failed) or (key == f"shop/{day}/manifest.json" and not failed):
+                failed.append(key)
+                if written:
+                    write(store, key, data)
+                with store._reporting(key):
+                    raise OSError(errno.ENOSPC, "No space left on device")
+            write(store, key, data)
+
+        monkeypatch.setattr(LocalStore, "write", write_if_possible)
+
+    return set_up
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["not written", "written although it failed"])
+def test_a_manifest_that_cannot_be_written_takes_the_batches_before_it_back(
+    settings: Settings, put: Put, tmp_path: Path, full_at_manifest: Callable[..., None], written: bool
+) -> None:
+    put("2018-01-04/orders.csv", ORDERS)
+    put("2018-01-05/orders.csv", ORDERS)
+    put("2018-01-05/words.csv", WORDS)
+    batches(settings, tmp_path / "in")
+    before, keys = read_manifests(settings), open_store(settings, "landing").keys("shop")
+    put("2018-01-03/orders.csv", ORDERS)
+    put("2018-01-04/orders.csv", ORDERS + b"o3,3.00,\n")
+    put("2018-01-05/orders.csv", ORDERS + b"o3,3.00,\n")
+
+    full_at_manifest("2018-01-05", written=written)
+    with pytest.raises(StoreError, match="No space left") as failed:
+        batches(settings, tmp_path / "in")
+
+    assert "accepted" not in str(failed.value)
+    assert read_manifests(settings) == before
+    kept = [key for key in open_store(settings, "landing").keys("shop") if key.endswith(".csv")]
+    assert kept == [key for key in keys if key.endswith(".csv")]
+    assert batches(settings, tmp_path / "in") == {day: ["orders"] for day in ("2018-01-03", "2018-01-04", "2018-01-05")}
+
+
+def test_batches_that_cannot_be_taken_back_are_named_and_completed_by_landing_again(
+    settings: Settings,
+    put: Put,
+    tmp_path: Path,
+    full_at_manifest: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for day in ("2018-01-03", "2018-01-04", "2018-01-05"):
+        put(f"{day}/orders.csv", ORDERS)
+
+    full_at_manifest("2018-01-05", for_good=True)
+    with pytest.raises(StoreError, match=r"No space(.|\n)*may stay accepted.*: batch 2018-01-03, 2018-01-04\.\nLand"):
+        batches(settings, tmp_path / "in")
+    monkeypatch.undo()
+
+    assert batches(settings, tmp_path / "in") == {"2018-01-03": [], "2018-01-04": [], "2018-01-05": ["orders"]}
+    for manifest in read_manifests(settings):
+        assert manifest.tables["orders"] is not None
+        assert open_store(settings, "landing").read(manifest.tables["orders"].key) == ORDERS
+
+
+def test_what_another_landing_changed_meanwhile_is_not_taken_back(
+    settings: Settings, put: Put, full_at_manifest: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = put("orders_2018-01-04.csv", ORDERS), put("orders_2018-01-05.csv", ORDERS)
+    words = [put("words_2018-01-04.csv", WORDS)]
+    full_at_manifest("2018-01-05")
+    swap = LocalStore.swap
+
+    def swap_after_another_landing(store: LocalStore, key: str, old: bytes | None, new: bytes) -> bool:
+        if key.endswith("2018-01-05/manifest.json") and words:
+            batches(settings, words.pop())
+        return swap(store, key, old, new)
+
+    monkeypatch.setattr(LocalStore, "swap", swap_after_another_landing)
+    with pytest.raises(StoreError):
+        batches(settings, first, second)
+
+    assert [(m.batch_date, list(m.tables)) for m in read_manifests(settings)] == [(date(2018, 1, 4), ["words"])]
 
 
 def test_a_landing_that_died_before_its_manifest_left_nothing_that_counts(settings: Settings, put: Put) -> None:
@@ -406,6 +554,33 @@ def test_a_file_that_is_written_to_while_it_is_landed_is_refused(
     assert "was changed while it was being landed" in refusal(settings, path, batch_date=DAY)[0]
 
 
+@pytest.mark.parametrize("name", ["orders.csv", "in.zip"])
+def test_a_file_that_is_gone_before_it_is_copied_is_refused(
+    settings: Settings, put: Put, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = put(name, zipped(**{"orders.csv": ORDERS}) if name == "in.zip" else ORDERS)
+    write_new = LocalStore.write_new
+
+    def remove_then_claim(store: LocalStore, key: str, data: bytes) -> bool:
+        path.unlink()
+        return write_new(store, key, data)
+
+    monkeypatch.setattr(LocalStore, "write_new", remove_then_claim)
+    faults = refusal(settings, path, batch_date=DAY)
+
+    assert len(faults) == 1
+    assert faults[0].endswith("was changed while it was being landed (No such file or directory)")
+
+
+def test_a_link_to_nothing_is_one_fault_among_the_others(settings: Settings, put: Put, tmp_path: Path) -> None:
+    put("words.csv", b"")
+    (tmp_path / "in" / "orders.csv").symlink_to("gone.csv")
+
+    faults = refusal(settings, tmp_path / "in", batch_date=DAY)
+
+    assert faults == ["in/orders.csv: is a link to nothing", "in/words.csv: is empty, not even a header"]
+
+
 def test_on_s3_a_delivery_lands_and_is_replaced_as_in_a_folder(tmp_path: Path, put: Put) -> None:
     with s3_settings() as given:
         settings = settings_in(tmp_path, **given)
@@ -427,6 +602,6 @@ def test_reading_hundreds_of_manifests_gives_them_by_date(settings: Settings) ->
     contract_dates = [date.fromordinal(date(2017, 1, 1).toordinal() + n) for n in range(300)]
     store = open_store(settings, "landing")
     for day in reversed(contract_dates):
-        store.write(f"shop/{day}/manifest.json", landing.Manifest("shop", day, {}).to_json())
+        store.write(f"shop/{day}/manifest.json", landing.Manifest("shop", day, {"orders": None}).to_json())
 
     assert [m.batch_date for m in read_manifests(settings)] == contract_dates

@@ -201,8 +201,73 @@ def test_a_zip_cut_short_is_refused(lake: Settings, tmp_path: Path, lost: int) -
     path = tmp_path / "shop.zip"
     path.write_bytes(archive.getvalue()[:-lost])
 
-    with pytest.raises(DeliveryRefused, match=r"shop\.zip: is no zip archive, or is cut off"):
+    with pytest.raises(DeliveryRefused, match=r"shop\.zip: is no zip archive, or is damaged"):
         landing.land(lake, shop(), [path], DAY)
+
+
+@pytest.mark.parametrize("flipped", [0x01, 0x40, 0x80, 0xFF])
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
+def test_a_zip_with_any_byte_changed_gives_its_right_content_or_is_refused(
+    lake: Settings, tmp_path: Path, compression: int, flipped: int
+) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", compression) as writer:
+        writer.writestr("orders.csv", HEADER + GOOD * 9)
+    content, path = archive.getvalue(), tmp_path / "shop.zip"
+    whole = landing.land(lake, shop(), [_written(path, content)], DAY)[0].manifest.tables["orders"]
+    assert whole is not None
+
+    for position, byte in enumerate(content):
+        changed = content[:position] + bytes([byte ^ flipped]) + content[position + 1 :]
+        try:
+            landed = landing.land(lake, shop(), [_written(path, changed)], DAY)[0].manifest.tables["orders"]
+        except DeliveryRefused as refused:
+            assert len(refused.faults) == 1
+        else:
+            assert landed is not None
+            assert landed.sha256 == whole.sha256
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param((b"PK\1\2\x14\x03\x14\0\0\0", b"PK\1\2\x14\x03\x14\0\x01\0"), id="encrypted"),
+        pytest.param((b"PK\1\2\x14\x03\x14", b"PK\1\2\x14\x03\xff"), id="of a version to come"),
+    ],
+)
+def test_a_zip_that_python_cannot_read_is_one_fault_among_the_others(
+    lake: Settings, tmp_path: Path, harm: tuple[bytes, bytes]
+) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writer:
+        writer.writestr("orders.csv", HEADER + GOOD)
+    assert harm[0] in archive.getvalue()
+    paths = [_written(tmp_path / "shop.zip", archive.getvalue().replace(*harm)), _written(tmp_path / "words.csv", b"")]
+
+    with pytest.raises(DeliveryRefused) as refused:
+        landing.land(lake, shop(), paths, DAY)
+
+    assert [fault.partition(": ")[0].rpartition("/")[2] for fault in refused.value.faults] == [
+        "shop.zip:orders.csv" if b"\x01\0" in harm[1] else "shop.zip",
+        "words.csv",
+    ]
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "a/.."])
+def test_a_member_of_a_zip_that_has_no_name_is_ignored(lake: Settings, tmp_path: Path, name: str) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writer:
+        writer.writestr(name, b"")
+        writer.writestr("orders.csv", HEADER + GOOD)
+
+    landed = landing.land(lake, shop(), [_written(tmp_path / "shop.zip", archive.getvalue())], DAY)
+
+    assert landed[0].changed == ("orders",)
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
 
 
 def test_two_files_of_one_table_are_refused(lake: Settings, tmp_path: Path) -> None:

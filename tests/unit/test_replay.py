@@ -41,6 +41,8 @@ HEADERS = {
     "category_translation": "product_category_name,product_category_name_english",
 }
 
+ORDER = "o1,c1,created,2018-01-02 10:00:00,,,,2018-02-20 00:00:00\n"
+
 Sent = dict[tuple[str, str], list[list[str]]]  # (batch date, table) -> rows
 
 
@@ -185,15 +187,14 @@ def test_a_milestone_that_is_no_date_is_sent_as_it_stands_with_the_last_version(
 
 def test_values_are_sent_as_they_stand_in_the_archive(tmp_path: Path) -> None:
     comment = '"disse ""ótimo"",\r\nmas 1,5 é pouco "'
-    order = "o1,c1,created,2018-01-02 10:00:00,,,,2018-02-20 00:00:00\n"
 
-    sent = replayed(tmp_path, "month", orders=order, order_reviews=f"r1,o1,5, x ,{comment},2018-01-02 00:00:00,\n")
+    sent = replayed(tmp_path, "month", orders=ORDER, order_reviews=f"r1,o1,5, x ,{comment},2018-01-02 00:00:00,\n")
 
     assert sent["2018-01-31", "order_reviews"][0][3:5] == [" x ", 'disse "ótimo",\r\nmas 1,5 é pouco ']
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
-    archive = write_archive(tmp_path / "archive", orders="o1,c1,created,2018-01-02 10:00:00,,,,2018-02-20 00:00:00\n")
+    archive = write_archive(tmp_path / "archive", orders=ORDER)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
 
@@ -201,6 +202,40 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
         replay(archive, tmp_path / "mine", "month")
 
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", [".", "..", "../here"])
+def test_the_folder_one_is_in_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    archive = write_archive(tmp_path / "archive", orders=ORDER)
+    (tmp_path / "up" / "here").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "up" / "here")
+
+    with pytest.raises(ConfigurationError, match=r"cannot be replaced|is not empty"):
+        replay(archive, Path(name), "month")
+
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.suffix != ".csv") == ["archive", "here", "up"]
+
+
+def test_a_link_to_an_empty_folder_is_a_folder_to_write_to(tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "archive", orders=ORDER)
+    (tmp_path / "large disk").mkdir()
+    (tmp_path / "batches").symlink_to("large disk")
+
+    replay(archive, tmp_path / "batches", "month")
+
+    assert list(read_batches(tmp_path / "large disk")) == [("2018-01-31", "orders")]
+    assert (tmp_path / "batches").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["loop", "file/batches", "b" * 250], ids=["a link to itself", "in a file", "too long"])
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigurationError, match="cannot be written to"):
+        replay(tmp_path / "no archive", tmp_path / name, "month")
 
 
 def test_an_archive_that_lacks_files_is_refused_with_their_names(tmp_path: Path) -> None:
@@ -212,6 +247,53 @@ def test_an_archive_that_lacks_files_is_refused_with_their_names(tmp_path: Path)
         replay(archive, tmp_path / "batches", "month")
 
     assert not (tmp_path / "batches").exists()
+
+
+def test_all_that_an_archive_lacks_or_has_damaged_is_named_with_file_and_column(tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "archive", orders=ORDER)
+    (archive / FILES["orders"]).write_text("order_id,customer_id,order_status,order_purchase_timestamp\n")
+    (archive / FILES["products"]).write_text("product_id,product_id\np1,p1\n")
+    (archive / FILES["sellers"]).write_bytes("seller_id,cidade_é\ns1,x\n".encode("latin-1"))
+    (archive / FILES["customers"]).write_bytes("customer_id,city\nc1,são paulo\n".encode("latin-1"))
+    (archive / FILES["order_items"]).write_text("")
+
+    with pytest.raises(ConfigurationError) as refused:
+        replay(archive, tmp_path / "batches", "month")
+
+    lines = [line.strip() for line in str(refused.value).splitlines()]
+    assert [line.partition(" is damaged: ")[0] for line in lines[1:-1]] == [
+        "olist_customers_dataset.csv",
+        "olist_order_items_dataset.csv lacks the column order_id",
+        "olist_order_items_dataset.csv lacks the column product_id",
+        "olist_order_items_dataset.csv lacks the column seller_id",
+        "olist_orders_dataset.csv lacks the column order_approved_at",
+        "olist_orders_dataset.csv lacks the column order_delivered_carrier_date",
+        "olist_orders_dataset.csv lacks the column order_delivered_customer_date",
+        "olist_products_dataset.csv has the column product_id twice",
+        "olist_sellers_dataset.csv",
+    ]
+    assert not (tmp_path / "batches").exists()
+
+
+@pytest.mark.parametrize(
+    ("sound", "broken", "fault"),
+    [
+        (b"c1,u1", b"c9,u1", "olist_customers_dataset.csv is damaged: Bad CRC-32"),
+        (b"PK\1\2", b"PK\1\3", "neither a folder nor a zip, or is damaged"),
+        (b"PK\5\6", b"PK\5\7", "neither a folder nor a zip, or is damaged"),
+    ],
+    ids=["a value", "the list of its files", "its end"],
+)
+def test_a_damaged_zip_is_said_to_be_one(tmp_path: Path, sound: bytes, broken: bytes, fault: str) -> None:
+    folder = write_archive(tmp_path / "archive", orders=ORDER, customers="c1,u1,01310,sao paulo,SP\n")
+    archive = tmp_path / "archive.zip"
+    with zipfile.ZipFile(archive, "w") as writer:
+        for path in folder.iterdir():
+            writer.write(path, path.name)
+    archive.write_bytes(archive.read_bytes().replace(sound, broken))
+
+    with pytest.raises(ConfigurationError, match=fault):
+        replay(archive, tmp_path / "batches", "month")
 
 
 @pytest.mark.olist
