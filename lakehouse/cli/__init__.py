@@ -15,7 +15,7 @@ import sys
 import typer
 
 from lakehouse.cli import inspect, service, sources, steps
-from lakehouse.cli.shared import error_console
+from lakehouse.cli.shared import as_called_here, error_console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 
@@ -40,7 +40,7 @@ def main() -> None:
     except LakehouseError as error:
         if Settings.wants_tracebacks():
             raise
-        error_console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        error_console.print(as_called_here(str(error)), style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except SystemExit as end:
         if end.code == INTERRUPTED:

@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from lakehouse import summary, warehouse
+from lakehouse.cli.shared import as_called_here, command
 from lakehouse.contract import Contract
 from lakehouse.pipeline import RunReport
 from lakehouse.runs import seconds_per_step
 from lakehouse.settings import PROJECT_DIR, Settings
 from lakehouse.status import Status
 
+NOTHING_LANDED = "Nothing has been landed yet: `lakehouse run PATH`, or `lakehouse run --demo`"
 # Stages at which a record stops; shown only where there are any.
 LOSSES = ("rejected", "duplicates", "superseded", "quarantined")
 
@@ -25,7 +27,7 @@ def print_report(console: Console, settings: Settings, contract: Contract, repor
     """The whole page."""
     console.print()
     if not _print_records(console, settings, contract):
-        console.print("Nothing has been landed yet: lakehouse run PATH, or lakehouse run --demo")
+        console.print(as_called_here(NOTHING_LANDED), soft_wrap=True)
         return
     _print_marts(console, settings)
     for figure in summary.figures(settings, contract):
@@ -64,11 +66,13 @@ def _print_what_next(console: Console, settings: Settings, contract: Contract) -
     stopped = sum(counts["rejected"] + counts["quarantined"] for _, counts in records)
     lines: list[tuple[str, str]] = []
     if stopped:
-        lines.append((f"{stopped:,} records did not pass", "lakehouse quarantine"))
+        lines.append((f"{stopped:,} records did not pass", f"{command()} quarantine"))
     warned = summary.top_reasons(settings, contract, [name for name, _ in records])
     if warned:
-        lines.append((f"{sum(rows for *_, rows in warned):,} values are suspicious", "lakehouse status --warnings"))
-    lines.append(("ask the marts", 'lakehouse sql "select * from marts.fct_orders limit 5"'))
+        lines.append((f"{sum(rows for *_, rows in warned):,} values are suspicious", f"{command()} status --warnings"))
+    lines.append(
+        ("ask the marts", as_called_here('`lakehouse sql "select * from marts.fct_orders limit 5"`').strip("`"))
+    )
     lines.append(("psql, Power BI", warehouse.uri(settings, "bi_reader")))
     password = settings.password_file("bi_reader")
     shown = password.relative_to(PROJECT_DIR) if password.is_relative_to(PROJECT_DIR) else password
@@ -101,11 +105,11 @@ def print_status(console: Console, status: Status) -> None:
         days = len({day for _, day in status.without_landing})
         console.print(
             f"The warehouse holds tables of {days} batches that are not in landing any more. Land them again, or "
-            f"remove the state: lakehouse clean --state {status.state}\n",
+            f"remove the state: `{command()} clean --state {status.state}`\n",
             style="yellow",
         )
     if not status.batches:
-        console.print("Nothing has been landed yet: lakehouse run PATH, or lakehouse run --demo")
+        console.print(as_called_here(NOTHING_LANDED), soft_wrap=True)
         return
     console.print(rows_table("Batches", status.BATCH_COLUMNS, status.batch_rows()))
     console.print()
@@ -118,7 +122,7 @@ def print_status(console: Console, status: Status) -> None:
         waiting.append((None, "all", "marts", status.marts_pending))  # type: ignore[arg-type]
     if waiting:
         console.print(rows_table("Pending", ("batch_date", "table", "from step", "why"), waiting))
-        console.print("\n  lakehouse run  [dim]takes it through[/dim]")
+        console.print(f"\n  {command()} run  [dim]takes it through[/dim]")
     else:
         console.print("Everything landed is in the marts.", style="green")
     if status.last_run:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from datetime import date, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +27,21 @@ def _console(*, stderr: bool = False) -> Console:
 # Results go to stdout, so that they can be piped; progress and errors go to stderr.
 console = _console()
 error_console = _console(stderr=True)
+
+
+def command() -> str:
+    """How the command is called from this shell: `lakehouse` where .venv is activated, else its path."""
+    script = Path(sys.executable).parent / "lakehouse"
+    found = shutil.which("lakehouse")
+    if found is not None and script.exists() and script.samefile(found):
+        return "lakehouse"
+    is_below = script.is_relative_to(Path.cwd())
+    return str(script.relative_to(Path.cwd()) if is_below else script)
+
+
+def as_called_here(text: str) -> str:
+    """A text that names commands as `lakehouse …`, with what this shell finds."""
+    return text.replace("`lakehouse ", f"`{command()} ")
 
 
 class Format(StrEnum):

@@ -14,6 +14,7 @@ from lakehouse.cli.shared import (
     BatchDate,
     State,
     Table,
+    as_called_here,
     console,
     day_of,
     error_console,
@@ -98,7 +99,8 @@ def land(
         if day is None or paths:
             raise typer.BadParameter("--remove TABLE goes with --batch-date, and without PATHS")
         landing.remove(settings, contract, day, remove)
-        console.print(f"{remove} is withdrawn from batch {day}; `lakehouse run` makes everything downstream follow.")
+        text = f"{remove} is withdrawn from batch {day}; `lakehouse run` makes everything downstream follow."
+        console.print(as_called_here(text), soft_wrap=True)
         return
     if not paths:
         raise typer.BadParameter("say what to land: folders, CSV files or a zip")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from rich.console import Console
 
 from lakehouse.cli.progress import Board, Lines, watching
 from lakehouse.cli.report import print_status, print_warnings
+from lakehouse.cli.shared import as_called_here
 from lakehouse.errors import LakehouseError
 from lakehouse.ledger import StepResult
 from lakehouse.pending import Pending
@@ -20,6 +24,11 @@ from lakehouse.status import BatchStatus, Status
 from lakehouse.summary import STAGES
 
 FIRST, SECOND = date(2018, 1, 5), date(2018, 1, 6)
+
+
+@pytest.fixture(autouse=True)
+def _the_environment_is_activated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture
@@ -196,10 +205,21 @@ def test_status_tells_what_is_pending_and_why_and_what_takes_it_through(terminal
     ]
 
 
+def test_commands_are_named_as_this_shell_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Run `lakehouse doctor` in the lakehouse."
+    assert as_called_here(text) == text
+
+    monkeypatch.setenv("PATH", "/usr/bin")
+    monkeypatch.chdir(Path(sys.executable).parent.parent)
+    assert as_called_here(text) == "Run `bin/lakehouse doctor` in the lakehouse."
+    monkeypatch.chdir("/")
+    assert as_called_here(text).startswith(f"Run `{Path(sys.executable).parent.relative_to('/')}/lakehouse doctor`")
+
+
 def test_status_of_a_state_in_which_nothing_was_landed(terminal: Console) -> None:
     lines = shown(terminal, a_status(batches=[], records=[]))
 
-    assert lines[-1] == "Nothing has been landed yet: lakehouse run PATH, or lakehouse run --demo"
+    assert lines[-1] == "Nothing has been landed yet: `lakehouse run PATH`, or `lakehouse run --demo`"
 
 
 def test_status_names_what_the_warehouse_holds_and_landing_lost(terminal: Console) -> None:
