@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import wide_table
 from benchmarks.figures import Bench, Figure, Outcome, alternating, median_ratio, shown, timed
 from lakehouse import bronze, landing
-from lakehouse.contract import read_contract
+from lakehouse.odcs import read_contract
 from lakehouse.session import spark_session
 
 DAY = date(2018, 1, 1)

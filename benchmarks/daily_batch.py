@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.figures import Bench, Figure, Outcome, Table
 from lakehouse import bronze, landing, load, marts, pipeline, reconcile, silver, warehouse
-from lakehouse.contract import Contract, read_contract
+from lakehouse.contract import Contract
 from lakehouse.ledger import StepResult
 from lakehouse.manifest import read_manifest
+from lakehouse.odcs import read_contract
 from lakehouse.pending import Pending
 from lakehouse.session import spark_session
 from lakehouse.settings import Settings

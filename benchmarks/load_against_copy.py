@@ -14,9 +14,10 @@ from psycopg2 import sql
 from benchmarks import wide_table
 from benchmarks.figures import Bench, Figure, Outcome, Table, alternating, median_ratio, shown, timed
 from lakehouse import bronze, embedded_postgres, landing, load, silver, warehouse
-from lakehouse.contract import Contract, TableContract, read_contract
+from lakehouse.contract import Contract, TableContract
 from lakehouse.embedded_programs import find_programs
 from lakehouse.ledger import StepResult
+from lakehouse.odcs import read_contract
 from lakehouse.session import spark_session
 from lakehouse.settings import Settings
 

@@ -20,7 +20,7 @@ import sys
 from datetime import date
 from pathlib import Path
 from lakehouse import bronze, landing
-from lakehouse.contract import read_contract
+from lakehouse.odcs import read_contract
 from lakehouse.settings import Settings
 
 settings = Settings.load(source=sys.argv[2], contracts_dir=Path(sys.argv[3]), state=sys.argv[4])

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 
 from lakehouse import warehouse
-from lakehouse.contract import read_contract
 from lakehouse.errors import LakehouseError
 from lakehouse.jars import is_intact, needed_parts, read_lock
 from lakehouse.java import find_java, version_of
+from lakehouse.odcs import read_contract
 from lakehouse.settings import LAYERS, PROJECT_DIR, ROLES, Settings, Target
 from lakehouse.store import open_store
 

@@ -8,13 +8,8 @@ forgets the watermark first: killed, it is a full refresh again.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,17 +17,12 @@ from psycopg2 import sql
 
 from lakehouse import warehouse
 from lakehouse.contract import Contract
+from lakehouse.dbt_run import Log, Node, run_dbt
 from lakehouse.errors import MartsError
 from lakehouse.locks import HeldLock
-from lakehouse.settings import PROJECT_DIR, Settings
-
-# name, rows written (None for a test or view), seconds; of a model or test, as soon as it is through
-Log = Callable[[str, int | None, float], None]
+from lakehouse.settings import Settings
 
 APPLICATION_NAME = "lakehouse marts"  # as in dbt/profiles.yml
-# Sorts of a full refresh fit into memory; compiling queries takes longer than running them. Marts can be built again,
-# so a commit need not wait for the disk: the one that says `complete` does, and none survives without the earlier ones.
-SESSION_OPTIONS = "-c work_mem=64MB -c jit=off -c synchronous_commit=off"
 FAREWELL_SECONDS = 30.0
 
 
@@ -82,7 +72,7 @@ def run(
         _mark_building(settings, contract, forget=everything)
         arguments = ["build", "--select", f"tag:{contract.source}", "--exclude-resource-type", "unit_test"]
         arguments += ["--full-refresh"] if everything else ["--exclude", "tag:static", "--indirect-selection", "eager"]
-        outcome = _dbt(settings, settings.state_dir / "dbt", arguments, log)
+        outcome = run_dbt(settings, settings.state_dir / "dbt", arguments, log)
         _mark_complete(settings, contract, publishing, state.newest, project_hash)
     return MartsResult(
         done=True,
@@ -108,7 +98,7 @@ def test(settings: Settings, contract: Contract, *, log: Log = lambda *_: None) 
         arguments = ["test", "--select", f"tag:{contract.source}", "--exclude-resource-type", "unit_test"]
         arguments += ["--vars", '{"full_tests": true}']
         # A folder of its own: other variables make dbt parse the whole project again, here and in the next build.
-        outcome = _dbt(settings, settings.state_dir / "dbt_full_tests", arguments, log)
+        outcome = run_dbt(settings, settings.state_dir / "dbt_full_tests", arguments, log)
     return MartsResult(
         done=True,
         seconds=time.monotonic() - begin,
@@ -235,87 +225,5 @@ def _analyse_new_tables(settings: Settings, contract: Contract) -> None:
             cursor.execute(sql.SQL("analyze {}").format(sql.Identifier(contract.raw_schema, table)))
 
 
-@dataclass(frozen=True)
-class _Node:
-    """A model or test that dbt is through with. `rows`: written by a model (None: a view), against a test."""
-
-    name: str
-    kind: str
-    status: str
-    seconds: float
-    message: str
-    rows: int | None
-
-    def __str__(self) -> str:
-        return f"{self.name}: {' '.join(self.message.split())}"
-
-
-def _warnings(nodes: Sequence[_Node]) -> list[tuple[str, int]]:
+def _warnings(nodes: Sequence[Node]) -> list[tuple[str, int]]:
     return sorted((node.name, node.rows or 0) for node in nodes if node.status == "warn")
-
-
-def _dbt(settings: Settings, folder: Path, arguments: Sequence[str], log: Log) -> list[_Node]:
-    """Run dbt, its artefacts (manifest.json among them) and logs in `folder`.
-
-    Raises MartsError naming every model and test that failed.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    options = ["--project-dir", str(settings.dbt_dir), "--profiles-dir", str(settings.dbt_dir)]
-    options += ["--target-path", str(folder), "--log-path", str(folder / "logs")]
-    options += ["--log-level", "none", "--log-level-file", "info", "--no-version-check"]
-    nodes: list[_Node] = []
-    with _started(settings, folder, [*arguments, *options]) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            node = _Node(**json.loads(line))
-            nodes.append(node)
-            log(node.name, node.rows if node.kind == "model" else None, node.seconds)
-        code = process.wait()
-    failed = [node for node in nodes if node.status in ("error", "fail")]
-    if failed:
-        raise MartsError(
-            "\n  ".join(["dbt could not build the marts:", *map(str, failed)])
-            + f"\nWhat depends on them was left as it was. Details are in {folder / 'logs' / 'dbt.log'}.\n"
-            "Mend the model or the data it complains about, and run the same command again."
-        )
-    if code != 0:
-        complaint = (folder / "dbt.err").read_text(encoding="utf-8", errors="replace").strip()
-        raise MartsError(
-            f"dbt stopped with code {code}:\n{complaint or 'it said nothing: it was killed.'}\n"
-            "The marts are completed by the next run: run the same command again."
-        )
-    return nodes
-
-
-@contextmanager
-def _started(settings: Settings, folder: Path, arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """dbt in a process that ends when this one lets go of its stdin: on leaving, or by dying (dbt_process.py)."""
-    environment = {
-        **os.environ,
-        "LAKEHOUSE_DBT_HOST": settings.postgres_host,
-        "LAKEHOUSE_DBT_PORT": str(settings.postgres_port),
-        "LAKEHOUSE_DBT_DATABASE": settings.database_name,
-        "DBT_ENV_SECRET_PASSWORD": settings.password("transformer"),
-        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-        "PGOPTIONS": SESSION_OPTIONS,
-    }
-    with (folder / "dbt.err").open("w", encoding="utf-8") as complaints:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lakehouse.dbt_process", *arguments],
-            cwd=PROJECT_DIR,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is for this process: it then lets go of the other
-        )
-        try:
-            yield process
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait()
-            assert process.stdout is not None
-            process.stdout.close()

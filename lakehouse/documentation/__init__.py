@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lakehouse.contract import Contract, read_contract
+from lakehouse.contract import Contract
 from lakehouse.dbt_sources import file_name, sources_yml
 from lakehouse.documentation.commands import commands_page, make_page, settings_page
 from lakehouse.documentation.diagrams import diagrams_page
 from lakehouse.documentation.tables import tables_page
+from lakehouse.odcs import read_contract
 from lakehouse.settings import PROJECT_DIR, Settings
 
 GENERATED = "<!-- Written by `make docs`; change what it is made from, not this page. -->\n\n"

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lakehouse.contract import Column, Contract, read_contract
+from lakehouse.contract import Column, Contract
 from lakehouse.deliveries import as_date, as_day, header_line, whole_folder
 from lakehouse.errors import ConfigurationError
+from lakehouse.odcs import read_contract
 from lakehouse.settings import PROJECT_DIR
 from lakehouse.synthetic.days import Daily, Disturbances, Values, demanded
 from lakehouse.synthetic.draws import Draws

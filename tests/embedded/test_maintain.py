@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from lakehouse import load, warehouse
-from lakehouse.contract import Contract, read_contract
+from lakehouse.contract import Contract
 from lakehouse.maintain import _drop_used_keys, maintain
+from lakehouse.odcs import read_contract
 from lakehouse.settings import PROJECT_DIR, Settings
 
 

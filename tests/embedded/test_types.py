@@ -13,7 +13,8 @@ import pytest
 from made_up_shop import Shop, contract_of
 
 from lakehouse import load
-from lakehouse.contract import Column, ColumnType, TableContract, read_contract
+from lakehouse.contract import Column, ColumnType, TableContract
+from lakehouse.odcs import read_contract
 from lakehouse.settings import PROJECT_DIR
 
 # Type -> texts and the values they stand for.

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from lakehouse.contract import ColumnType, Rule, read_contract
+from lakehouse.contract import ColumnType, Rule
 from lakehouse.errors import ContractError
+from lakehouse.odcs import read_contract
 from lakehouse.settings import PROJECT_DIR
 
 CONTRACTS = PROJECT_DIR / "contracts"

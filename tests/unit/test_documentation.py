@@ -8,9 +8,9 @@ import pytest
 import typer
 
 from lakehouse.cli import app
-from lakehouse.contract import read_contract
 from lakehouse.documentation import pages
 from lakehouse.documentation.commands import make_page
+from lakehouse.odcs import read_contract
 from lakehouse.settings import PROJECT_DIR, Settings
 
 DOCS = PROJECT_DIR / "docs"

@@ -15,8 +15,9 @@ import pytest
 from small_source import settings_in
 
 from lakehouse import landing
-from lakehouse.contract import Column, ColumnType, Contract, read_contract
+from lakehouse.contract import Column, ColumnType, Contract
 from lakehouse.errors import ConfigurationError, DeliveryRefused
+from lakehouse.odcs import read_contract
 from lakehouse.settings import PROJECT_DIR
 from lakehouse.synthetic import KINDS, Disturbances, Truth, generate, write_refused_delivery
 

@@ -6,8 +6,9 @@ from datetime import date
 
 import pytest
 
-from lakehouse.contract import Column, ColumnType, Contract, Rule, TableContract, read_contract
+from lakehouse.contract import Column, ColumnType, Contract, Rule, TableContract
 from lakehouse.deliveries import as_day
+from lakehouse.odcs import read_contract
 from lakehouse.settings import PROJECT_DIR
 from lakehouse.synthetic.faults import Record
 from lakehouse.synthetic.marts_truth import complete

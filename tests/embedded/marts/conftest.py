@@ -15,7 +15,8 @@ from raw_rows import publish
 
 from lakehouse import load, marts, warehouse
 from lakehouse.connections import open_connection
-from lakehouse.contract import Contract, read_contract
+from lakehouse.contract import Contract
+from lakehouse.odcs import read_contract
 from lakehouse.settings import PROJECT_DIR, Settings
 
 Deliver = Callable[..., None]

@@ -263,7 +263,7 @@ RUN = """
 import sys
 from pathlib import Path
 from lakehouse import marts
-from lakehouse.contract import read_contract
+from lakehouse.odcs import read_contract
 from lakehouse.settings import Settings
 
 settings = Settings.load(state=sys.argv[1])

@@ -13,7 +13,8 @@ from outcomes import Silent, days_of
 
 from lakehouse import landing, pipeline, warehouse
 from lakehouse.connections import open_connection
-from lakehouse.contract import Contract, read_contract
+from lakehouse.contract import Contract
+from lakehouse.odcs import read_contract
 from lakehouse.pipeline import RunReport
 from lakehouse.settings import PROJECT_DIR, Settings
 from lakehouse.synthetic import Disturbances, Truth, generate

@@ -127,7 +127,7 @@ POINTS = (
     Point("in the publishing transaction", "lakehouse.load", "_Publication.publish", "after", 2),
     Point("between load and reconciliation", "lakehouse.reconcile", "tables", "before"),
     Point("between reconciliation and marts", "lakehouse.marts", "run", "before"),
-    Point("in the middle of dbt", "lakehouse.marts", "_Node", "after", 14),
+    Point("in the middle of dbt", "lakehouse.dbt_run", "Node", "after", 14),
     Point("between dbt and the watermark", "lakehouse.marts", "_mark_complete", "before"),
     Point("between the marts and their reconciliation", "lakehouse.reconcile", "facts", "before"),
 )
@@ -211,7 +211,7 @@ def test_a_full_refresh_killed_within_dbt_is_completed(
 ) -> None:
     settings = copy_of(first_day)
 
-    kill(settings, Point("within dbt", "lakehouse.marts", "_Node", "after", nodes), "marts", "--full-refresh")
+    kill(settings, Point("within dbt", "lakehouse.dbt_run", "Node", "after", nodes), "marts", "--full-refresh")
     run(settings)
 
     assert differences(outcome(settings), outcome(first_day)) == {}

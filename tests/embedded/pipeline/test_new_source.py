@@ -16,8 +16,9 @@ from rich.console import Console
 
 from lakehouse import landing, load, pipeline, warehouse
 from lakehouse.cli.report import print_report
-from lakehouse.contract import Contract, read_contract
+from lakehouse.contract import Contract
 from lakehouse.errors import DeliveryRefused
+from lakehouse.odcs import read_contract
 from lakehouse.quarantine import bad_records
 from lakehouse.settings import Settings
 
