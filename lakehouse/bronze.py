@@ -17,14 +17,15 @@ from typing import BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
-from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake import ColumnProperties, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError
 
 from lakehouse import ledger
 from lakehouse.contract import Contract, TableContract
 from lakehouse.errors import LakehouseError, ReconciliationError, StoreError
 from lakehouse.ledger import Entry, StepResult
 from lakehouse.manifest import DeliveredFile, Manifest
+from lakehouse.partition import TABLE_PROPERTIES, open_table
 from lakehouse.records import read_records
 from lakehouse.settings import Settings
 from lakehouse.store import Store, open_store
@@ -150,7 +151,7 @@ class _Batch:
     def _has_rejected_partition(self) -> bool:
         key = rejected_key(self._table)
         with _reporting(self._store.delta_url(key)):
-            table = _open_table(self._store, key)
+            table = open_table(self._store, key)
             return table is not None and bool(
                 table.file_uris(file_pruning_predicate=[("_batch_date", "=", self._day.isoformat())])
             )
@@ -247,13 +248,6 @@ def _lineage(source_file: str, positions: np.ndarray, day: date) -> list[pa.Arra
     ]
 
 
-def _open_table(store: Store, key: str) -> DeltaTable | None:
-    try:
-        return DeltaTable(store.delta_url(key), storage_options=store.delta_options())
-    except TableNotFoundError:
-        return None
-
-
 def _replace_partition(
     store: Store, key: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], day: date, file: DeliveredFile | None
 ) -> None:
@@ -261,7 +255,7 @@ def _replace_partition(
     url = store.delta_url(key)
     rows_per_group = max(1, min(1024**2, _ROW_GROUP_BYTES * file.records // file.size)) if file else 1
     with _reporting(url):
-        table = _open_table(store, key)
+        table = open_table(store, key)
         known = {field.name for field in table.schema().fields} if table else set(schema.names)
         write_deltalake(
             table or url,
@@ -272,9 +266,7 @@ def _replace_partition(
             target_file_size=_FILE_BYTES,
             schema_mode="merge" if known != set(schema.names) else None,
             storage_options=store.delta_options(),
-            # Few commits between checkpoints, else opening the table gets slower for a hundred batches and then fast
-            # again. Deletion vectors cannot be expressed in the manifests that Redshift reads.
-            configuration={"delta.checkpointInterval": "10", "delta.enableDeletionVectors": "false"},
+            configuration=TABLE_PROPERTIES,
             writer_properties=WriterProperties(
                 compression="ZSTD",
                 compression_level=1,
