@@ -110,6 +110,10 @@ class S3Store:
     def spark_url(self, key: str) -> str:
         return f"s3a://{self._bucket}/{self._object(key)}"
 
+    @property
+    def spark_commits_atomically(self) -> bool:
+        return False  # S3A looks whether the file is there, and then puts it: of several at once, all win
+
     def _object(self, key: str) -> str:
         return self._prefix + key
 

@@ -65,7 +65,7 @@ def run(
     _require_bronze(bronze_store, key, table, manifest)
     table_then = _as_of(table, day)
     delivered = manifest.tables.get(table.name)
-    target = SilverPartition(store, table_then, key, day, delivered.name if delivered else "")
+    target = SilverPartition(spark, store, table_then, key, day, delivered.name if delivered else "")
     source = read_partition(bronze_store, key, day)
     is_small = source.rows <= SMALL_ROWS and (delivered is None or delivered.size <= SMALL_BYTES)
     ledger.begin(store, key, day)

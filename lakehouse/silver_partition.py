@@ -1,7 +1,8 @@
 """Graded rows of a batch -> the batch's partition of a table in the silver layer, replaced in one commit.
 
 Rows in an Arrow table are committed by delta-rs in milliseconds; those of a DataFrame by Spark, whose tasks write the
-files, in one to two seconds whatever the size. The table's lock keeps the two from writing at once.
+files, in one to two seconds whatever the size. The table's lock keeps the two from writing at once. Where Spark's
+commit is not atomic (S3) every commit is Spark's: a killed client's job may run on in its server.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from lakehouse.partition import TABLE_PROPERTIES, read_partition, replace_partit
 from lakehouse.store import Store
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
+
+QUARANTINE = "_source_file string, _row bigint, _batch_date date, reasons array<string>, record string"
 
 
 @dataclass(frozen=True)
 class SilverPartition:
     """A batch's place in silver and in quarantine. `key`: of the silver table in its layer."""
 
+    spark: SparkSession
     store: Store
     table: TableContract
     key: str
@@ -72,7 +76,12 @@ class SilverPartition:
                 "_batch_date": pa.repeat(pa.scalar(self.day, pa.date32()), rows.num_rows),
             }
             complete = pa.table([lineage[name] if name in lineage else rows[name] for name in names], names=names)
-            replace_partition(self.store, key, complete, self.day, start_over=start_over)
+            if self.store.spark_commits_atomically:
+                replace_partition(self.store, key, complete, self.day, start_over=start_over)
+            else:
+                schema = self.table.spark_schema if key == self.key else QUARANTINE
+                one_file = self.spark.createDataFrame(complete, schema).coalesce(1)
+                self._commit_by_spark(key, one_file, start_over=start_over)
         else:
             self._write_by_spark(key, rows, names, start_over=start_over)
         written = read_partition(self.store, key, self.day).rows
@@ -84,6 +93,9 @@ class SilverPartition:
 
         lineage = {"_source_file": sf.lit(self.file_name), "_batch_date": sf.lit(self.day)}
         complete = rows.select(*(lineage[name].alias(name) if name in lineage else sf.col(name) for name in names))
+        self._commit_by_spark(key, complete, start_over=start_over)
+
+    def _commit_by_spark(self, key: str, complete: DataFrame, *, start_over: bool) -> None:
         options = {**TABLE_PROPERTIES, "delta.feature.timestampNtz": "supported"}
         if start_over:
             options["overwriteSchema"] = "true"

@@ -64,6 +64,10 @@ class Store(Protocol):
     def spark_url(self, key: str) -> str:
         """Address of a Delta table for Spark."""
 
+    @property
+    def spark_commits_atomically(self) -> bool:
+        """Whether Spark's commit to a Delta table never overwrites another's: only then may delta-rs write it, too."""
+
 
 def open_store(settings: Settings, layer: Layer) -> Store:
     """The store of a layer; reaches out to nothing yet."""
@@ -147,6 +151,10 @@ class LocalStore:
 
     def spark_url(self, key: str) -> str:
         return str(self._path(key))
+
+    @property
+    def spark_commits_atomically(self) -> bool:
+        return True
 
     def _path(self, key: str) -> Path:
         return self._root / PurePosixPath(key)

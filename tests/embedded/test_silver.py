@@ -16,7 +16,7 @@ from lakehouse.contract import Column, ColumnType, Rule
 from lakehouse.errors import LakehouseError, ReconciliationError, SparkError, StoreError
 from lakehouse.grading import KEY_HAS_SEPARATOR, KEY_TOO_LONG
 from lakehouse.silver_partition import SilverPartition
-from lakehouse.store import open_store
+from lakehouse.store import LocalStore, open_store
 
 
 @pytest.fixture(params=["as a small batch", "as a large batch"])
@@ -357,6 +357,24 @@ def test_a_batch_of_many_rows_or_of_many_bytes_is_written_by_spark(shop, monkeyp
     shop.to_silver(shop.deliver("o1,1,1.00,new,", "o2,1,1.00,new,"))
 
     assert "Spark" in shop.delta_table().history(1)[0]["engineInfo"]
+
+
+def test_where_spark_does_not_commit_atomically_all_commits_are_its_own(shop, monkeypatch):
+    monkeypatch.setattr(LocalStore, "spark_commits_atomically", False)
+
+    shop.to_silver(shop.deliver("o1,1,10.50,paid,4.5", "o1,1,10.50,new,", "o2,2,x,,", day=FIRST))
+    shop.to_silver(shop.deliver("o1,1,1.00,,", day=SECOND))
+    with_faults = shop.quarantine("_row, reasons, _batch_date")
+    shop.to_silver(shop.deliver("o3,3,3.00,new,3", day=FIRST))
+
+    assert with_faults == [(1, ["superseded"], FIRST), (3, ["amount: not a valid decimal(12,2)"], FIRST)]
+    assert shop.silver("order_id, item, amount, status, score, _source_file, _row, _batch_date") == [
+        ("o3", 3, Decimal("3.00"), "new", 3.0, "orders.csv", 1, FIRST),
+        ("o1", 1, Decimal("1.00"), None, None, "orders.csv", 1, SECOND),
+    ]
+    assert shop.quarantine() == []
+    for key in ("shop/orders", "quarantine/shop/orders"):
+        assert all("Spark" in commit["engineInfo"] for commit in shop.delta_table(key).history())
 
 
 def test_a_damaged_file_of_bronze_is_an_error_that_names_table_and_reason(shop):
