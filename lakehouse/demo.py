@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,16 +15,16 @@ DAYS = 4
 PAST_ORDERS = 3000  # one batch of orders long delivered, so that there are reviews and late deliveries to look at
 
 
-def source_folder(settings: Settings, contract: Contract, note: Callable[[str], None]) -> Path:
-    """Folder of the generated deliveries; made on the first call, the same bytes on every machine."""
+def deliveries(settings: Settings, contract: Contract, note: Callable[[str], None]) -> list[Path]:
+    """A folder per day; generated on the first call and after a change of the contract, the same bytes everywhere."""
     folder = settings.state_dir / "source"
     made = settings.state_dir / "source.json"
     wanted = json.dumps([SEED, DAYS, PAST_ORDERS, [table.rules_hash for table in contract.tables]])
-    if made.is_file() and folder.is_dir() and made.read_text() == wanted:
-        return folder
-    from lakehouse.synthetic import generate
+    if not (made.is_file() and folder.is_dir() and made.read_text() == wanted):
+        from lakehouse.synthetic import generate
 
-    note("Generating a small source")
-    generate(folder, contract=contract, seed=SEED, days=DAYS, history_orders=PAST_ORDERS)
-    made.write_text(wanted)
-    return folder
+        note("Generating a small source")
+        shutil.rmtree(folder, ignore_errors=True)
+        generate(folder, contract=contract, seed=SEED, days=DAYS, history_orders=PAST_ORDERS)
+        made.write_text(wanted)
+    return sorted(path for path in folder.iterdir() if path.is_dir())
