@@ -40,6 +40,9 @@ ROWS = {
 # What is odd in the archive, and kept: what silver and dbt warn of, and in how many rows.
 SUSPICIOUS = {
     ("order_reviews", "review_creation_date: required, but empty"): 13,
+    ("order_reviews", "review_answer_timestamp: required, but empty"): 60,
+    ("geolocation", "geolocation_lat: not between -33.76 and 5.28"): 27,
+    ("geolocation", "geolocation_lng: not between -74.0 and -28.83"): 23,
     ("order_payments", "payment_value: less than 0.01"): 9,
     ("order_payments", "payment_installments: less than 1"): 2,
     ("products", "product_weight_g: less than 1"): 4,
