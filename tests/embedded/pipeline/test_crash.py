@@ -99,7 +99,7 @@ class Point:
 
 # Each point is reached by the run that goes on where the one before it was killed.
 POINTS = (
-    Point("between the files and the manifests of a delivery", "lakehouse.landing", "_publish", "before"),
+    Point("between the files and the manifests of a delivery", "lakehouse.landing", "_update", "before"),
     Point("between landing and bronze", "lakehouse.bronze", "run", "before"),
     Point("in the middle of bronze's stream", "lakehouse.bronze", "_Batch._with_lineage", "before", 2),
     Point("between bronze's commit and its ledger", "lakehouse.ledger", "record", "before"),
