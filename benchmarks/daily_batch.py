@@ -34,7 +34,10 @@ QUICK_SMALL, QUICK_LARGE, QUICK_BATCHES = 2_000, 32_000, 1
 DAYS, QUICK_DAYS = 6, 3
 STEPS = ("land", "pending", "bronze", "silver", "load", "reconcile tables", "marts", "reconcile facts")
 BUILD = "marts, dbt's start included"
-WHY = "see the models below"
+WHY = {
+    "marts": "see the models below",
+    "pending": "it compares the fingerprints of every landed batch, 16 times as many: under half a millisecond each",
+}
 
 
 @dataclass
@@ -163,7 +166,7 @@ def _outcome(small: _Shop, large: _Shop, days: int) -> Outcome:
                 f"{growth:.2f} times: {after:.2f} s against {before:.2f} s",
                 "≤ 1.5 times" if judged else "",
                 growth <= 1.5 if judged else None,
-                WHY if step == "marts" else "",
+                WHY.get(step, ""),
             )
         )
     control = large.full_refresh / small.full_refresh
