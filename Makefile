@@ -57,7 +57,7 @@ format: setup-dev  ## Let ruff and sqlfluff format the code
 docs: setup-dev  ## Write the generated pages of docs/ and dbt's sources files anew
 	@$(LAKEHOUSE) docs
 
-bench: setup-dev  ## Measure; results go to benchmarks/results.md (ARGS=--quick takes minutes, not an hour)
+bench: setup-dev  ## Measure; results go to benchmarks/results.md (twenty minutes; ARGS=--quick takes five)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 ##@ Variables: make TARGET NAME=value

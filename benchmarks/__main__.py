@@ -1,6 +1,6 @@
 """Every benchmark -> figures on the screen and, of a full run, in results.md.
 
-python -m benchmarks                 everything: an hour on two cores
+python -m benchmarks                 everything: twenty minutes on two cores
 python -m benchmarks --quick         smaller sizes, minutes; printed, not written
 python -m benchmarks --only load     one of them
 """

@@ -37,6 +37,7 @@ BUILD = "marts, dbt's start included"
 WHY = {
     "marts": "see the models below",
     "pending": "it compares the fingerprints of every landed batch, 16 times as many: under half a millisecond each",
+    "reconcile facts": "four pairs of counts by index, hundredths of a second",
 }
 
 
