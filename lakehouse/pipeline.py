@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # Two cores keep two tables busy: while one waits for the store or the warehouse, the other computes.
 TABLES_AT_ONCE = 2
+# What a run of so many bytes of CSV gains from the JVM's second compiler is less than what compiling costs.
+BRIEF_BYTES = 256 * 1024 * 1024
 
 
 class Observer(Protocol):
@@ -141,7 +143,7 @@ def _run_units(
     if not units:
         return []
     with (
-        SparkWhenNeeded(settings, session) as spark,
+        SparkWhenNeeded(settings, session, brief=sum(unit.size for unit in units) < BRIEF_BYTES) as spark,
         ThreadPoolExecutor(TABLES_AT_ONCE, thread_name_prefix="table") as pool,
     ):
         if steps != ("bronze",):
@@ -199,12 +201,13 @@ def _collect(futures: list[Future[list[StepResult]]]) -> list[StepResult]:
 class SparkWhenNeeded:
     """A Spark session that starts in the background and is waited for by the first step that needs it.
 
-    One that was given is used, and left open.
+    One that was given is used, and left open. `brief`: see spark_session.
     """
 
-    def __init__(self, settings: Settings, given: SparkSession | None = None) -> None:
+    def __init__(self, settings: Settings, given: SparkSession | None = None, *, brief: bool = False) -> None:
         self._settings = settings
         self._given = given
+        self._brief = brief
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="spark")
         self._open = ExitStack()
         self._starting: Future[SparkSession] | None = None
@@ -232,4 +235,4 @@ class SparkWhenNeeded:
     def _start(self) -> SparkSession:
         from lakehouse.session import spark_session  # pyspark takes half a second to import
 
-        return self._open.enter_context(spark_session(self._settings))
+        return self._open.enter_context(spark_session(self._settings, brief=self._brief))

@@ -37,12 +37,13 @@ SESSION_CONFIGURATION = {
 
 
 @contextmanager
-def spark_session(settings: Settings) -> Iterator[SparkSession]:
+def spark_session(settings: Settings, *, brief: bool = False) -> Iterator[SparkSession]:
     """A session, closed at the end; the JVM of one in this process stays until the process ends, for the next one.
 
+    `brief`: its work is soon done, so that compiling code for speed would cost more than it gives.
     Raises SetupError when there is no JDK, a jar cannot be had, or Spark does not start.
     """
-    spark = _remote(settings.spark_remote) if settings.spark_remote else _local(settings)
+    spark = _remote(settings.spark_remote) if settings.spark_remote else _local(settings, brief)
     try:
         yield spark
     finally:
@@ -71,14 +72,14 @@ def _remote(address: str) -> SparkSession:
         ) from error
 
 
-def _local(settings: Settings) -> SparkSession:
+def _local(settings: Settings, brief: bool) -> SparkSession:
     java = find_java()
     jars = ensure_jars(settings)
     os.environ["JAVA_HOME"] = str(java.parent.parent)
     os.environ["PYSPARK_PYTHON"] = sys.executable
     # A host name that does not resolve, or resolves to another address, would stop or expose the driver.
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    configuration = SparkConf(loadDefaults=False).setAll(list(_configuration(settings, jars).items()))
+    configuration = SparkConf(loadDefaults=False).setAll(list(_configuration(settings, jars, brief).items()))
     log = log_file(settings)
     try:
         if SparkContext._gateway is None:
@@ -98,14 +99,17 @@ def _local(settings: Settings) -> SparkSession:
     return SparkSession(context)
 
 
-def _configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
+def _configuration(settings: Settings, jars: list[Path], brief: bool) -> dict[str, str]:
+    # One throw-away heap for small jobs on few cores: the parallel collector does most work per second.
+    java_options = "-XX:+UseParallelGC -Duser.timezone=UTC"
+    if brief:
+        java_options += " -XX:TieredStopAtLevel=1"
     return {
         **SESSION_CONFIGURATION,
         "spark.app.name": "lakehouse",
         "spark.master": "local[*]",
         "spark.driver.memory": settings.spark_driver_memory,
-        # One throw-away heap for small jobs on few cores: the parallel collector does most work per second.
-        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -Duser.timezone=UTC",
+        "spark.driver.extraJavaOptions": java_options,
         "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
