@@ -87,7 +87,7 @@ def _started(settings: Settings, folder: Path, arguments: Sequence[str]) -> Iter
     }
     with (folder / "dbt.err").open("w", encoding="utf-8") as complaints:
         process = subprocess.Popen(
-            [sys.executable, "-m", "lakehouse.dbt_process", *arguments],
+            [settings.dbt_python or sys.executable, "-m", "lakehouse.dbt_process", *arguments],
             cwd=PROJECT_DIR,
             env=environment,
             stdin=subprocess.PIPE,

@@ -72,7 +72,9 @@ def ensure_jars(settings: Settings, parts: Iterable[str] | None = None) -> list[
 
 
 def needed_parts(settings: Settings) -> tuple[str, ...]:
-    """Which parts of the lock a session with these settings needs."""
+    """Which parts of the lock a session with these settings needs on this machine."""
+    if settings.spark_remote:
+        return ()
     on_s3 = any(url.startswith("s3://") for url in (settings.layer_url("bronze"), settings.layer_url("silver")))
     return ("delta", "s3") if on_s3 else ("delta",)
 

@@ -15,7 +15,7 @@ from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError
 
 from lakehouse.errors import StoreError
-from lakehouse.settings import Settings
+from lakehouse.settings import Layer, Settings
 
 PART_SIZE = 16 * 1024 * 1024
 
@@ -23,21 +23,20 @@ PART_SIZE = 16 * 1024 * 1024
 class S3Store:
     """A bucket, or a prefix in it, of AWS or of a store that speaks its language (MinIO)."""
 
-    def __init__(self, url: str, settings: Settings) -> None:
+    def __init__(self, url: str, settings: Settings, layer: Layer) -> None:
         self._url = url
         self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
         self._endpoint = settings.s3_endpoint
         self._region = settings.s3_region
-        self._access_key = settings.s3_access_key
-        self._secret_key = settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None
+        self._user = settings.store_user(layer)
         address = urlsplit(self._endpoint or "https://s3.amazonaws.com")
         own_identity = ChainedProvider([EnvAWSProvider(), AWSConfigProvider(), IamAwsProvider()])
         self._client = Minio(
             address.netloc or address.path,
-            access_key=self._access_key,
-            secret_key=self._secret_key,
-            credentials=None if self._access_key else own_identity,
+            access_key=self._user.access_key if self._user else None,
+            secret_key=self._user.secret_key if self._user else None,
+            credentials=None if self._user else own_identity,
             secure=address.scheme != "http",
             region=self._region,
             # The client's own default waits five minutes for an absent host.
@@ -103,8 +102,11 @@ class S3Store:
             options |= {"AWS_ENDPOINT_URL": self._endpoint, "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false"}
             if self._endpoint.startswith("http://"):
                 options["AWS_ALLOW_HTTP"] = "true"
-        if self._access_key and self._secret_key:
-            options |= {"AWS_ACCESS_KEY_ID": self._access_key, "AWS_SECRET_ACCESS_KEY": self._secret_key}
+        if self._user:
+            options |= {
+                "AWS_ACCESS_KEY_ID": self._user.access_key,
+                "AWS_SECRET_ACCESS_KEY": self._user.secret_key,
+            }
         return options
 
     def spark_url(self, key: str) -> str:

@@ -11,17 +11,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException, PySparkRuntimeError
-from pyspark.java_gateway import launch_gateway
-from pyspark.sql import SparkSession
 
 from lakehouse.errors import SetupError
 from lakehouse.jars import ensure_jars
 from lakehouse.java import find_java
 from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 CONNECT_PORT = 15002  # unless the address says another
 CONNECT_SECONDS = 10
@@ -43,7 +44,7 @@ def spark_session(settings: Settings, *, brief: bool = False) -> Iterator[SparkS
     `brief`: its work is soon done, so that compiling code for speed would cost more than it gives.
     Raises SetupError when there is no JDK, a jar cannot be had, or Spark does not start.
     """
-    spark = _remote(settings.spark_remote) if settings.spark_remote else _local(settings, brief)
+    spark = _remote(settings, settings.spark_remote) if settings.spark_remote else _local(settings, brief)
     try:
         yield spark
     finally:
@@ -55,24 +56,52 @@ def log_file(settings: Settings) -> Path:
     return settings.state_dir / "logs" / "spark.log"
 
 
-def _remote(address: str) -> SparkSession:
+def _remote(settings: Settings, address: str) -> SparkSession:
+    from pyspark.sql.connect.session import SparkSession as RemoteSession
+
     server = urlsplit(address.split("/;")[0])  # what follows may hold a token
     try:
         # Spark itself would try for ten minutes.
         with socket.create_connection((server.hostname or "", server.port or CONNECT_PORT), CONNECT_SECONDS):
             pass
-        builder = SparkSession.builder.remote(address)
+        builder = RemoteSession.builder.channelBuilder(_channel(address, settings.connect_token()))
         for name, value in SESSION_CONFIGURATION.items():
             builder = builder.config(name, value)
-        return builder.getOrCreate()
+        os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as `builder.remote` does: functions.py looks at it
+        return cast("SparkSession", builder.getOrCreate())
     except (OSError, PySparkException) as error:
-        raise SetupError(
-            f"The Spark Connect server at {server.geturl()} cannot be used: {type(error).__name__}.\n"
-            "Check that it runs and LAKEHOUSE_SPARK_REMOTE, or unset it to run Spark in this process."
-        ) from error
+        refused = "UNAUTHENTICATED" in str(error)
+        why = "it refused the token" if refused else type(error).__name__
+        remedy = (
+            f"The token is that of LAKEHOUSE_SPARK_TOKEN, else of {settings.secrets_path / 'connect_token'}: it has to "
+            "be the server's."
+            if refused
+            else "Check that it runs and LAKEHOUSE_SPARK_REMOTE, or unset it to run Spark in this process."
+        )
+        raise SetupError(f"The Spark Connect server at {server.geturl()} cannot be used: {why}.\n{remedy}") from error
+
+
+def _channel(address: str, token: str | None) -> Any:
+    """The way to a server, the token not in its address: that would stand in the environment of every child process.
+
+    pyspark's own `token=` forces TLS.
+    """
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+
+    class WithToken(DefaultChannelBuilder):
+        def metadata(self) -> list[tuple[str, str]]:
+            own = list(super().metadata())
+            return [*own, ("authorization", f"Bearer {token}")] if token else own
+
+    return WithToken(address)
 
 
 def _local(settings: Settings, brief: bool) -> SparkSession:
+    # Not at the top: the client of Spark Connect comes without.
+    from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
+    from pyspark.sql import SparkSession
+
     java = find_java()
     jars = ensure_jars(settings)
     os.environ["JAVA_HOME"] = str(java.parent.parent)
@@ -133,7 +162,7 @@ def _store_access(settings: Settings) -> dict[str, str]:
         access["spark.hadoop.fs.s3a.endpoint"] = settings.s3_endpoint
         access["spark.hadoop.fs.s3a.path.style.access"] = "true"
         access["spark.hadoop.fs.s3a.connection.ssl.enabled"] = str(settings.s3_endpoint.startswith("https")).lower()
-    if settings.s3_access_key and settings.s3_secret_key:
-        access["spark.hadoop.fs.s3a.access.key"] = settings.s3_access_key
-        access["spark.hadoop.fs.s3a.secret.key"] = settings.s3_secret_key.get_secret_value()
+    if user := settings.store_user("silver"):  # who may read bronze, too
+        access["spark.hadoop.fs.s3a.access.key"] = user.access_key
+        access["spark.hadoop.fs.s3a.secret.key"] = user.secret_key
     return access

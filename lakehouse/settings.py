@@ -2,13 +2,15 @@
 
 A setting is read from `LAKEHOUSE_<NAME>`, else from the file `.env` beside pyproject.toml, else its default holds.
 A password is read from `LAKEHOUSE_<ROLE>_PASSWORD`, else from the file named by `LAKEHOUSE_<ROLE>_PASSWORD_FILE`, else
-from `<secrets_dir>/<role>_password`.
+from `<secrets_dir>/<role>_password`. The same folder may hold a layer's user of the store, `store_<layer>_access_key` and
+`store_<layer>_secret_key`, and `connect_token`, which Spark's Connect server asks for.
 Reading settings creates and starts nothing.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -52,7 +54,9 @@ class Settings(BaseSettings):
         extra="ignore",
     )
 
-    target: Target = Field(Target.EMBEDDED, description="`embedded`; `docker` and `aws` are planned")
+    target: Target = Field(
+        Target.EMBEDDED, description="`embedded` or `docker` (the stack of docker-compose.yml); `aws` is planned"
+    )
     source: str = Field("olist", description="the source to work on: a contract of this name in `contracts_dir`")
     contracts_dir: Path = Field(PROJECT_DIR / "contracts", description="where the contracts of the sources are")
     dbt_dir: Path = Field(PROJECT_DIR / "dbt", description="the dbt project")
@@ -62,20 +66,26 @@ class Settings(BaseSettings):
     state: str | None = Field(None, description="a lake and its database, by name; unset: the state of the last run")
 
     landing_url: str | None = Field(
-        None, description="the landing layer; unset: a folder of the state, or `s3://landing`"
+        None, description="the landing layer; unset: a folder of the state, or `s3://landing/<state>`"
     )
-    bronze_url: str | None = Field(None, description="the bronze layer; unset: a folder of the state, or `s3://bronze`")
-    silver_url: str | None = Field(None, description="the silver layer; unset: a folder of the state, or `s3://silver`")
+    bronze_url: str | None = Field(
+        None, description="the bronze layer; unset: a folder of the state, or `s3://bronze/<state>`"
+    )
+    silver_url: str | None = Field(
+        None, description="the silver layer; unset: a folder of the state, or `s3://silver/<state>`"
+    )
     s3_endpoint: str | None = Field(None, description="address of an S3-compatible store; unset: AWS itself")
     s3_region: str = Field("us-east-1", description="region of the store")
-    s3_access_key: str | None = Field(None, description="user of the store; unset: the machine's own AWS identity")
+    s3_access_key: str | None = Field(
+        None, description="user of the store; unset: a user per layer from `secrets_dir`, else the AWS identity"
+    )
     s3_secret_key: SecretStr | None = Field(None, description="password of the store's user")
 
     postgres_host: str = Field("127.0.0.1", description="the warehouse's host")
     postgres_port: int = Field(5433, ge=1, le=65535, description="the warehouse's port")
     database: str | None = Field(None, description="the warehouse's database; unset: `lakehouse_<state>`")
     secrets_dir: Path | None = Field(
-        None, description="folder with one password file per role; unset: `<home>/secrets`"
+        None, description="folder with one file per password, key or token; unset: `<home>/secrets`"
     )
     owner_password: SecretStr | None = Field(None, description="password of the role `owner`")
     owner_password_file: Path | None = Field(None, description="file that holds it")
@@ -92,9 +102,14 @@ class Settings(BaseSettings):
     spark_remote: str | None = Field(
         None, description="address of a Spark Connect server; unset: Spark in this process"
     )
+    spark_token: SecretStr | None = Field(
+        None, description="what that server asks for; unset: `connect_token` in `secrets_dir`, if it is there"
+    )
     spark_driver_memory: str = Field("1600m", description="heap of the Spark that runs in this process")
     jars_dir: Path | None = Field(None, description="the jars of spark/jars.lock; unset: `<home>/jars`")
     maven_url: str = Field(MAVEN_CENTRAL, description="where jars are fetched from: Maven Central or a mirror")
+
+    dbt_python: Path | None = Field(None, description="the Python that has dbt; unset: the one that runs this")
 
     lock_wait_seconds: int = Field(600, ge=0, description="how long to wait for another run before giving up")
     vacuum_retention_hours: int = Field(168, ge=0, description="how long `maintain` keeps old files of Delta tables")
@@ -168,7 +183,7 @@ class Settings(BaseSettings):
             return given.rstrip("/")
         if self.target is Target.EMBEDDED:
             return str(self.state_dir / "lake" / layer)
-        return f"s3://{layer}"
+        return f"s3://{layer}/{self.state_name}"
 
     @property
     def database_name(self) -> str:
@@ -182,7 +197,7 @@ class Settings(BaseSettings):
 
     @property
     def secrets_path(self) -> Path:
-        """Folder with one password file per role."""
+        """Folder with one file per password, key or token."""
         return self.secrets_dir or self.home / "secrets"
 
     def password_file(self, role: Role) -> Path:
@@ -207,6 +222,40 @@ class Settings(BaseSettings):
                 f"({error.strerror}).\nRun `lakehouse start` to create the embedded warehouse, or set one of them."
             ) from error
 
+    def store_user(self, layer: Layer) -> StoreUser | None:
+        """Who reads and writes a layer of an S3 store; None: the machine's own AWS identity.
+
+        Raises ConfigurationError when only one half of it is known.
+        """
+        if self.s3_access_key or self.s3_secret_key:
+            halves = self.s3_access_key, self.s3_secret_key and self.s3_secret_key.get_secret_value()
+            places = "LAKEHOUSE_S3_ACCESS_KEY", "LAKEHOUSE_S3_SECRET_KEY"
+        else:
+            files = [self.secrets_path / f"store_{layer}_{half}_key" for half in ("access", "secret")]
+            halves = _content(files[0]), _content(files[1])
+            places = str(files[0]), str(files[1])
+        access_key, secret_key = halves
+        if access_key and secret_key:
+            return StoreUser(access_key, secret_key)
+        if access_key or secret_key:
+            there, missing = places if access_key else reversed(places)
+            raise ConfigurationError(f"{there} is set, {missing} is not: the store's user needs both.")
+        return None
+
+    def connect_token(self) -> str | None:
+        """What the Spark Connect server asks for; None: nothing."""
+        if self.spark_token is not None:
+            return self.spark_token.get_secret_value()
+        return _content(self.secrets_path / "connect_token")
+
+
+@dataclass(frozen=True)
+class StoreUser:
+    """A user of an S3 store."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+
 
 class _Debug(BaseSettings):
     """One setting alone."""
@@ -214,6 +263,16 @@ class _Debug(BaseSettings):
     model_config = Settings.model_config
 
     debug: bool = False
+
+
+def _content(file: Path) -> str | None:
+    """Of a file that may be absent. Raises ConfigurationError if it is there and cannot be read."""
+    try:
+        return file.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def _check_path(path: str) -> None:

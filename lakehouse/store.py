@@ -77,7 +77,7 @@ def open_store(settings: Settings, layer: Layer) -> Store:
     # Here, since minio takes a fifth of a second to import, which a local lake need not spend.
     from lakehouse.s3_store import S3Store
 
-    return S3Store(url, settings)
+    return S3Store(url, settings, layer)
 
 
 class LocalStore:
