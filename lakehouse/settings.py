@@ -2,8 +2,8 @@
 
 A setting is read from `LAKEHOUSE_<NAME>`, else from the file `.env` beside pyproject.toml, else its default holds.
 A password is read from `LAKEHOUSE_<ROLE>_PASSWORD`, else from the file named by `LAKEHOUSE_<ROLE>_PASSWORD_FILE`, else
-from `<secrets_dir>/<role>_password`. The same folder may hold a layer's user of the store, `store_<layer>_access_key` and
-`store_<layer>_secret_key`, and `connect_token`, which Spark's Connect server asks for.
+from `<secrets_dir>/<role>_password`. The same folder may hold a layer's user of the store (`store_<layer>_access_key`,
+`store_<layer>_secret_key`) and the token that Spark's Connect server asks for (`connect_token`).
 Reading settings creates and starts nothing.
 """
 

@@ -22,12 +22,13 @@ START_SECONDS = 120
 
 
 @contextmanager
-def connect_server(settings: Settings, port: int, folder: Path) -> Iterator[str]:
-    """The address of a server whose tasks are tried three times."""
+def connect_server(settings: Settings, port: int, folder: Path, token: str) -> Iterator[str]:
+    """The address of a server whose tasks are tried three times, and that asks for this token."""
     java = find_java()
     configuration = {
         "spark.connect.grpc.binding.port": str(port),
         "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.authenticate.token": token,
         "spark.driver.extraClassPath": os.pathsep.join(map(str, ensure_jars(settings))),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

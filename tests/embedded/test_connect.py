@@ -11,6 +11,8 @@ from ports import free_port
 
 from lakehouse import load
 
+TOKEN = "the-token-of-this-server"  # noqa: S105
+
 # Takes the batch that lies in bronze to the warehouse. In `prepare` a test may change what the workers do.
 CLIENT = """
     import sys
@@ -31,6 +33,19 @@ CLIENT = """
         print(shop.to_raw(manifest).counts)
 """
 
+REFUSED = """
+    import sys
+    from lakehouse.errors import SetupError
+    from lakehouse.session import spark_session
+    from lakehouse.settings import Settings
+
+    try:
+        with spark_session(Settings.load(spark_remote=sys.argv[1], spark_token=sys.argv[2])):
+            pass
+    except SetupError as error:
+        print(error)
+"""
+
 # Fails after its commit, the first time.
 FAILS_ONCE = """
     MARK = Path(sys.argv[2])
@@ -49,7 +64,7 @@ FAILS_ONCE = """
 
 @pytest.fixture(scope="module")
 def address(server, tmp_path_factory):
-    with connect_server(server, free_port(), tmp_path_factory.mktemp("connect")) as address:
+    with connect_server(server, free_port(), tmp_path_factory.mktemp("connect"), TOKEN) as address:
         yield address
 
 
@@ -63,6 +78,7 @@ def shop(new_state, tmp_path):
 
 def through_connect(shop, address, prepare="", *arguments):
     remote = shop.settings.model_copy(update={"spark_remote": address})
+    (remote.secrets_path / "connect_token").write_text(TOKEN + "\n")
     return run_client(CLIENT.replace("{prepare}", prepare.strip()), remote.model_dump_json(), *arguments).splitlines()
 
 
@@ -92,25 +108,21 @@ def test_a_task_that_fails_after_its_commit_and_runs_again_counts_once(shop, add
     assert shop.raw("order_id") == [("o1",), ("o2",)]
 
 
-def test_a_server_that_is_not_there_is_told_without_its_token(shop):
-    absent = f"sc://127.0.0.1:{free_port()}/;token=secret"
-    script = """
-        import sys
-        from lakehouse.errors import SetupError
-        from lakehouse.session import spark_session
-        from lakehouse.settings import Settings
-
-        try:
-            with spark_session(Settings.load(spark_remote=sys.argv[1])):
-                pass
-        except SetupError as error:
-            print(error)
-    """
-
-    told = run_client(script, absent)
+def test_a_server_that_is_not_there_is_told_without_its_token():
+    told = run_client(REFUSED, f"sc://127.0.0.1:{free_port()}/;token=secret", "secret")
 
     assert "LAKEHOUSE_SPARK_REMOTE" in told
     assert "secret" not in told
+
+
+@pytest.mark.parametrize("token", ["", "wrong-token"], ids=["no token", "a wrong token"])
+def test_a_server_refuses_who_does_not_know_its_token(address, token):
+    told = run_client(REFUSED, address, token)
+
+    assert "it refused the token" in told
+    assert "LAKEHOUSE_SPARK_TOKEN" in told
+    assert TOKEN not in told
+    assert "wrong-token" not in told
 
 
 def test_a_spark_that_cannot_start_is_told_with_its_log(server, tmp_path):

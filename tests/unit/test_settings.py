@@ -8,7 +8,7 @@ import pytest
 from small_source import land, run_bronze, settings_in, values_of
 
 from lakehouse.errors import ConfigurationError
-from lakehouse.settings import Settings
+from lakehouse.settings import LAYERS, Settings, StoreUser
 
 HEADER = b"order_id,amount,note\n"
 
@@ -45,3 +45,51 @@ def test_a_home_that_is_not_absolute_is_judged_by_where_it_is(tmp_path: Path, mo
 
     with pytest.raises(ConfigurationError, match="LAKEHOUSE_HOME: "):
         Settings.load(home="home")
+
+
+def store_secrets(folder: Path, **files: str) -> Path:
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_text(content + "\n")
+    return folder
+
+
+def test_each_layer_of_a_store_has_the_user_in_the_secrets_folder(tmp_path: Path) -> None:
+    folder = store_secrets(tmp_path / "s", store_bronze_access_key="B", store_bronze_secret_key="only bronze knows")
+
+    settings = Settings.load(secrets_dir=folder)
+
+    assert settings.store_user("bronze") == StoreUser("B", "only bronze knows")
+    assert settings.store_user("silver") is None
+    assert "only bronze knows" not in repr(settings.store_user("bronze"))
+
+
+def test_a_user_that_is_given_counts_for_every_layer(tmp_path: Path) -> None:
+    folder = store_secrets(tmp_path / "s", store_bronze_access_key="B", store_bronze_secret_key="unused")
+
+    settings = Settings.load(secrets_dir=folder, s3_access_key="me", s3_secret_key="mine")
+
+    assert {settings.store_user(layer) for layer in LAYERS} == {StoreUser("me", "mine")}
+
+
+def test_half_a_user_of_the_store_is_refused_with_the_place_of_the_other_half(tmp_path: Path) -> None:
+    folder = store_secrets(tmp_path / "s", store_bronze_access_key="B")
+
+    with pytest.raises(ConfigurationError, match=f"{folder}/store_bronze_secret_key is not"):
+        Settings.load(secrets_dir=folder).store_user("bronze")
+    with pytest.raises(ConfigurationError, match="LAKEHOUSE_S3_ACCESS_KEY is not"):
+        Settings.load(secrets_dir=folder, s3_secret_key="mine").store_user("bronze")
+
+
+def test_the_token_of_spark_connect_is_the_one_given_else_that_of_the_secrets_folder(tmp_path: Path) -> None:
+    folder = store_secrets(tmp_path / "s", connect_token="from the file")
+
+    assert Settings.load(secrets_dir=folder).connect_token() == "from the file"
+    assert Settings.load(secrets_dir=folder, spark_token="given").connect_token() == "given"
+    assert Settings.load(secrets_dir=tmp_path / "none").connect_token() is None
+
+
+def test_on_a_store_the_states_have_folders_of_their_own() -> None:
+    demo, main = (Settings.load(target="docker", state=state) for state in ("demo", "main"))
+
+    assert (demo.layer_url("silver"), main.layer_url("silver")) == ("s3://silver/demo", "s3://silver/main")
