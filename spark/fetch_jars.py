@@ -1,0 +1,17 @@
+"""Every jar of spark/jars.lock, checked -> a cache, and from there Spark's own folder of jars (for spark/Dockerfile).
+
+    python spark/fetch_jars.py CACHE JARS
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from lakehouse.jars import ensure_jars
+from lakehouse.settings import Settings
+
+cache, jars = map(Path, sys.argv[1:])
+for jar in ensure_jars(Settings(jars_dir=cache), ("delta", "s3")):
+    shutil.copy(jar, jars)
