@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from psycopg2 import sql
 
 from lakehouse import load, marts, reconcile, warehouse
 from lakehouse.contract import Contract
 from lakehouse.partition import open_table
+from lakehouse.pipeline import SparkWhenNeeded
 from lakehouse.settings import Layer, Settings
 from lakehouse.store import open_store
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from pyspark.sql import SparkSession
 
 # Every Delta table of a source, by layer and folder.
 FOLDERS: tuple[tuple[Layer, str], ...] = (
@@ -47,14 +53,15 @@ def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]
     warehouse.prepare(settings)
     merged = removed = 0
     leftovers: list[str] = []
-    for table in contract.tables:
-        with warehouse.lock(settings, f"{contract.source}.{table.name}"):
-            for layer, folder in FOLDERS:
-                note(f"Compacting {layer} {folder}{table.name}")
-                key = f"{folder}{contract.source}/{table.name}"
-                added, deleted = _compact(settings, layer, key)
-                merged, removed = merged + added, removed + deleted
-            leftovers += load.drop_leftovers(settings, contract, table)
+    with SparkWhenNeeded(settings) as spark:
+        for table in contract.tables:
+            with warehouse.lock(settings, f"{contract.source}.{table.name}"):
+                for layer, folder in FOLDERS:
+                    note(f"Compacting {layer} {folder}{table.name}")
+                    key = f"{folder}{contract.source}/{table.name}"
+                    added, deleted = _compact(settings, layer, key, spark)
+                    merged, removed = merged + added, removed + deleted
+                leftovers += load.drop_leftovers(settings, contract, table)
     note("Cleaning up the warehouse")
     with warehouse.lock(settings, "publish"):
         keys = _drop_used_keys(settings, contract)
@@ -66,20 +73,43 @@ def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]
     return Maintenance(merged, removed, analysed, tuple(leftovers), keys, tested.tests, tuple(tested.warnings))
 
 
-def _compact(settings: Settings, layer: Layer, key: str) -> tuple[int, int]:
-    """(files merged away, files deleted) of one Delta table; nothing is committed where nothing is to merge."""
-    table = open_table(open_store(settings, layer), key)
+def _compact(settings: Settings, layer: Layer, key: str, spark: SparkWhenNeeded) -> tuple[int, int]:
+    """(files merged away, files deleted) of one Delta table; nothing is committed where nothing is to merge.
+
+    Done by who writes the table: delta-rs, but for silver Spark where its commits may overwrite another writer's.
+    """
+    store = open_store(settings, layer)
+    table = open_table(store, key)
     if table is None:
         return 0, 0
-    merged = table.optimize.compact()["numFilesRemoved"]
-    deleted = table.vacuum(
-        retention_hours=settings.vacuum_retention_hours,
-        dry_run=False,
-        enforce_retention_duration=False,
-        full=True,  # also files that no commit names: of a writer that was killed
-    )
+    hours = settings.vacuum_retention_hours
+    if layer == "silver" and not store.spark_commits_atomically:
+        merged = _optimize_by_spark(spark.session(), store.spark_url(key))
+        table.update_incremental()
+        deleted = _vacuum(table, hours, dry_run=True)
+        if deleted:
+            _vacuum_by_spark(spark.session(), store.spark_url(key), hours)
+    else:
+        merged = int(table.optimize.compact()["numFilesRemoved"])
+        deleted = _vacuum(table, hours, dry_run=False)
     table.create_checkpoint()
-    return int(merged), len(deleted)
+    return merged, deleted
+
+
+def _vacuum(table: DeltaTable, hours: int, *, dry_run: bool) -> int:
+    """How many data files are deleted, or would be: also those that no commit names, of a writer that was killed."""
+    files = table.vacuum(retention_hours=hours, dry_run=dry_run, enforce_retention_duration=False, full=True)
+    return sum(file.endswith(".parquet") for file in files)  # Hadoop puts a checksum beside each on a local disk
+
+
+def _optimize_by_spark(spark: SparkSession, url: str) -> int:
+    (done,) = spark.sql(f"optimize delta.`{url}`").collect()
+    return int(done["metrics"]["numFilesRemoved"])
+
+
+def _vacuum_by_spark(spark: SparkSession, url: str, hours: int) -> None:
+    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    spark.sql(f"vacuum delta.`{url}` retain {hours} hours").collect()
 
 
 def _drop_used_keys(settings: Settings, contract: Contract) -> int:

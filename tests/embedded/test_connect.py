@@ -11,7 +11,7 @@ from ports import free_port
 
 from lakehouse import load
 
-TOKEN = "the-token-of-this-server"  # noqa: S105
+TOKEN = "the-token-of-this-server"
 
 # Takes the batch that lies in bronze to the warehouse. In `prepare` a test may change what the workers do.
 CLIENT = """

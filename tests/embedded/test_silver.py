@@ -9,12 +9,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from deltalake import write_deltalake
 from made_up_shop import FIRST, HEADER, SECOND, Shop, orders
 
 from lakehouse import ledger, silver
 from lakehouse.contract import Column, ColumnType, Rule
 from lakehouse.errors import LakehouseError, ReconciliationError, SparkError, StoreError
 from lakehouse.grading import KEY_HAS_SEPARATOR, KEY_TOO_LONG
+from lakehouse.maintain import _compact
+from lakehouse.pipeline import SparkWhenNeeded
 from lakehouse.silver_partition import SilverPartition
 from lakehouse.store import LocalStore, open_store
 
@@ -375,6 +378,24 @@ def test_where_spark_does_not_commit_atomically_all_commits_are_its_own(shop, mo
     assert shop.quarantine() == []
     for key in ("shop/orders", "quarantine/shop/orders"):
         assert all("Spark" in commit["engineInfo"] for commit in shop.delta_table(key).history())
+
+
+def test_where_spark_does_not_commit_atomically_its_files_are_merged_and_removed_by_spark(shop, spark, monkeypatch):
+    monkeypatch.setattr(LocalStore, "spark_commits_atomically", False)
+    shop.to_silver(shop.deliver("o1,1,1.00,new,"))
+    before = shop.delta_table()
+    write_deltalake(before, before.to_pyarrow_table(), mode="append")
+    at_once = shop.settings.model_copy(update={"vacuum_retention_hours": 0})
+
+    merged, removed = _compact(at_once, "silver", "shop/orders", SparkWhenNeeded(at_once, spark))
+
+    after = shop.delta_table()
+    assert (merged, removed) == (2, 2)
+    assert len(after.file_uris()) == 1
+    assert after.to_pyarrow_table().num_rows == 2
+    operations = {commit["operation"]: commit["engineInfo"] for commit in after.history()}
+    assert "Spark" in operations["OPTIMIZE"]
+    assert len(list(Path(shop.settings.layer_url("silver"), "shop/orders").rglob("part-*.parquet"))) == 1
 
 
 def test_a_damaged_file_of_bronze_is_an_error_that_names_table_and_reason(shop):

@@ -14,7 +14,8 @@ from small_source import DAY, land, rows_of, run_bronze, settings_in, version_of
 
 from lakehouse.maintain import _compact
 from lakehouse.partition import read_partition, replace_partition
-from lakehouse.settings import Settings
+from lakehouse.pipeline import SparkWhenNeeded
+from lakehouse.settings import Layer, Settings
 from lakehouse.store import open_store
 
 KEY = "shop/orders"
@@ -43,6 +44,11 @@ def keeping(settings: Settings, hours: int) -> Settings:
     return settings.model_copy(update={"vacuum_retention_hours": hours})
 
 
+def compact(settings: Settings, layer: Layer, key: str) -> tuple[int, int]:
+    with SparkWhenNeeded(settings) as spark:
+        return _compact(settings, layer, key, spark)
+
+
 def parquet_files(settings: Settings, layer: str = "silver") -> set[Path]:
     folder = Path(settings.layer_url(layer)) / KEY  # type: ignore[arg-type]
     return {path for path in folder.rglob("*.parquet") if "_delta_log" not in path.parts}
@@ -62,7 +68,7 @@ def test_the_files_of_a_batch_become_one_with_the_same_rows(settings: Settings) 
     before = commit_thrice(settings)
     assert len(before.file_uris()) == 3
 
-    merged, _ = _compact(settings, "silver", KEY)
+    merged, _ = compact(settings, "silver", KEY)
 
     after = DeltaTable(before.table_uri)
     assert merged == 3
@@ -77,7 +83,7 @@ def test_batches_stay_in_files_of_their_own(settings: Settings) -> None:
     commit_thrice(settings)
     replace_partition(store, KEY, rows(4, day=other), other, start_over=False)
 
-    _compact(settings, "silver", KEY)
+    compact(settings, "silver", KEY)
 
     assert [read_partition(store, KEY, day).rows for day in (DAY, other)] == [3, 1]
     assert len(parquet_files(keeping(settings, 0))) == 5  # the three old ones, which are kept for a week, and two
@@ -85,10 +91,10 @@ def test_batches_stay_in_files_of_their_own(settings: Settings) -> None:
 
 def test_a_table_without_anything_to_merge_gets_no_commit(settings: Settings) -> None:
     table = commit_thrice(settings)
-    _compact(settings, "silver", KEY)
+    compact(settings, "silver", KEY)
     version = DeltaTable(table.table_uri).version()
 
-    assert _compact(settings, "silver", KEY) == (0, 0)
+    assert compact(settings, "silver", KEY) == (0, 0)
 
     assert DeltaTable(table.table_uri).version() == version
 
@@ -97,7 +103,7 @@ def test_without_retention_files_that_no_version_needs_and_orphans_are_removed(s
     table = commit_thrice(settings)
     orphan(settings, hours_old=0)
 
-    merged, removed = _compact(keeping(settings, 0), "silver", KEY)
+    merged, removed = compact(keeping(settings, 0), "silver", KEY)
 
     assert (merged, removed) == (3, 4)
     (left,) = parquet_files(settings)
@@ -109,7 +115,7 @@ def test_a_week_of_retention_keeps_what_a_reader_or_writer_may_be_at(settings: S
     commit_thrice(settings)
     old_ones, young = parquet_files(settings), orphan(settings, hours_old=167)
 
-    merged, removed = _compact(keeping(settings, 168), "silver", KEY)
+    merged, removed = compact(keeping(settings, 168), "silver", KEY)
 
     assert (merged, removed) == (3, 0)
     assert parquet_files(settings) > {*old_ones, young}
@@ -119,7 +125,7 @@ def test_an_orphan_older_than_the_retention_is_removed_whatever_is_kept(settings
     commit_thrice(settings)
     dead = orphan(settings, hours_old=169)
 
-    _, removed = _compact(keeping(settings, 168), "silver", KEY)
+    _, removed = compact(keeping(settings, 168), "silver", KEY)
 
     assert removed == 1
     assert not dead.exists()
@@ -133,7 +139,7 @@ def test_bronze_stays_what_it_was_and_knows_what_is_done(settings: Settings, tmp
     before = rows_of(settings)
     assert len(parquet_files(settings, "bronze")) == 2
 
-    _, removed = _compact(keeping(settings, 0), "bronze", KEY)
+    _, removed = compact(keeping(settings, 0), "bronze", KEY)
 
     assert removed == 1
     assert rows_of(settings) == before
@@ -143,4 +149,4 @@ def test_bronze_stays_what_it_was_and_knows_what_is_done(settings: Settings, tmp
 
 
 def test_a_table_that_is_not_there_is_nothing_to_do(settings: Settings) -> None:
-    assert _compact(settings, "silver", KEY) == (0, 0)
+    assert compact(settings, "silver", KEY) == (0, 0)
