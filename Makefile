@@ -3,31 +3,75 @@
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	command -v $$python >/dev/null 2>&1 && $$python -c '' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
-LAKEHOUSE := $(BIN)/lakehouse
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+# Builds of images trust what this machine trusts: a proxy that opens TLS is no news to it.
+export CA_BUNDLE ?= $(or $(SSL_CERT_FILE),/dev/null)
+
+# On the stack the pipeline's command line is a container; nothing is installed here.
+ifeq ($(TARGET),docker)
+LAKEHOUSE := docker compose run --rm cli
+else
+LAKEHOUSE := $(BIN)/lakehouse
+READY := setup
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run status sql stop doctor test test-nightly lint format docs bench clean
+.PHONY: help setup setup-dev run status sql stop doctor test test-nightly lint format docs bench clean \
+	up down logs ps psql credentials new-secret images base-image bundle load-bundle test-stack bench-stack
 
 ##@ Use it
-run: setup  ## Bring DATA=path (folder, files or zip) through the pipeline; without DATA, a small generated source
-	@$(LAKEHOUSE) run $(if $(DATA),$(DATA),--demo)
+run: $(READY)  ## Bring DATA=path (folder, files or zip) through the pipeline; without DATA, a small generated source
+	@$(if $(filter docker,$(TARGET)),stack/run $(DATA),$(LAKEHOUSE) run $(if $(DATA),$(DATA),--demo))
 
-status: setup  ## What is loaded, what is pending and why
+status: $(READY)  ## What is loaded, what is pending and why
 	@$(LAKEHOUSE) status
 
-sql: setup  ## Ask the marts: make sql QUERY="select count(*) from marts.fct_orders"
+sql: $(READY)  ## Ask the marts: make sql QUERY="select count(*) from marts.fct_orders"
 	@$(LAKEHOUSE) sql "$(QUERY)"
 
-doctor: setup  ## Check this machine and say what to mend
+doctor: $(READY)  ## Check this machine, or with TARGET=docker the stack, and say what to mend
 	@$(LAKEHOUSE) doctor
 
 stop: setup  ## Stop the embedded warehouse (its data stays)
-	@$(LAKEHOUSE) stop
+	@$(BIN)/lakehouse stop
 
-clean:  ## Remove all data, the warehouse and .venv
-	@if [ -x $(LAKEHOUSE) ]; then $(LAKEHOUSE) clean --yes; fi
+clean:  ## Remove all data of the embedded target, its warehouse and .venv
+	@if [ -x $(BIN)/lakehouse ]; then $(BIN)/lakehouse clean --yes; fi
 	@rm -rf .lakehouse .venv dist dbt/target dbt/logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+##@ The stack: everything in Docker (docs/stack.md)
+up:  ## Build what is missing, start everything, wait until healthy; then: make run TARGET=docker
+	@stack/up
+
+down:  ## Stop it; its data stays
+	@docker compose --profile '*' down
+
+logs:  ## Follow what all services say, or one: make logs SERVICE=postgres
+	@docker compose logs --follow --tail 100 $(SERVICE)
+
+ps:  ## How each service is
+	@docker compose ps --all --format 'table {{.Service}}\t{{.Status}}\t{{.Ports}}'
+
+psql:  ## A psql session in the stack's warehouse, as the role bi_reader
+	@stack/psql
+
+credentials:  ## Where everything is, with users and passwords
+	@stack/addresses --passwords
+
+new-secret:  ## Forget a generated secret: make new-secret NAME=loader_password; `make up` makes and hands out a new one
+	@docker compose run --rm --no-deps -T secrets-init forget $(NAME)
+
+images:  ## Build all images (what has not changed comes from the cache) and print their sizes
+	@stack/images
+
+base-image:  ## Make the base image from Debian's packages, where no registry can be reached
+	@stack/base-image --make
+
+bundle:  ## Pack images and project into dist/, for a machine without any network
+	@stack/bundle
+
+load-bundle:  ## On that machine: load the images; then: make up
+	@stack/load-bundle
 
 ##@ Work on it
 setup:  ## Create .venv from uv.lock (other targets do it by themselves)
@@ -41,6 +85,10 @@ test: setup-dev  ## All tests that need no Docker
 
 test-nightly: setup-dev  ## Those that take long, too
 	@$(BIN)/pytest $(ARGS)
+
+test-stack: setup-dev  ## The stack from nothing to the marts, its faults and its locks (builds images, takes a quarter of an hour)
+	@stack/images
+	@$(BIN)/pytest tests/stack $(ARGS)
 
 lint: setup-dev  ## ruff, mypy --strict, sqlfluff, and whether the models would run on Redshift
 	@$(BIN)/ruff check .
@@ -63,6 +111,9 @@ bench: setup-dev  ## Measure; results go to benchmarks/results.md (twenty minute
 ##@ Variables: make TARGET NAME=value
 ## DATA    What `run` takes in: a folder, CSV files or a zip; several in quotes (paths without spaces). Unset: a small generated source
 ## QUERY   The statement that `sql` asks
+## TARGET   docker: on the stack instead of on this machine (run, status, sql, doctor)
+## SERVICE  The one service whose logs to follow
+## NAME     The secret to forget
 ## ARGS    Arguments for pytest or the benchmark: ARGS="tests/unit -x", ARGS=--quick
 ## PYTHON  The Python to make .venv with, 3.11 to 3.13: PYTHON=python3.12. Unset: the newest on the PATH
 
