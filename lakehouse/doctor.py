@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from lakehouse import warehouse
+from lakehouse.conformance import is_proven
 from lakehouse.errors import LakehouseError
 from lakehouse.jars import is_intact, needed_parts, read_lock
 from lakehouse.java import find_java, version_of
@@ -144,7 +145,13 @@ def _store(settings: Settings) -> Check:
     def look() -> str:
         for layer in LAYERS:
             open_store(settings, layer).folders(settings.source)
-        return settings.layer_url("landing").removesuffix("/landing")
+        where = settings.layer_url("landing").removesuffix("/landing")
+        unproven = [layer for layer in LAYERS if not is_proven(settings, layer)]
+        if not unproven:
+            return where
+        return (
+            f"{where}; not yet proven to write safely, which the next command that writes does: {', '.join(unproven)}"
+        )
 
     return _explained("store", look)
 

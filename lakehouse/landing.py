@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from lakehouse.conformance import ensure_conformance
 from lakehouse.contract import Contract, TableContract
 from lakehouse.delivery import FoundFile, Unreadable, find_files
 from lakehouse.errors import DeliveryRefused, StoreError
@@ -116,6 +117,7 @@ def remove(settings: Settings, contract: Contract, batch_date: date, table: str)
         )
     if manifest.tables[table] is None:
         return Landed(manifest, ())
+    ensure_conformance(settings, "landing")
     return Landed(_update(open_store(settings, "landing"), contract.source, batch_date, {table: None}), (table,))
 
 
@@ -195,6 +197,7 @@ def _accept(
     sources: dict[tuple[date, str], _Checked],
 ) -> list[Landed]:
     """Copy all files, then write the manifests; if either fails, undo all of it."""
+    ensure_conformance(settings, "landing")
     store = open_store(settings, "landing")
     staged: dict[date, dict[str, DeliveredFile | None]] = {}
     copied: list[str] = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from psycopg2 import sql
 
 from lakehouse import load, marts, reconcile, warehouse
+from lakehouse.conformance import ensure_conformance
 from lakehouse.contract import Contract
 from lakehouse.partition import open_table
 from lakehouse.pipeline import SparkWhenNeeded
@@ -51,6 +52,7 @@ def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]
     Raises MartsError if a test of severity error fails, ReconciliationError if a fact has lost rows.
     """
     warehouse.prepare(settings)
+    ensure_conformance(settings, "bronze", "silver")
     merged = removed = 0
     leftovers: list[str] = []
     with SparkWhenNeeded(settings) as spark:

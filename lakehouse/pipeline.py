@@ -22,13 +22,14 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
 from lakehouse import bronze, load, marts, reconcile, silver, warehouse
+from lakehouse.conformance import ensure_conformance
 from lakehouse.contract import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.ledger import StepResult
 from lakehouse.manifest import read_manifest, read_manifests
 from lakehouse.marts import MartsResult
 from lakehouse.pending import STEPS, Pending, Step, pending_steps
-from lakehouse.settings import Settings
+from lakehouse.settings import LAYERS, Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -142,6 +143,8 @@ def _run_units(
     observer.planned(units)
     if not units:
         return []
+    # A step writes the layer of its name, and its user no other; the load writes none.
+    ensure_conformance(settings, *(layer for layer in LAYERS if layer in steps))
     with (
         SparkWhenNeeded(settings, session, brief=sum(unit.size for unit in units) < BRIEF_BYTES) as spark,
         ThreadPoolExecutor(TABLES_AT_ONCE, thread_name_prefix="table") as pool,

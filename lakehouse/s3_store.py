@@ -41,7 +41,7 @@ class S3Store:
             region=self._region,
             # The client's own default waits five minutes for an absent host.
             http_client=urllib3.PoolManager(
-                maxsize=16,
+                maxsize=32,  # as many as write at once in conformance.py; it warns of each that is more
                 timeout=urllib3.Timeout(connect=5, read=120),
                 retries=urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from unittest import mock
 
 import urllib3
 from minio import Minio
+from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
 BUCKETS = ("landing", "bronze", "silver")
@@ -18,8 +20,18 @@ BUCKETS = ("landing", "bronze", "silver")
 @contextmanager
 def s3_settings() -> Iterator[dict[str, Any]]:
     """What Settings needs to use the store."""
+    put_object, alone = S3Response.put_object, threading.Lock()
+
+    def put_object_atomically(response: S3Response) -> Any:
+        with alone:  # moto looks at the condition first, and then puts
+            return put_object(response)
+
     # Credentials and proxies of the machine must not reach moto's server.
-    with mock.patch.dict(os.environ, {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "NO_PROXY": "*"}):
+    environment = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "NO_PROXY": "*"}
+    with (
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(S3Response, "put_object", put_object_atomically),
+    ):
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
         try:

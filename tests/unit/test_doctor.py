@@ -14,14 +14,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from s3_server import s3_settings
 from typer.testing import CliRunner
 
 from lakehouse import doctor, embedded_postgres, java
 from lakehouse.cli import app
+from lakehouse.conformance import ensure_conformance
 from lakehouse.doctor import Check, checks
 from lakehouse.embedded_postgres import RunningServer
 from lakehouse.jars import Jar
-from lakehouse.settings import Settings
+from lakehouse.settings import LAYERS, Settings
+from lakehouse.store import open_store
 
 CONTENT = b"the content of a jar"
 JAR = Jar("delta", "io.delta", "delta", "1.0", hashlib.sha256(CONTENT).hexdigest())
@@ -237,6 +240,25 @@ def test_a_source_without_contract(look: Look, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("LAKEHOUSE_SOURCE", "nowhere")
 
     assert "nowhere" in look("contract").finding
+
+
+def test_a_store_is_told_by_what_of_it_is_not_yet_proven(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3_settings() as given:
+        for name, value in given.items():
+            monkeypatch.setenv(f"LAKEHOUSE_{name.upper()}", value)
+        layers = (open_store(Settings.load(), layer) for layer in LAYERS)
+
+        before = look("store")
+        left = [store.keys("") for store in layers]
+        ensure_conformance(Settings.load(), "landing", "bronze")
+        between = look("store")
+        ensure_conformance(Settings.load(), "silver")
+        proven = look("store")
+
+    unproven = "s3://landing/lake; not yet proven to write safely, which the next command that writes does: "
+    assert (before, left) == (Check("store", f"{unproven}landing, bronze, silver"), [[], [], []])
+    assert between.finding == f"{unproven}silver"
+    assert proven == Check("store", "s3://landing/lake")
 
 
 def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(
