@@ -45,6 +45,7 @@ def checks(settings: Settings) -> list[Check]:
     looks: dict[str, Callable[[], Check]] = {
         "Python": _python,
         "packages": _packages,
+        "Spark": lambda: _spark(settings),
         "Java": _java,
         "jars": lambda: _jars(settings),
         "memory": _memory,
@@ -54,7 +55,8 @@ def checks(settings: Settings) -> list[Check]:
         "port": lambda: _port(settings),
         "warehouse": lambda: _warehouse(settings),
     }
-    return [_looked(settings, name, look) for name, look in looks.items()]
+    elsewhere = ("Java", "jars") if settings.spark_remote else ("Spark",)
+    return [_looked(settings, name, look) for name, look in looks.items() if name not in elsewhere]
 
 
 def _python() -> Check:
@@ -94,9 +96,17 @@ def _java() -> Check:
     return _explained("Java", look)
 
 
+def _spark(settings: Settings) -> Check:
+    def look() -> str:
+        from lakehouse.session import spark_session  # pyspark takes half a second to import
+
+        with spark_session(settings) as spark:
+            return f"{spark.version}, a Connect server answers"
+
+    return _explained("Spark", look)
+
+
 def _jars(settings: Settings) -> Check:
-    if settings.spark_remote:
-        return Check("jars", "on the Spark server")
     wanted = [jar for jar in read_lock() if jar.part in needed_parts(settings)]
     there = sum(is_intact(jar, settings.jars_path) for jar in wanted)
     finding = f"{there} of {len(wanted)} in {settings.jars_path}, as in spark/jars.lock"

@@ -1,6 +1,6 @@
 """Every jar of spark/jars.lock, checked -> a cache, and from there Spark's own folder of jars (for spark/Dockerfile).
 
-    python spark/fetch_jars.py CACHE JARS
+python spark/fetch_jars.py CACHE JARS
 """
 
 from __future__ import annotations

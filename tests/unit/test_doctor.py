@@ -106,6 +106,20 @@ def test_what_to_mend_stands_below_its_finding_with_exit_code_1(monkeypatch: pyt
     assert (as_table.exit_code, as_json.exit_code) == (1, 1)
 
 
+def test_where_spark_is_a_server_it_is_asked_and_java_is_not_looked_for(
+    look: Look, stranger: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = stranger.getsockname()[1]
+    stranger.close()
+    monkeypatch.setenv("LAKEHOUSE_SPARK_REMOTE", f"sc://127.0.0.1:{port}/;token=secret")
+
+    found = look("Spark")
+
+    assert found.finding == f"The Spark Connect server at sc://127.0.0.1:{port} cannot be used: ConnectionRefusedError."
+    assert "LAKEHOUSE_SPARK_REMOTE" in found.remedy
+    assert not {"Java", "jars"} & {check.name for check in checks(Settings.load())}
+
+
 def test_java_is_told_with_version_and_place(look: Look) -> None:
     assert re.fullmatch(r"(17|21), /.*/java", look("Java").finding)
 
