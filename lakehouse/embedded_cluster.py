@@ -15,37 +15,27 @@ from pathlib import Path
 from lakehouse.embedded_programs import Programs, major_version, tail
 from lakehouse.errors import SetupError
 from lakehouse.own_files import remove_named
+from lakehouse.settings import PROJECT_DIR
 
 HOST = "127.0.0.1"
 DATA, LOG, CONFIGURATION, ACCESS = "data", "log", "postgresql.conf", "pg_hba.conf"
+SHARED_SETTINGS = PROJECT_DIR / "postgres_init" / "postgresql.conf"
 NEEDED_BYTES = 500 * 1024 * 1024  # an empty cluster, its first log segments and, for root, the programs
 
-# For an ETL job on a laptop: few sessions, large statements, no replica.
+# Beside those of postgres_init/postgresql.conf, which the image of the Docker stack has too: for a laptop.
 SERVER_SETTINGS: dict[str, str] = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "max_connections": "50",
-    "password_encryption": "scram-sha-256",
-    "shared_buffers": "256MB",
     "effective_cache_size": "2GB",
     "work_mem": "64MB",
     "maintenance_work_mem": "256MB",
-    "random_page_cost": "1.1",
-    "jit": "off",  # compiling costs more than it saves in statements of seconds
-    "wal_level": "minimal",  # a table filled in the transaction that made it is not logged row by row
-    "max_wal_senders": "0",
     "max_wal_size": "4GB",
-    "checkpoint_timeout": "15min",
-    "client_connection_check_interval": "2s",  # a killed run's statement ends soon, its locks with it
     "logging_collector": "on",
     "log_filename": "postgres-%a.log",
     "log_truncate_on_rotation": "on",
     "log_rotation_age": "1d",
     "log_rotation_size": "0",
-    "log_checkpoints": "off",
-    "log_line_prefix": "%m [%p] %q%u@%d %a ",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
 }
 
 
@@ -109,7 +99,11 @@ def write_configuration(directory: Path, programs: Programs, further_settings: M
         **further_settings,
     }
     quoted = {name: value.replace("\\", "\\\\").replace("'", "''") for name, value in values.items()}
-    lines = ["# Written at every start by lakehouse/embedded_cluster.py.", *(f"{k} = '{v}'" for k, v in quoted.items())]
+    lines = [
+        "# Written at every start by lakehouse/embedded_cluster.py.",
+        SHARED_SETTINGS.read_text(),
+        *(f"{name} = '{value}'" for name, value in quoted.items()),
+    ]
     (directory / CONFIGURATION).write_text("\n".join(lines) + "\n")
     (directory / ACCESS).write_text(f"host all all {HOST}/32 scram-sha-256\n")
     for name in (CONFIGURATION, ACCESS):
