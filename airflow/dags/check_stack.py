@@ -1,0 +1,69 @@
+"""### Does every part that the pipeline needs answer, seen from where its tasks run?
+
+Started by hand; reads only, and may run at any time, beside other runs too.
+
+| Task | It is green when | If it is red |
+| --- | --- | --- |
+| `spark` | a session opens through Spark Connect and a worker counts some rows | `docker compose ps` (spark-connect, spark-master, spark-worker healthy?), then `docker compose logs spark-connect spark-worker`; UNAUTHENTICATED: the token of the scheduler is not the server's, `make up` hands it out again |
+| `store` | each layer can be listed by its own user; returned: the folders of the source in it | `docker compose ps minio`, then `docker compose up minio-init`, which makes buckets, users and policies |
+| `warehouse` | each role of the pipeline logs in | `docker compose ps postgres`; the log says which role was refused and what to do |
+
+The first lines of the failed task's log name the cause. Clear the task to try again.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import dag, task
+
+ROWS = 1000
+
+
+@dag(
+    schedule=None,
+    doc_md=__doc__,
+    tags=["stack"],
+    default_args={"owner": "lakehouse", "execution_timeout": timedelta(minutes=3)},
+)
+def check_stack() -> None:
+    """Three tasks that do not wait for each other, so that one run shows everything that is broken."""
+
+    @task
+    def spark() -> dict[str, str | int]:
+        from lakehouse.session import spark_session
+        from lakehouse.settings import Settings
+
+        with spark_session(Settings.load()) as session:
+            return {"version": session.version, "rows": session.range(ROWS).repartition(2).count()}
+
+    @task
+    def store() -> dict[str, int]:
+        from lakehouse.settings import LAYERS, Settings
+        from lakehouse.store import open_store
+
+        settings = Settings.load()
+        return {
+            settings.layer_url(layer): len(open_store(settings, layer).folders(settings.source)) for layer in LAYERS
+        }
+
+    @task
+    def warehouse() -> dict[str, str]:
+        from lakehouse.connections import connect
+        from lakehouse.settings import ROLES, Settings
+
+        found = {}
+        for role in ROLES:
+            if role == "owner":
+                continue  # its password is not here: no task may create roles and databases
+            with connect(Settings.load(), role) as connection, connection.cursor() as cursor:
+                cursor.execute("select current_database() || ', Postgres ' || current_setting('server_version')")
+                (found[role],) = cursor.fetchone() or ("?",)
+        return found
+
+    spark()
+    store()
+    warehouse()
+
+
+check_stack()

@@ -1,0 +1,130 @@
+"""Airflow's database, empty or of an older version -> tables of this version, and the user `airflow` with the password
+of its file. Run by the service airflow-init before every start.
+
+It looks with plain SQL first: importing Airflow to learn that nothing is to be done would take ten seconds of every
+start.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+SECRETS = Path("/run/secrets")
+USER = "airflow"
+CONNECT_SECONDS = 10
+
+
+def main() -> None:
+    """Exit code 1, with a message that says what to do, if the database or a secret is not there."""
+    url = _secret("airflow_sql_alchemy_conn").replace("postgresql+psycopg2://", "postgresql://")
+    password = _secret("airflow_admin_password")
+    with _connected(url) as database:
+        migrated = all(_is_migrated(database, *versions) for versions in _versions().items())
+        user_as_wanted = migrated and _user_has(database, password)
+    database.close()
+    if not migrated:
+        _migrate()
+    if not user_as_wanted:
+        _set_user(password)
+    _say("tables made or migrated" if not migrated else "tables as they should be")
+    _say(f"user {USER}: " + ("as it should be" if user_as_wanted else "set"))
+
+
+def _secret(name: str) -> str:
+    file = SECRETS / name
+    try:
+        content = file.read_text().strip()
+    except OSError as error:
+        sys.exit(f"{file} cannot be read ({error.strerror}). It is made by: docker compose up secrets-init")
+    return content or sys.exit(f"{file} is empty. Give it a content, or remove it: docker compose up secrets-init")
+
+
+def _connected(url: str) -> Connection:
+    try:
+        return psycopg2.connect(url, connect_timeout=CONNECT_SECONDS)
+    except psycopg2.OperationalError as error:
+        sys.exit(
+            f"Airflow's database cannot be reached:\n  {str(error).strip()}\n"
+            "Look at `docker compose ps postgres` and `docker compose logs postgres`, then run: docker compose up -d\n"
+            "Where it is and its password stand in the secret airflow_sql_alchemy_conn."
+        )
+
+
+def _versions() -> dict[str, Path]:
+    """Table that says how far a database was migrated -> folder of the migrations."""
+    spec = importlib.util.find_spec("airflow")
+    assert spec is not None and spec.origin is not None
+    airflow = Path(spec.origin).parent
+    return {
+        "alembic_version": airflow / "migrations" / "versions",
+        "alembic_version_fab": airflow / "providers" / "fab" / "migrations" / "versions",
+    }
+
+
+def _is_migrated(database: Connection, table: str, migrations: Path) -> bool:
+    with database.cursor() as cursor:
+        cursor.execute("select to_regclass(%s) is not null", (table,))
+        if cursor.fetchone() != (True,):
+            return False
+        cursor.execute(f"select version_num from {table}")  # noqa: S608 - one of ours
+        return {version for (version,) in cursor.fetchall()} == _newest(migrations)
+
+
+def _newest(migrations: Path) -> set[str]:
+    """What no other migration follows. A file that is read wrongly makes this differ from the table: migrated again."""
+    text = "\n".join(path.read_text() for path in migrations.glob("*.py"))
+    revisions = re.findall(r'^revision\b.*?= *"(\w+)"', text, re.MULTILINE)
+    followed = re.findall(r'^down_revision\b.*?= *"(\w+)"', text, re.MULTILINE)
+    return set(revisions) - set(followed)
+
+
+def _user_has(database: Connection, password: str) -> bool:
+    from werkzeug.security import check_password_hash
+
+    with database.cursor() as cursor:
+        cursor.execute("select password from ab_user where username = %s", (USER,))
+        row = cursor.fetchone()
+    return row is not None and check_password_hash(row[0], password)
+
+
+def _migrate() -> None:
+    _quieten()
+    from airflow.utils.db import upgradedb
+    from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+
+    providers_configuration_loaded(upgradedb)()
+
+
+def _set_user(password: str) -> None:
+    _quieten()
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+    with get_application_builder() as builder:
+        manager = builder.sm
+        user = manager.find_user(USER)
+        if user is None:
+            manager.add_user(USER, "Airflow", "Admin", "airflow@localhost", manager.find_role("Admin"), password)
+        else:
+            manager.reset_password(user.id, password)
+
+
+def _quieten() -> None:
+    """Before Airflow is imported: it would tell each of its steps, and what its libraries are about to drop."""
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+    warnings.simplefilter("ignore")
+
+
+def _say(text: str) -> None:
+    print(f"airflow-init: {text}", flush=True)  # noqa: T201 - read in `docker compose logs`
+
+
+if __name__ == "__main__":
+    main()
