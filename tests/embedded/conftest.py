@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,24 +16,11 @@ from lakehouse import embedded_postgres, warehouse
 from lakehouse.settings import Settings, Target
 
 NOT_SYNCED = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-KEPT_SETTINGS = {"LAKEHOUSE_MAVEN_URL", "LAKEHOUSE_JARS_DIR"}
-
-
-@pytest.fixture(scope="session")
-def jars_dir() -> Path:
-    """The jars of this checkout: fetched once, not once per test session."""
-    return Settings.load().jars_path
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _the_developers_own_settings_do_not_count(jars_dir: Path) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("LAKEHOUSE_") and name not in KEPT_SETTINGS]:
-            patch.delenv(name)
-        maven_url = Settings.load().maven_url
-        patch.setenv("LAKEHOUSE_MAVEN_URL", maven_url)
-        patch.setitem(Settings.model_config, "env_file", None)
-        yield
+def _the_developers_own_settings_do_not_count(no_settings_of_the_developer: None) -> None:
+    pass
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,7 @@ def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
 def run_client(script: str, *arguments: object) -> str:
     """What a Python process of its own writes: one process has a classic Spark or a Connect client, not both."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, timeout=300, check=False)
+    tests = Path(__file__).parent.parent
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tests, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -4,44 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 
 import pytest
+from other_processes import other_processes
 
 from lakehouse import warehouse
 from lakehouse.errors import Busy, WarehouseError
-from lakehouse.settings import PROJECT_DIR
 
 
 @pytest.fixture
 def in_another_process(settings):
     """Runs code in a process that has `settings` and `warehouse`; returns it once it has printed a line."""
-    started = []
-
-    def run(code):
-        given = {name: getattr(settings, name) for name in settings.model_fields_set}
-        program = (
-            "import datetime, pathlib\nfrom pathlib import PosixPath\n"
-            "from lakehouse import warehouse\nfrom lakehouse.settings import Settings, Target\n"
-            f"settings = Settings.load(**{ {k: str(v) for k, v in given.items()}!r})\n{textwrap.dedent(code)}"
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-c", program], cwd=PROJECT_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        assert process.stdout.readline() == "here\n"
-        return process
-
-    yield run
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stdin.close()
-        process.stdout.close()
+    with other_processes(settings) as run:
+        yield run
 
 
 HOLD = """

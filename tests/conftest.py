@@ -1,0 +1,30 @@
+"""What the suites that start servers have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lakehouse.settings import Settings
+
+KEPT_SETTINGS = {"LAKEHOUSE_MAVEN_URL", "LAKEHOUSE_JARS_DIR"}
+
+
+@pytest.fixture(scope="session")
+def jars_dir() -> Path:
+    """The jars of this checkout: fetched once, not once per test session."""
+    return Settings.load().jars_path
+
+
+@pytest.fixture(scope="session")
+def no_settings_of_the_developer(jars_dir: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("LAKEHOUSE_") and name not in KEPT_SETTINGS]:
+            patch.delenv(name)
+        maven_url = Settings.load().maven_url
+        patch.setenv("LAKEHOUSE_MAVEN_URL", maven_url)
+        patch.setitem(Settings.model_config, "env_file", None)
+        yield
