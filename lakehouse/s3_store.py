@@ -81,12 +81,12 @@ class S3Store:
 
     def keys(self, prefix: str) -> list[str]:
         with self._reporting(prefix):
-            found = self._client.list_objects(self._bucket, self._object(f"{prefix}/"), recursive=True)
+            found = self._client.list_objects(self._bucket, self._folder(prefix), recursive=True)
             return sorted(str(item.object_name).removeprefix(self._prefix) for item in found)
 
     def folders(self, prefix: str) -> list[str]:
         with self._reporting(prefix):
-            found = self._client.list_objects(self._bucket, self._object(f"{prefix}/"))
+            found = self._client.list_objects(self._bucket, self._folder(prefix))
             return sorted(str(item.object_name).rstrip("/").rsplit("/", 1)[-1] for item in found if item.is_dir)
 
     def delete(self, key: str) -> None:
@@ -118,6 +118,9 @@ class S3Store:
 
     def _object(self, key: str) -> str:
         return self._prefix + key
+
+    def _folder(self, prefix: str) -> str:
+        return self._object(f"{prefix}/" if prefix else "")
 
     def _read_with_etag(self, key: str) -> tuple[bytes, str] | None:
         with self._reporting(key):

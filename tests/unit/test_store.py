@@ -105,6 +105,8 @@ def test_keys_and_folders_are_listed_below_a_prefix_only(store: Store) -> None:
     for key in ("shop/2018-01-05/r1/a.csv", "shop/2018-01-05/manifest.json", "shop/top", "shop2/b"):
         store.write(key, b"")
 
+    assert store.folders("") == ["shop", "shop2"]
+    assert len(store.keys("")) == 4
     assert store.folders("shop") == ["2018-01-05"]
     assert store.keys("shop") == ["shop/2018-01-05/manifest.json", "shop/2018-01-05/r1/a.csv", "shop/top"]
 
