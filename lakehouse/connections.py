@@ -50,8 +50,9 @@ def connect(settings: Settings, role: Role = "loader", autocommit: bool = False)
 
 
 def uri(settings: Settings, role: Role) -> str:
-    """Address of the state's database for a role, without password."""
-    return f"postgresql://{role}@{settings.postgres_host}:{settings.postgres_port}/{settings.database_name}"
+    """Address of the state's database for a role, without password, as people reach it."""
+    place = settings.published_postgres or f"{settings.postgres_host}:{settings.postgres_port}"
+    return f"postgresql://{role}@{place}/{settings.database_name}"
 
 
 def open_connection(

@@ -57,6 +57,7 @@ def log_file(settings: Settings) -> Path:
 
 
 def _remote(settings: Settings, address: str) -> SparkSession:
+    from grpc import RpcError
     from pyspark.sql.connect.session import SparkSession as RemoteSession
 
     server = urlsplit(address.split("/;")[0])  # what follows may hold a token
@@ -69,7 +70,7 @@ def _remote(settings: Settings, address: str) -> SparkSession:
             builder = builder.config(name, value)
         os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as `builder.remote` does: functions.py looks at it
         return cast("SparkSession", builder.getOrCreate())
-    except (OSError, PySparkException) as error:
+    except (OSError, PySparkException, RpcError) as error:
         refused = "UNAUTHENTICATED" in str(error)
         why = "it refused the token" if refused else type(error).__name__
         remedy = (

@@ -113,6 +113,12 @@ class Settings(BaseSettings):
 
     lock_wait_seconds: int = Field(600, ge=0, description="how long to wait for another run before giving up")
     vacuum_retention_hours: int = Field(168, ge=0, description="how long `maintain` keeps old files of Delta tables")
+    called_as: str | None = Field(
+        None, description="how people call this command line, where they do not see it: `docker compose run --rm cli`"
+    )
+    published_postgres: str | None = Field(
+        None, description="host and port where people reach the warehouse; unset: where the pipeline does"
+    )
     debug: bool = Field(False, description="show tracebacks")
 
     @field_validator("state", "source", "database")
@@ -162,9 +168,17 @@ class Settings(BaseSettings):
     def wants_tracebacks(cls) -> bool:
         """The setting `debug`, whatever is wrong with the others: their fault must be told, too."""
         try:
-            return _Debug(_env_file=cls.model_config["env_file"]).debug  # type: ignore[call-arg]
+            return _Said(_env_file=cls.model_config["env_file"]).debug  # type: ignore[call-arg]
         except ValidationError:
             return False
+
+    @classmethod
+    def command_as_told(cls) -> str | None:
+        """The setting `called_as`, whatever is wrong with the others."""
+        try:
+            return _Said(_env_file=cls.model_config["env_file"]).called_as  # type: ignore[call-arg]
+        except ValidationError:
+            return None
 
     @property
     def state_name(self) -> str:
@@ -204,6 +218,13 @@ class Settings(BaseSettings):
         """The file that holds a role's password, unless the environment holds it itself."""
         return getattr(self, f"{role}_password_file") or self.secrets_path / f"{role}_password"
 
+    def how_to_see_the_password(self, role: Role) -> str:
+        """A command that prints it, for people."""
+        if self.target is Target.DOCKER:
+            return "make credentials"
+        file = self.password_file(role)
+        return f"cat {file.relative_to(PROJECT_DIR) if file.is_relative_to(PROJECT_DIR) else file}"
+
     def password(self, role: Role) -> str:
         """Password of a warehouse role.
 
@@ -240,6 +261,12 @@ class Settings(BaseSettings):
         if access_key or secret_key:
             there, missing = places if access_key else reversed(places)
             raise ConfigurationError(f"{there} is set, {missing} is not: the store's user needs both.")
+        if self.target is Target.DOCKER:  # its store knows no AWS identity, for which one would look for minutes
+            raise ConfigurationError(
+                f"The store has no user for the layer {layer}: looked in LAKEHOUSE_S3_ACCESS_KEY, "
+                f"LAKEHOUSE_S3_SECRET_KEY, {places[0]} and {places[1]}.\n"
+                "`docker compose up` hands them out; or set them (docs/stack.md)."
+            )
         return None
 
     def connect_token(self) -> str | None:
@@ -257,12 +284,13 @@ class StoreUser:
     secret_key: str = field(repr=False)
 
 
-class _Debug(BaseSettings):
-    """One setting alone."""
+class _Said(BaseSettings):
+    """The settings that messages about the others need."""
 
     model_config = Settings.model_config
 
     debug: bool = False
+    called_as: str | None = None
 
 
 def _content(file: Path) -> str | None:

@@ -38,6 +38,9 @@ RULE_VERSION = 2
 # Spark, and its rows fit into the heap. Bytes are those delivered: in bronze a repetitive gigabyte is a few megabytes.
 SMALL_ROWS = 200_000
 SMALL_BYTES = 64 * 1024 * 1024
+# Where the commit has to be Spark's all the same, rows come here only to go back: worth it for a day, not a history.
+SMALL_ROWS_RETURNED = 20_000
+SMALL_BYTES_RETURNED = 4 * 1024 * 1024
 
 
 def expected_fingerprint(table: TableContract, manifest: Manifest) -> str:
@@ -67,7 +70,7 @@ def run(
     delivered = manifest.tables.get(table.name)
     target = SilverPartition(spark, store, table_then, key, day, delivered.name if delivered else "")
     source = read_partition(bronze_store, key, day)
-    is_small = source.rows <= SMALL_ROWS and (delivered is None or delivered.size <= SMALL_BYTES)
+    is_small = _is_small(store, source.rows, delivered.size if delivered else 0)
     ledger.begin(store, key, day)
     batch = _Batch(spark, table_then, source, target)
     try:
@@ -80,6 +83,12 @@ def run(
         ) from error
     ledger.record(store, key, day, entry)
     return StepResult("silver", table.name, day, True, entry.counts, time.monotonic() - begin, phases)
+
+
+def _is_small(store: Store, rows: int, size: int) -> bool:
+    if store.spark_commits_atomically:
+        return rows <= SMALL_ROWS and size <= SMALL_BYTES
+    return rows <= SMALL_ROWS_RETURNED and size <= SMALL_BYTES_RETURNED
 
 
 def _require_bronze(store: Store, key: str, table: TableContract, manifest: Manifest) -> None:

@@ -15,7 +15,7 @@ from lakehouse.cli.shared import as_called_here, command
 from lakehouse.contract import Contract
 from lakehouse.pipeline import RunReport
 from lakehouse.runs import seconds_per_step
-from lakehouse.settings import PROJECT_DIR, Settings
+from lakehouse.settings import Settings
 from lakehouse.status import Status
 
 NOTHING_LANDED = "Nothing has been landed yet: `lakehouse run PATH`, or `lakehouse run --demo`"
@@ -74,9 +74,7 @@ def _print_what_next(console: Console, settings: Settings, contract: Contract) -
         ("ask the marts", as_called_here('`lakehouse sql "select * from marts.fct_orders limit 5"`').strip("`"))
     )
     lines.append(("psql, Power BI", warehouse.uri(settings, "bi_reader")))
-    password = settings.password_file("bi_reader")
-    shown = password.relative_to(PROJECT_DIR) if password.is_relative_to(PROJECT_DIR) else password
-    lines.append(("password of bi_reader", f"cat {shown}"))
+    lines.append(("password of bi_reader", settings.how_to_see_the_password("bi_reader")))
     for what, how in lines:
         console.print(f"  {what:<36} [cyan]{how}[/cyan]", soft_wrap=True)
     console.print()

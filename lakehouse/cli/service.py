@@ -37,7 +37,7 @@ def start(state: State = None) -> None:
     ensure_jars(settings)
     warehouse.prepare(settings)
     console.print(f"Ready: {warehouse.uri(settings, 'bi_reader')}", soft_wrap=True)
-    console.print(f"Password of bi_reader: cat {settings.password_file('bi_reader')}", soft_wrap=True)
+    console.print(f"Password of bi_reader: {settings.how_to_see_the_password('bi_reader')}", soft_wrap=True)
 
 
 def stop() -> None:

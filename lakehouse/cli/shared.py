@@ -31,7 +31,9 @@ error_console = _console(stderr=True)
 
 
 def command() -> str:
-    """How the command is called from this shell: `lakehouse` where .venv is activated, else its path."""
+    """How people call it: `lakehouse` where .venv is activated, else its path, or what the setting `called_as` says."""
+    if told := Settings.command_as_told():
+        return told
     script = Path(sys.executable).parent / "lakehouse"
     found = shutil.which("lakehouse")
     if found is not None and script.exists() and script.samefile(found):

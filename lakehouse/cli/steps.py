@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,10 @@ from lakehouse.cli.shared import (
     warn,
 )
 from lakehouse.pending import Step
+from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from lakehouse.pipeline import Observer
 
 Paths = Annotated[list[Path] | None, typer.Argument(help="Folders, CSV files (also .csv.gz) or a zip of them.")]
 FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build every mart from nothing.")]
@@ -55,14 +59,12 @@ def run(
     """
     from lakehouse import demo as demo_source
     from lakehouse import landing, pipeline, runs
-    from lakehouse.jars import ensure_jars
 
     if demo and paths:
         raise typer.BadParameter("either PATHS or --demo, not both")
     settings, contract = open_state(state or ("demo" if demo else None), otherwise="main" if paths else None)
     with watching(error_console) as observer:
-        observer.note("Looking for the jars of Spark (the first time they are fetched)")
-        ensure_jars(settings)
+        _fetch_jars(settings, observer)
         with runs.recorded(settings, contract, "run") as record:
             if demo:
                 paths = demo_source.deliveries(settings, contract, observer.note)
@@ -162,7 +164,6 @@ def marts(state: State = None, full_refresh: FullRefresh = False) -> None:
 def _one_step(step: Step, table: str | None, batch_date: date | None, state: str | None) -> None:
     from lakehouse import load as loading
     from lakehouse import pipeline, warehouse
-    from lakehouse.jars import ensure_jars
 
     settings, contract = open_state(state)
     if table is not None:
@@ -171,8 +172,15 @@ def _one_step(step: Step, table: str | None, batch_date: date | None, state: str
     loading.ensure_tables(settings, contract)
     with watching(error_console) as observer:
         if step != "bronze":
-            observer.note("Looking for the jars of Spark")
-            ensure_jars(settings)
+            _fetch_jars(settings, observer)
         results = pipeline.run_step(settings, contract, step, observer, table=table, batch_date=batch_date)
     done = [result for result in results if result.done]
     console.print(f"{step}: {len(done)} tables done." if done else f"{step}: nothing to do.")
+
+
+def _fetch_jars(settings: Settings, observer: Observer) -> None:
+    from lakehouse.jars import ensure_jars, needed_parts
+
+    if needed_parts(settings):
+        observer.note("Looking for the jars of Spark (the first time they are fetched)")
+        ensure_jars(settings)

@@ -111,9 +111,13 @@ def make_page(makefile: Path) -> str:
 
 
 def _targets(makefile: str) -> dict[str, tuple[list[str], str]]:
-    """Target -> the targets it runs first, and its recipe."""
+    """Target -> the targets it runs first, if only sometimes, and the text of its rule."""
     rules = re.findall(r"^([a-z-]+):([^#\n]*)[^\n]*\n((?:\t[^\n]*\n|\n(?=\t))*)", makefile, re.MULTILINE)
-    return {name: (first.split(), recipe) for name, first, recipe in rules}
+    names = {name for name, _, _ in rules}
+    return {
+        name: ([word for word in re.findall(r"[a-z-]+", first) if word in names], first + recipe)
+        for name, first, recipe in rules
+    }
 
 
 def settings_page() -> str:

@@ -27,6 +27,7 @@ def shop(new_state, spark, tmp_path, request, monkeypatch):
     """All of this holds however many rows there are: small batches take another way than large ones."""
     if request.param == "as a large batch":
         monkeypatch.setattr(silver, "SMALL_ROWS", -1)
+        monkeypatch.setattr(silver, "SMALL_ROWS_RETURNED", -1)
     return Shop(new_state(source="shop"), spark, tmp_path / "delivery")
 
 
@@ -378,6 +379,25 @@ def test_where_spark_does_not_commit_atomically_all_commits_are_its_own(shop, mo
     assert shop.quarantine() == []
     for key in ("shop/orders", "quarantine/shop/orders"):
         assert all("Spark" in commit["engineInfo"] for commit in shop.delta_table(key).history())
+
+
+@pytest.mark.parametrize(
+    ("is_atomic", "rows", "size", "is_small"),
+    [
+        (True, 200_000, 64 * 2**20, True),
+        (True, 200_001, 1, False),
+        (True, 1, 64 * 2**20 + 1, False),
+        (False, 20_000, 4 * 2**20, True),
+        (False, 20_001, 1, False),
+        (False, 1, 4 * 2**20 + 1, False),
+    ],
+)
+def test_rows_that_would_come_here_only_to_go_back_are_soon_too_many(
+    tmp_path, monkeypatch, is_atomic, rows, size, is_small
+):
+    monkeypatch.setattr(LocalStore, "spark_commits_atomically", is_atomic)
+
+    assert silver._is_small(LocalStore(tmp_path), rows, size) is is_small
 
 
 def test_where_spark_does_not_commit_atomically_its_files_are_merged_and_removed_by_spark(shop, spark, monkeypatch):

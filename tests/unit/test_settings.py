@@ -93,3 +93,13 @@ def test_on_a_store_the_states_have_folders_of_their_own() -> None:
     demo, main = (Settings.load(target="docker", state=state) for state in ("demo", "main"))
 
     assert (demo.layer_url("silver"), main.layer_url("silver")) == ("s3://silver/demo", "s3://silver/main")
+
+
+def test_the_stacks_store_without_a_user_is_refused_with_every_place_that_was_looked_in(tmp_path: Path) -> None:
+    settings = Settings.load(target="docker", secrets_dir=tmp_path)
+
+    with pytest.raises(
+        ConfigurationError, match="no user for the layer silver: looked in LAKEHOUSE_S3_ACCESS_KEY"
+    ) as e:
+        settings.store_user("silver")
+    assert f"{tmp_path}/store_silver_secret_key" in str(e.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grpc
 import pytest
 from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyspark.errors import PySparkException, PythonException
@@ -43,3 +44,13 @@ def test_the_reason_is_the_deepest_cause(text: str, reason: str) -> None:
 )
 def test_failures_of_every_kind_of_session_are_caught(kind: type[Exception]) -> None:
     assert issubclass(kind, spark_errors())
+
+
+def test_what_grpc_itself_raises_is_an_error_of_spark_and_its_details_are_the_reason() -> None:
+    channel = grpc.insecure_channel("127.0.0.1:1")
+
+    with pytest.raises(spark_errors()) as gone:
+        channel.unary_unary("/any/method")(b"", timeout=5)
+
+    assert "failed to connect" in reason_of(gone.value).lower()
+    assert "\n" not in reason_of(gone.value)
