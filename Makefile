@@ -4,15 +4,12 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	command -v $$python >/dev/null 2>&1 && $$python -c '' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
-# Builds of images trust what this machine trusts: a proxy that opens TLS is no news to it.
-export CA_BUNDLE ?= $(or $(SSL_CERT_FILE),/dev/null)
 
 # On the stack the pipeline's command line is a container; nothing is installed here.
 ifeq ($(TARGET),docker)
 LAKEHOUSE := docker compose run --rm cli
 else
 LAKEHOUSE := $(BIN)/lakehouse
-READY := setup
 endif
 
 .DEFAULT_GOAL := help
@@ -20,16 +17,16 @@ endif
 	up down logs ps psql credentials new-secret images base-image bundle load-bundle test-stack bench-stack
 
 ##@ Use it
-run: $(READY)  ## Bring DATA=path (folder, files or zip) through the pipeline; without DATA, a small generated source
+run: $(if $(filter docker,$(TARGET)),,setup)  ## Bring DATA=path (folder, files or zip) through the pipeline; without DATA, a small generated source
 	@$(if $(filter docker,$(TARGET)),stack/run $(DATA),$(LAKEHOUSE) run $(if $(DATA),$(DATA),--demo))
 
-status: $(READY)  ## What is loaded, what is pending and why
+status: $(if $(filter docker,$(TARGET)),,setup)  ## What is loaded, what is pending and why
 	@$(LAKEHOUSE) status
 
-sql: $(READY)  ## Ask the marts: make sql QUERY="select count(*) from marts.fct_orders"
+sql: $(if $(filter docker,$(TARGET)),,setup)  ## Ask the marts: make sql QUERY="select count(*) from marts.fct_orders"
 	@$(LAKEHOUSE) sql "$(QUERY)"
 
-doctor: $(READY)  ## Check this machine, or with TARGET=docker the stack, and say what to mend
+doctor: $(if $(filter docker,$(TARGET)),,setup)  ## Check this machine, or with TARGET=docker the stack, and say what to mend
 	@$(LAKEHOUSE) doctor
 
 stop: setup  ## Stop the embedded warehouse (its data stays)
@@ -80,7 +77,7 @@ setup:  ## Create .venv from uv.lock (other targets do it by themselves)
 setup-dev:  ## The same, with the tools of test and lint
 	@$(if $(PYTHON),$(PYTHON) bootstrap.py --dev,echo "Python 3.11 to 3.13 is needed, no python3 was found." >&2; exit 1)
 
-test: setup-dev  ## All tests that need no Docker
+test: setup-dev  ## All tests but those of the whole stack; without Docker some are skipped
 	@$(BIN)/pytest -m "not nightly" $(ARGS)
 
 test-nightly: setup-dev  ## Those that take long, too
@@ -107,6 +104,9 @@ docs: setup-dev  ## Write the generated pages of docs/ and dbt's sources files a
 
 bench: setup-dev  ## Measure; results go to benchmarks/results.md (twenty minutes; ARGS=--quick takes five)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-stack: setup-dev  ## Measure the stack: build, start, memory, the real archive (ten minutes; ARGS=--cold builds from nothing)
+	@$(BIN)/python -m benchmarks.stack $(ARGS)
 
 ##@ Variables: make TARGET NAME=value
 ## DATA    What `run` takes in: a folder, CSV files or a zip; several in quotes (paths without spaces). Unset: a small generated source

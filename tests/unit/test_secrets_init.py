@@ -321,6 +321,17 @@ def test_of_two_at_once_one_does_it(empty: Stack) -> None:
     assert outputs == ["", "", "".join(f"changed {consumer}\n" for consumer in EVERYBODY)]
 
 
+def test_what_changed_is_told_until_it_is_settled_whoever_ran_in_between(stack: Stack) -> None:
+    stack.run("settled")
+    assert stack.run("changed") == []
+    stack.run("forget", "loader_password")
+    stack.run()  # a bare `docker compose up`, which starts nobody anew
+
+    assert stack.run("changed") == stack.run("changed") == ["airflow-scheduler", "cli", "postgres", "spark-worker"]
+    stack.run("settled")
+    assert stack.run("changed") == []
+
+
 def test_killed_at_any_moment_the_next_run_completes_it_and_names_who_changed(stack: Stack) -> None:
     stack.run("forget", "loader_password", "store_root_user")
     started = time.monotonic()
