@@ -1,0 +1,64 @@
+"""A process of its own: a batch's way through silver and load with Spark on the real store; prints what came of it.
+
+Spark's jars for S3 have to be on the class path when its JVM starts, and the tests of other folders start one without.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from made_up_shop import SECOND, Shop
+
+from lakehouse import load, maintain, silver
+from lakehouse.session import spark_session
+from lakehouse.settings import Settings
+from lakehouse.spark_errors import spark_errors
+
+
+def main(settings: Settings, folder: Path) -> dict[str, Any]:
+    """What each step said."""
+    came: dict[str, Any] = {}
+    with spark_session(settings, brief=True) as spark:
+        shop = Shop(settings, spark, folder)
+        load.ensure_tables(settings, shop.contract)
+
+        first = shop.deliver("o1,1,10.5,paid,4.5", "o1,1,10.5,paid,4.5", "o2,x,1.00,new,", "o3,1,3.00,new,")
+        came["silver, first"] = shop.to_silver(first).counts
+        came["load, first"] = shop.to_raw(first).counts
+        came["again"] = [shop.to_silver(first).done, shop.to_raw(first).done]
+
+        silver.SMALL_ROWS_RETURNED = 0  # large: Spark's tasks write the files
+        replaced = shop.deliver("o1,1,11.00,paid,4.5", "o2,2,x,new,", "o4,1,4.00,,")
+        came["silver, replaced"] = shop.to_silver(replaced).counts
+        came["load, replaced"] = shop.to_raw(replaced).counts
+        silver.SMALL_ROWS_RETURNED = 20_000
+        second = shop.deliver("o5,1,5.00,new,", day=SECOND)
+        came["silver, second"] = shop.to_silver(second).counts
+        came["load, second"] = shop.to_raw(second).counts
+
+        hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+        came["user"] = hadoop.get("fs.s3a.access.key")
+        for layer in ("landing", "bronze", "silver"):
+            url = f"s3a://{layer}/{settings.state_name}/by_hand"
+            came[f"writes {layer}"] = outcome(lambda url=url: spark.range(1).write.parquet(url))
+        url = f"s3a://landing/{settings.state_name}/shop"
+        came["reads landing"] = outcome(lambda: spark.read.text(url).collect())
+    done = maintain.maintain(settings, shop.contract, lambda text: None)
+    came["maintained"] = {"merged": done.files_merged, "removed": done.files_removed}
+    return came
+
+
+def outcome(act: Callable[[], object]) -> str:
+    try:
+        act()
+    except spark_errors() as error:
+        return "AccessDenied" if "AccessDenied" in str(error) else str(error)
+    return "done"
+
+
+if __name__ == "__main__":
+    json.dump(main(Settings.model_validate_json(sys.argv[1]), Path(sys.argv[2])), sys.stdout)

@@ -1,0 +1,115 @@
+"""The warehouse's container stops, is killed and starts again: what is kept, and what a changed secret does then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2 import errors
+from servers import WarehouseServer, until, warehouse_server
+from small_source import settings_in
+
+from lakehouse import warehouse as package_warehouse
+from lakehouse.errors import WarehouseError
+from lakehouse.settings import Settings, Target
+
+DATABASE = "lakehouse_main"
+
+
+@pytest.fixture(scope="module")
+def own_warehouse(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarehouseServer]:
+    with warehouse_server(tmp_path_factory.mktemp("own-warehouse") / "secrets") as server:
+        yield server
+
+
+def own_settings(server: WarehouseServer, folder: Path) -> Settings:
+    """Of a client that has the server's own secrets; its port is another one after a restart."""
+    settings = settings_in(
+        folder,
+        target=Target.DOCKER,
+        postgres_host=server.host,
+        postgres_port=server.port,
+        secrets_dir=server.folder,
+    )
+    return settings.model_copy(update={"state": "main"})
+
+
+def test_a_restart_keeps_data_and_changes_nothing(own_warehouse: WarehouseServer) -> None:
+    own_warehouse.query("loader", DATABASE, "create schema raw_kept; create table raw_kept.t as select 1 as x")
+    assert own_warehouse.says().count(f"Made database {DATABASE}") == 1
+
+    own_warehouse.restart()
+
+    assert own_warehouse.query("transformer", DATABASE, "select x from raw_kept.t") == [(1,)]
+    assert own_warehouse.says().count("Made database") == 3
+    assert own_warehouse.says().count("up to date") == 2
+    assert own_warehouse.says().count("Making a new cluster") == 1
+
+
+def test_a_killed_server_keeps_what_was_committed(own_warehouse: WarehouseServer) -> None:
+    own_warehouse.query("loader", DATABASE, "create table ops.committed as select 1 as x")
+    wrapped = own_warehouse.container.get_wrapped_container()
+    wrapped.kill()
+    until(lambda: _status(own_warehouse) == "exited", "it was not killed")
+
+    wrapped.start()
+    own_warehouse.wait()
+
+    assert own_warehouse.query("loader", DATABASE, "select x from ops.committed") == [(1,)]
+
+
+def _status(server: WarehouseServer) -> str:
+    wrapped = server.container.get_wrapped_container()
+    wrapped.reload()
+    return str(wrapped.status)
+
+
+def test_a_run_notices_that_its_lock_is_lost_and_publishes_nothing(
+    own_warehouse: WarehouseServer, tmp_path: Path
+) -> None:
+    settings = own_settings(own_warehouse, tmp_path)
+
+    with (
+        pytest.raises(WarehouseError, match="The lock publish was lost"),
+        package_warehouse.lock(settings, "publish") as held,
+    ):
+        own_warehouse.restart()
+        with (
+            pytest.raises(WarehouseError, match="lost"),
+            package_warehouse.connect(own_settings(own_warehouse, tmp_path)) as connection,
+        ):
+            held.fence(connection)
+
+    with package_warehouse.lock(own_settings(own_warehouse, tmp_path), "publish", wait_seconds=0):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("secret", "role"),
+    [("loader_password", "loader"), ("airflow_db_password", "airflow"), ("postgres_password", "postgres")],
+)
+def test_a_changed_password_counts_after_the_next_start(own_warehouse: WarehouseServer, secret: str, role: str) -> None:
+    database = {"airflow": "airflow"}.get(role, DATABASE)
+    old = own_warehouse.replace_secret(secret)
+    own_warehouse.connect(role, database, old).close()
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        own_warehouse.connect(role, database)
+
+    own_warehouse.restart()
+
+    own_warehouse.connect(role, database).close()
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        own_warehouse.connect(role, database, old)
+
+
+def test_what_somebody_granted_by_hand_is_taken_back_at_the_next_start(own_warehouse: WarehouseServer) -> None:
+    own_warehouse.query("postgres", "postgres", "alter role bi_reader superuser; alter role loader createdb")
+
+    own_warehouse.restart()
+
+    with pytest.raises(errors.InsufficientPrivilege):
+        own_warehouse.query("bi_reader", DATABASE, "select * from ops.load_log")
+    with pytest.raises(errors.InsufficientPrivilege):
+        own_warehouse.query("loader", DATABASE, "create role other")
