@@ -1,0 +1,115 @@
+"""A stack of its own for the tests: its commands, its services, its warehouse as the published port shows it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakehouse.settings import PROJECT_DIR, ROLES, Settings, Target
+
+HEALTHY_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A compose project. `secrets`: a folder for what this machine's clients of its warehouse need."""
+
+    project: str
+    environment: dict[str, str]
+    secrets: Path
+
+    def make(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """A target of the Makefile."""
+        return self._run("make", *arguments, check=check)
+
+    def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """`docker compose …`"""
+        return self._run("docker", "compose", *arguments, check=check)
+
+    def cli(self, *arguments: str, mount: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """A command of the pipeline in the container `cli`; `mount` is /data there."""
+        return self._run(*self.cli_command(*arguments, mount=mount), check=check)
+
+    def cli_command(self, *arguments: str, mount: Path | None = None) -> list[str]:
+        volume = ["--volume", f"{mount}:/data:ro"] if mount else []
+        return ["docker", "compose", "run", "--rm", "--no-TTY", "--no-deps", *volume, "cli", *arguments]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command in the background."""
+        return subprocess.Popen(
+            arguments,
+            cwd=PROJECT_DIR,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def python(self, service: str, script: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """A script in the Python of the pipeline's image, on the networks and with the secrets of a service."""
+        return self.compose(
+            "run", "--rm", "--no-TTY", "--no-deps", "--entrypoint", "python", service, "-c", script, check=check
+        )
+
+    def secret(self, name: str) -> str:
+        """As `make credentials` shows it."""
+        return self.compose("run", "--rm", "--no-TTY", "--no-deps", "secrets-init", "show", name).stdout.strip()
+
+    def settings(self, state: str = "main") -> Settings:
+        """Of a client of the warehouse outside the stack."""
+        for role in ROLES:
+            file = self.secrets / f"{role}_password"
+            if not file.exists():
+                file.write_text(self.secret(file.name))
+        host, _, port = self.compose("port", "postgres", "5432").stdout.strip().partition(":")
+        return Settings.load(
+            target=Target.DOCKER, state=state, secrets_dir=self.secrets, postgres_host=host, postgres_port=int(port)
+        )
+
+    def kill(self, service: str) -> None:
+        """SIGKILL for all that runs in a service; Docker starts it again, which it would not after `docker kill`."""
+        before = self.started_at(service)
+        self.compose("exec", "--no-TTY", service, "bash", "-c", "kill -KILL -1", check=False)
+        self.wait(lambda: self.started_at(service) != before, f"{service} was not started again")
+
+    def restart(self, service: str) -> None:
+        self.compose("restart", "--timeout", "10", service)
+
+    def started_at(self, service: str) -> str:
+        container = self.compose("ps", "--all", "--quiet", service).stdout.strip()
+        return self._run("docker", "inspect", "--format", "{{.State.StartedAt}}", container).stdout.strip()
+
+    def wait_until_healthy(self, service: str) -> None:
+        self.wait(
+            lambda: "(healthy)" in self.compose("ps", "--format", "{{.Status}}", service).stdout,
+            f"{service} did not become healthy",
+        )
+
+    def wait(self, holds: Callable[[], object], otherwise: str) -> None:
+        deadline = time.monotonic() + HEALTHY_SECONDS
+        while not holds():
+            assert time.monotonic() < deadline, otherwise
+            time.sleep(0.2)
+
+    def logs(self) -> str:
+        """The end of what each service said."""
+        return self.compose("logs", "--no-color", "--tail", "25", check=False).stdout
+
+    def _run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command, cwd=PROJECT_DIR, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+        return done
+
+
+def new_stack(project: str, secrets: Path, **settings: str) -> Stack:
+    """A project that shares nothing with the user's own: names, ports, secrets, settings."""
+    own = ("LAKEHOUSE_", "COMPOSE_", "STORE_", "WAREHOUSE_", "BIND_", "SPARK_", "POSTGRES_", "MINIO_", "AIRFLOW_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    given = {"COMPOSE_PROJECT_NAME": project, "COMPOSE_DISABLE_ENV_FILE": "1", **settings}
+    return Stack(project, {**kept, **given}, secrets)

@@ -1,0 +1,108 @@
+"""The whole stack, once for all tests: started from nothing by `make up`, removed at the end."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from compose import Stack, new_stack
+from outcomes import Silent
+
+from lakehouse import embedded_postgres, landing, pipeline, warehouse
+from lakehouse.odcs import read_contract
+from lakehouse.settings import PROJECT_DIR, Settings, Target
+from lakehouse.synthetic import Disturbances, generate
+
+PROJECT = "lakehouse-stack-test"
+CONTRACT = read_contract(PROJECT_DIR / "contracts", "olist")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    if (
+        shutil.which("docker") is None
+        or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+    ):
+        pytest.fail("these tests need a Docker engine (.ci/docker installs one)")
+    ports = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT", "SPARK_PORT", "MINIO_CONSOLE_PORT")}
+    own_secrets = readable_by_all(tmp_path_factory.mktemp("own-secrets"))
+    stack = new_stack(PROJECT, tmp_path_factory.mktemp("clients"), SECRETS_DIR=str(own_secrets), **ports)
+    remove(stack)
+    try:
+        stack.make("up")
+        yield stack
+    finally:
+        remove(stack)
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two days of a small shop with every fault, late and repeated rows and changes."""
+    folder = tmp_path_factory.mktemp("shop") / "batches"
+    disturbances = Disturbances(seller_changes=0.1, product_changes=0.1)
+    generate(folder, seed=11, scale=0.3, days=2, faults=0.002, disturbances=disturbances, contract=CONTRACT)
+    return readable_by_all(folder)
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A home of the embedded target with nothing in it; its server ends with the session."""
+    home = readable_by_all(Path(tempfile.mkdtemp(prefix="lakehouse-stack-tests-")))
+    settings = Settings.load(
+        target=Target.EMBEDDED,
+        home=home,
+        embedded_postgres_dir=home / "postgres",
+        postgres_host="127.0.0.1",
+        postgres_port=free_port(),
+        jars_dir=Settings.load().jars_path,
+        state="none",
+    )
+    yield settings
+    embedded_postgres.remove(settings)
+    shutil.rmtree(home)
+
+
+def run_embedded(embedded: Settings, state: str, source: Path) -> Settings:
+    """The undisturbed run that the stack is measured by."""
+    settings = embedded.model_copy(update={"state": state})
+    warehouse.prepare(settings)
+    landing.land(settings, CONTRACT, [source])
+    pipeline.run(settings, CONTRACT, Silent())
+    return settings
+
+
+def readable_by_all(folder: Path) -> Path:
+    """pytest's folders are this user's alone; the containers' users are others."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    for parent in folder.parents:
+        if parent.owner() == folder.owner() and parent != Path(tempfile.gettempdir()):
+            parent.chmod(parent.stat().st_mode | 0o011)
+        else:
+            break
+    return folder
+
+
+def remove(stack: Stack) -> None:
+    stack.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A failed test shows what the services said."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and stack is not None:
+        report.sections.append(("what the services said", stack.logs()))

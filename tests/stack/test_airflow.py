@@ -1,0 +1,76 @@
+"""Airflow of the stack: its page, its one login, and a task that goes through Spark Connect."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+from compose import Stack
+
+
+class Api:
+    """Airflow's REST API at its published port."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._root = f"http://{stack.compose('port', 'airflow-api-server', '8080').stdout.strip()}"
+        self._token = ""
+
+    def log_in(self, user: str, password: str) -> int:
+        status, answer = self.ask("/auth/token", {"username": user, "password": password})
+        self._token = answer.get("access_token", "")
+        return status
+
+    def ask(self, path: str, content: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        request = urllib.request.Request(self._root + path, headers={"Content-Type": "application/json"})
+        if content is not None:
+            request.data = json.dumps(content).encode()
+        if self._token:
+            request.add_header("Authorization", f"Bearer {self._token}")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            return error.code, {}
+
+
+@pytest.fixture
+def api(stack: Stack) -> Api:
+    return Api(stack)
+
+
+def test_its_page_is_there(stack: Stack) -> None:
+    address = stack.compose("port", "airflow-api-server", "8080").stdout.strip()
+
+    with urllib.request.urlopen(f"http://{address}/", timeout=30) as page:
+        assert b"<title>Airflow" in page.read()
+
+
+def test_the_known_login_works_and_no_other(api: Api) -> None:
+    assert api.log_in("airflow", "wrong") == 401
+    assert api.log_in("admin", "airflow") == 401
+    assert api.log_in("airflow", "airflow") == 201
+
+
+@pytest.mark.parametrize("path", ["/api/v2/dags", "/api/v2/config", "/api/v2/connections", "/api/v2/variables"])
+def test_who_has_not_logged_in_is_refused(api: Api, path: str) -> None:
+    assert api.ask(path)[0] == 401
+
+
+def test_every_part_answers_a_task_spark_through_connect(stack: Stack, api: Api) -> None:
+    stack.wait_until_healthy("airflow-scheduler")
+    api.log_in("airflow", "airflow")
+    status, run = api.ask("/api/v2/dags/check_stack/dagRuns", {"logical_date": None})
+    assert status == 200, run
+    path = f"/api/v2/dags/check_stack/dagRuns/{run['dag_run_id']}"
+
+    stack.wait(lambda: api.ask(path)[1]["state"] in ("success", "failed"), "the run of check_stack did not end")
+
+    tasks = api.ask(f"{path}/taskInstances")[1]["task_instances"]
+    assert {task["task_id"]: task["state"] for task in tasks} == {
+        "spark": "success",
+        "store": "success",
+        "warehouse": "success",
+    }

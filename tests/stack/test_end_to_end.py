@@ -1,0 +1,92 @@
+"""A source goes through the stack as it goes through `embedded`: the same marts; and once more: nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from compose import Stack
+from conftest import run_embedded
+from outcomes import all_rows, differences, query
+
+from lakehouse.settings import PROJECT_DIR, Settings
+
+ARCHIVE = PROJECT_DIR.parent / "shared" / "data" / "olist" / "brazilian-ecommerce.zip"
+
+EVERY_OBJECT = """
+import json
+from lakehouse.s3_store import S3Store
+from lakehouse.settings import LAYERS, Settings
+from lakehouse.store import open_store
+
+settings = Settings.load(state="main")
+found = {}
+for layer in LAYERS:
+    store = open_store(settings, layer)
+    for item in store._client.list_objects(layer, prefix="main/", recursive=True):
+        found[f"{layer}/{item.object_name}"] = item.etag
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def source(shop: Path) -> Path:
+    """The real archive where it is, else the generated shop."""
+    return ARCHIVE if ARCHIVE.is_file() else shop
+
+
+@pytest.fixture(scope="module")
+def said(stack: Stack, source: Path) -> str:
+    """What `make run TARGET=docker DATA=…` printed."""
+    return stack.make("run", "TARGET=docker", f"DATA={source}").stdout
+
+
+def objects(stack: Stack) -> dict[str, str]:
+    """Every object of the store in the state `main`, with its ETag."""
+    found: dict[str, str] = json.loads(stack.python("cli", EVERY_OBJECT).stdout)
+    return found
+
+
+def loads(settings: Settings) -> list[tuple]:
+    return query(settings, "select load_id, table_name, rows, loaded_at from ops.load_log order by 1", "loader")
+
+
+@pytest.mark.usefixtures("said")
+def test_the_marts_are_those_of_embedded_in_every_column(stack: Stack, embedded: Settings, source: Path) -> None:
+    reference = run_embedded(embedded, "reference", source)
+
+    there = all_rows(stack.settings())
+
+    assert sum(map(len, there.values())) > 1000
+    assert differences(all_rows(reference), there) == {}
+
+
+@pytest.mark.usefixtures("said")
+def test_the_same_again_writes_no_row_and_no_object(stack: Stack, source: Path) -> None:
+    before = loads(stack.settings()), objects(stack)
+
+    again = stack.make("run", "TARGET=docker", f"DATA={source}")
+
+    assert "Nothing new" in again.stdout
+    assert (loads(stack.settings()), objects(stack)) == before
+
+
+@pytest.mark.usefixtures("said")
+def test_status_sql_and_doctor_speak_of_the_stack(stack: Stack) -> None:
+    asked = stack.make("sql", "TARGET=docker", "QUERY=select count(*) as orders from marts.fct_orders")
+    (count,) = query(stack.settings(), "select count(*) from marts.fct_orders")[0]
+
+    assert f"{count:,}" in asked.stdout
+    assert stack.make("status", "TARGET=docker").returncode == 0
+    assert "mend" not in stack.make("doctor", "TARGET=docker").stdout
+
+
+@pytest.mark.usefixtures("said")
+def test_the_lake_is_maintained_by_spark_where_it_has_to_be(stack: Stack) -> None:
+    before = all_rows(stack.settings(), schema="raw_olist")
+
+    done = stack.cli("maintain", "--state", "main")
+
+    assert "tests passed" in done.stdout
+    assert all_rows(stack.settings(), schema="raw_olist") == before
