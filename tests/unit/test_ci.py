@@ -33,6 +33,8 @@ class Machine:
             (self.bin / tool).symlink_to(shutil.which(tool) or "")
         (folder / ".ci").mkdir()
         shutil.copy(PROJECT_DIR / ".ci" / "run", folder / ".ci")
+        self.program("docker-for-ci", f"echo .ci/docker >> {folder}/ran")
+        (folder / ".ci" / "docker").symlink_to(self.bin / "docker-for-ci")
         self.program("id", "echo 0")
         self.program("git", "")
         self.program("make", f'echo "make $*" >> {folder}/ran')
@@ -59,7 +61,14 @@ class Machine:
         return noted.read_text().splitlines() if noted.exists() else []
 
 
-TARGETS = ["make lint", "make bench ARGS=--quick", "make test"]
+TARGETS = [
+    ".ci/docker",
+    "make images",
+    "make lint",
+    "make bench ARGS=--quick",
+    "make test",
+    "make test-stack",
+]
 UPDATE, INSTALL = "apt-get update -qq", "apt-get install -y -qq --no-install-recommends"
 
 
@@ -133,3 +142,44 @@ def test_without_apt_nothing_is_run_before_the_machine_is_complete(machine: Mach
     assert done.returncode == 1
     assert done.stderr.startswith("Missing: a JDK 17 or 21. ")
     assert machine.ran == []
+
+
+@pytest.fixture
+def engineless(machine: Machine) -> Machine:
+    """Where .ci/docker is the project's own, and no engine answers."""
+    (machine.folder / ".ci" / "docker").unlink()
+    shutil.copy(PROJECT_DIR / ".ci" / "docker", machine.folder / ".ci")
+    machine.program("docker", "exit 1")
+    return machine
+
+
+def prepare_docker(machine: Machine) -> subprocess.CompletedProcess[str]:
+    command, environment = [BASH, ".ci/docker"], {"PATH": str(machine.bin), "HOME": str(machine.folder)}
+    return subprocess.run(
+        command, cwd=machine.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_where_an_engine_with_its_plugins_answers_nothing_is_installed(engineless: Machine) -> None:
+    engineless.apt(known="docker.io")
+    engineless.program("docker", "echo yes")
+    engineless.program("debootstrap", "")
+
+    assert prepare_docker(engineless).returncode == 0
+    assert engineless.ran == []
+
+
+def test_a_missing_engine_is_installed_with_what_makes_its_base_image(engineless: Machine) -> None:
+    engineless.apt(known="docker.io")
+    engineless.program("docker", 'case "$1" in info) exit 1 ;; esac')
+
+    prepare_docker(engineless)  # there is no dockerd in these packages: it ends when that does not start
+
+    assert engineless.ran == [UPDATE, f"{INSTALL} docker.io iptables debootstrap"]
+
+
+def test_without_apt_a_missing_engine_is_named(engineless: Machine) -> None:
+    done = prepare_docker(engineless)
+
+    assert done.returncode == 1
+    assert "A Docker engine with the plugins compose and buildx is needed" in done.stderr
