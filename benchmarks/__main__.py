@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import bronze_against_spark, daily_batch, load_against_copy, nothing_new, whole_run
 from benchmarks.figures import Bench, Outcome, Skipped
-from benchmarks.results import as_markdown
+from benchmarks.results import as_markdown, sections_not_in
 from benchmarks.sandbox import sandbox
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_DIR
@@ -61,7 +61,8 @@ def main() -> int:
     text = as_markdown(outcomes, quick=options.quick)
     sys.stdout.write(text)
     if not options.quick and not options.only:
-        RESULTS.write_text(text, encoding="utf-8")
+        kept = sections_not_in(RESULTS.read_text(encoding="utf-8"), outcomes) if RESULTS.is_file() else ""
+        RESULTS.write_text(f"{text}\n{kept}" if kept else text, encoding="utf-8")
     return 1 if broken else 0
 
 

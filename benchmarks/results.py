@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -21,16 +22,32 @@ def as_markdown(outcomes: Mapping[str, Outcome | str], *, quick: bool) -> str:
     when = f"{datetime.now(UTC):%Y-%m-%d}, {machine}, Python {platform.python_version()}"
     lines += [f"{when}{', quick: smaller sizes, not to be quoted' if quick else ''}.", ""]
     for title, outcome in outcomes.items():
-        lines += [f"## {title}", ""]
-        if isinstance(outcome, str):
-            lines += [outcome, ""]
-            continue
-        lines += [outcome.sizes, ""]
-        rows = [(figure.what, figure.value, figure.goal, figure.verdict) for figure in outcome.figures]
-        lines += [*_table(("what", "measured", "goal", ""), rows), ""]
-        for table in outcome.tables:
-            lines += [f"{table.title}:", "", *_table(table.columns, table.rows), ""]
+        lines += [f"## {title}", "", *_section(outcome)]
     return "\n".join(lines)
+
+
+def with_section(page: str, title: str, outcome: Outcome) -> str:
+    """The page with this section in place of the one of the same title, or at its end."""
+    section = "\n".join([f"## {title}", "", *_section(outcome)])
+    before, _, rest = page.partition(f"## {title}\n")
+    after = rest[rest.index("\n## ") + 1 :] if "\n## " in rest else ""
+    return "\n".join(part for part in (before.rstrip("\n") + "\n", section, after) if part)
+
+
+def sections_not_in(page: str, titles: Iterable[str]) -> str:
+    """Those that another benchmark wrote, to be kept."""
+    found = re.split(r"(?m)^(?=## )", page)[1:]
+    return "".join(section for section in found if section.partition("\n")[0].removeprefix("## ") not in set(titles))
+
+
+def _section(outcome: Outcome | str) -> list[str]:
+    if isinstance(outcome, str):
+        return [outcome, ""]
+    rows = [(figure.what, figure.value, figure.goal, figure.verdict) for figure in outcome.figures]
+    lines = [outcome.sizes, "", *_table(("what", "measured", "goal", ""), rows), ""]
+    for table in outcome.tables:
+        lines += [f"{table.title}:", "", *_table(table.columns, table.rows), ""]
+    return lines
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
