@@ -62,12 +62,16 @@ def sandbox(parent: Path | None = None) -> Iterator[Sandbox]:
     parent = parent or own.home
     parent.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="benchmark-", dir=parent))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    place = Sandbox(home, port, own.jars_path)
+    place = Sandbox(home, free_port(), own.jars_path)
     try:
         yield place
     finally:
         embedded_postgres.remove(place.settings("any"))
         shutil.rmtree(home)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

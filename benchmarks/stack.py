@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -26,7 +25,7 @@ from benchmarks.__main__ import ARCHIVE, RESULTS, say
 from benchmarks.command import lakehouse
 from benchmarks.figures import Figure, Outcome, Table, timed
 from benchmarks.results import with_section
-from benchmarks.sandbox import sandbox
+from benchmarks.sandbox import free_port, sandbox
 from lakehouse.settings import PROJECT_DIR
 
 TITLE = "The stack in Docker"
@@ -213,13 +212,7 @@ def environment() -> dict[str, str]:
     return {**kept, "COMPOSE_PROJECT_NAME": PROJECT, "COMPOSE_DISABLE_ENV_FILE": "1", **PORTS}
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
-PORTS = {name: free_port() for name in ("POSTGRES_PORT", "AIRFLOW_PORT")}
+PORTS = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT")}
 
 
 def run(*command: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from compose import Stack, new_stack
 from outcomes import Silent
+from ports import free_port
 
 from lakehouse import embedded_postgres, landing, pipeline, warehouse
 from lakehouse.odcs import read_contract
@@ -90,12 +90,6 @@ def readable_by_all(folder: Path) -> Path:
 
 def remove(stack: Stack) -> None:
     stack.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.hookimpl(hookwrapper=True)
