@@ -1,4 +1,4 @@
-"""A home that belongs to one benchmark run: own states, own Postgres on a free port; removed at its end."""
+"""What shares nothing with the developer's own: a home with states and a Postgres, the settings of a stack, ports."""
 
 from __future__ import annotations
 
@@ -68,6 +68,13 @@ def sandbox(parent: Path | None = None) -> Iterator[Sandbox]:
     finally:
         embedded_postgres.remove(place.settings("any"))
         shutil.rmtree(home)
+
+
+def environment_of_stack(project: str, **settings: str) -> dict[str, str]:
+    """Of a compose project of its own: none of the settings that docs/stack.md names but the given ones, no `.env`."""
+    own = ("LAKEHOUSE_", "COMPOSE_", "STORE_", "WAREHOUSE_", "BIND_", "SPARK_", "POSTGRES_", "MINIO_", "AIRFLOW_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith((*own, "SECRETS_DIR"))}
+    return {**kept, "COMPOSE_PROJECT_NAME": project, "COMPOSE_DISABLE_ENV_FILE": "1", **settings}
 
 
 def free_port() -> int:

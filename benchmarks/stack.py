@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,36 +20,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks import load_on_stack
 from benchmarks.__main__ import ARCHIVE, RESULTS, say
 from benchmarks.command import lakehouse
 from benchmarks.figures import Figure, Outcome, Table, timed
 from benchmarks.results import with_section
-from benchmarks.sandbox import free_port, sandbox
+from benchmarks.sandbox import environment_of_stack, free_port, sandbox
 from lakehouse.settings import PROJECT_DIR
 
 TITLE = "The stack in Docker"
 PROJECT = "lakehouse-bench"
 HEALTHY_GOAL, MEMORY_GOAL = 90, 8192
+ENVIRONMENT = environment_of_stack(PROJECT, POSTGRES_PORT=str(free_port()), AIRFLOW_PORT=str(free_port()))
 UNITS = {"B": 1 / 1024**2, "KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
-# The rows of the largest raw table, copied into an equal table with the same indexes by the server's own psql.
-COPY = """
-set -eu
-export PGPASSWORD=$(cat /run/secrets/loader_password)
-psql="psql --host 127.0.0.1 --username loader --dbname lakehouse_main --quiet --no-psqlrc --set ON_ERROR_STOP=1"
-$psql --command "\\copy raw_olist.geolocation to '/tmp/rows.txt'"
-$psql --command "drop table if exists ops.copied" --command "create table ops.copied (like raw_olist.geolocation)"
-begin=$(date +%s%N)
-$psql --command "\\copy ops.copied from '/tmp/rows.txt'"
-for columns in $($psql --tuples-only --no-align --command "
-    select replace(substring(indexdef from '\\((.*)\\)$'), ' ', '') from pg_indexes
-    where schemaname = 'raw_olist' and tablename = 'geolocation'"); do
-    $psql --command "create index on ops.copied ($columns)"
-done
-end=$(date +%s%N)
-$psql --command "drop table ops.copied"
-rm /tmp/rows.txt
-echo $(((end - begin) / 1000000))
-"""
 
 
 @dataclass
@@ -69,7 +51,11 @@ class Peaks:
 def main() -> int:
     """Measure; 1 if the archive is not here or the stack does not start."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stack")
-    parser.add_argument("--cold", action="store_true", help="build without any cache first")
+    parser.add_argument(
+        "--cold",
+        action="store_true",
+        help="build without any cache first: Docker's build cache is emptied, of all projects",
+    )
     parser.add_argument("--archive", type=Path, default=ARCHIVE)
     options = parser.parse_args()
     if not options.archive.is_file():
@@ -113,8 +99,8 @@ def measure(archive: Path, *, cold: bool) -> Outcome:
             )
         )
         on_stack = steps(said)
-        loaded = phase_of_geolocation(said)
-        copied = int(run("docker", "compose", "exec", "--no-TTY", "postgres", "bash", "-c", COPY).split()[-1]) / 1000
+        say("the load, against psql")
+        loads = load_on_stack.measure(run)
     say("the archive on `embedded`")
     with sandbox() as place:
         lakehouse(place, "olist", "start")
@@ -124,10 +110,7 @@ def measure(archive: Path, *, cold: bool) -> Outcome:
             "the archive's run, beside `embedded`",
             f"{seconds / ran.seconds:.2f}: {seconds:.0f} s, {ran.seconds:.0f} s",
         ),
-        Figure(
-            "load of geolocation, published and indexed, against `psql \\copy` into the same server",
-            f"{copied / loaded:.2f}: {loaded:.1f} s, {copied:.1f} s",
-        ),
+        *loads,
     ]
     beside = steps(ran.output)
     outcome.tables = [
@@ -151,12 +134,6 @@ def measure(archive: Path, *, cold: bool) -> Outcome:
 
 def steps(said: str) -> dict[str, str]:
     return dict(re.findall(r"(\w+) ([\d.]+) s", said.rpartition("working time:")[2]))
-
-
-def phase_of_geolocation(said: str) -> float:
-    """Seconds of its load, as the progress told them."""
-    (seconds,) = re.findall(r"load +geolocation +[\d,]+ rows +([\d.]+) s", said)
-    return float(seconds)
 
 
 def sizes() -> list[tuple[str, str]]:
@@ -206,21 +183,12 @@ def removed_afterwards() -> Iterator[None]:
         remove()
 
 
-def environment() -> dict[str, str]:
-    """A project of its own: names, ports, settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LAKEHOUSE_", "COMPOSE_"))}
-    return {**kept, "COMPOSE_PROJECT_NAME": PROJECT, "COMPOSE_DISABLE_ENV_FILE": "1", **PORTS}
-
-
-PORTS = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT")}
-
-
 def run(*command: str) -> str:
     """What it says on both streams; its failure ends the benchmark."""
     done = subprocess.run(
         command,
         cwd=PROJECT_DIR,
-        env=environment(),
+        env=ENVIRONMENT,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

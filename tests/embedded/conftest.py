@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ports import free_port
 
+from benchmarks.sandbox import free_port
 from lakehouse import embedded_postgres, warehouse
 from lakehouse.settings import Settings, Target
 

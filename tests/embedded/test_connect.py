@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 from connect_server import connect_server, run_client
 from made_up_shop import FIRST, Shop
-from ports import free_port
 
+from benchmarks.sandbox import free_port
 from lakehouse import load
 
 TOKEN = "the-token-of-this-server"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ports import free_port
 
+from benchmarks.sandbox import free_port
 from lakehouse import embedded_cluster, embedded_postgres, embedded_programs, warehouse
 from lakehouse.errors import SetupError
 from lakehouse.passwords import superuser_password_file

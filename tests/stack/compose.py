@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -105,11 +104,3 @@ class Stack:
         )
         assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
         return done
-
-
-def new_stack(project: str, secrets: Path, **settings: str) -> Stack:
-    """A project that shares nothing with the user's own: names, ports, secrets, settings."""
-    own = ("LAKEHOUSE_", "COMPOSE_", "STORE_", "WAREHOUSE_", "BIND_", "SPARK_", "POSTGRES_", "MINIO_", "AIRFLOW_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    given = {"COMPOSE_PROJECT_NAME": project, "COMPOSE_DISABLE_ENV_FILE": "1", **settings}
-    return Stack(project, {**kept, **given}, secrets)

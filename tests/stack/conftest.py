@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from compose import Stack, new_stack
+from compose import Stack
 from outcomes import Silent
-from ports import free_port
 
+from benchmarks.sandbox import environment_of_stack, free_port
 from lakehouse import embedded_postgres, landing, pipeline, warehouse
 from lakehouse.odcs import read_contract
 from lakehouse.settings import PROJECT_DIR, Settings, Target
@@ -31,7 +31,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         pytest.fail("these tests need a Docker engine (.ci/docker installs one)")
     ports = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT", "SPARK_PORT", "MINIO_CONSOLE_PORT")}
     own_secrets = readable_by_all(tmp_path_factory.mktemp("own-secrets"))
-    stack = new_stack(PROJECT, tmp_path_factory.mktemp("clients"), SECRETS_DIR=str(own_secrets), **ports)
+    environment = environment_of_stack(PROJECT, SECRETS_DIR=str(own_secrets), **ports)
+    stack = Stack(PROJECT, environment, tmp_path_factory.mktemp("clients"))
     remove(stack)
     try:
         stack.make("up")

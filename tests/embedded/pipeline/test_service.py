@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from commands import command
-from ports import free_port
 
+from benchmarks.sandbox import free_port
 from lakehouse import embedded_postgres, warehouse
 from lakehouse.settings import Settings
 
