@@ -80,12 +80,14 @@ setup-dev:  ## The same, with the tools of test and lint
 test: setup-dev  ## All tests but those of the whole stack; without Docker some are skipped
 	@$(BIN)/pytest -m "not nightly" $(ARGS)
 
-test-nightly: setup-dev  ## Those that take long, too
+test-nightly: setup-dev  ## Those that take long, too, and all of the stack's
+	@stack/images
 	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest tests/stack $(ARGS)
 
 test-stack: setup-dev  ## The stack from nothing to the marts, its faults and its locks (builds images, takes a quarter of an hour)
 	@stack/images
-	@$(BIN)/pytest tests/stack $(ARGS)
+	@$(BIN)/pytest tests/stack -m "not nightly" $(ARGS)
 
 lint: setup-dev  ## ruff, mypy --strict, sqlfluff, and whether the models would run on Redshift
 	@$(BIN)/ruff check .
