@@ -13,6 +13,7 @@ from lakehouse.conformance import ensure_conformance
 from lakehouse.contract import Contract
 from lakehouse.partition import open_table
 from lakehouse.pipeline import SparkWhenNeeded
+from lakehouse.session import commits_atomically
 from lakehouse.settings import Layer, Settings
 from lakehouse.store import open_store
 
@@ -85,7 +86,7 @@ def _compact(settings: Settings, layer: Layer, key: str, spark: SparkWhenNeeded)
     if table is None:
         return 0, 0
     hours = settings.vacuum_retention_hours
-    if layer == "silver" and not store.spark_commits_atomically:
+    if layer == "silver" and not commits_atomically(store, spark.session):
         merged = _optimize_by_spark(spark.session(), store.spark_url(key))
         table.update_incremental()
         deleted = _vacuum(table, hours, dry_run=True)

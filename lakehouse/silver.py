@@ -70,7 +70,7 @@ def run(
     delivered = manifest.tables.get(table.name)
     target = SilverPartition(spark, store, table_then, key, day, delivered.name if delivered else "")
     source = read_partition(bronze_store, key, day)
-    is_small = _is_small(store, source.rows, delivered.size if delivered else 0)
+    is_small = _is_small(target.delta_rs_may_write, source.rows, delivered.size if delivered else 0)
     ledger.begin(store, key, day)
     batch = _Batch(spark, table_then, source, target)
     try:
@@ -85,8 +85,8 @@ def run(
     return StepResult("silver", table.name, day, True, entry.counts, time.monotonic() - begin, phases)
 
 
-def _is_small(store: Store, rows: int, size: int) -> bool:
-    if store.spark_commits_atomically:
+def _is_small(delta_rs_may_write: bool, rows: int, size: int) -> bool:
+    if delta_rs_may_write:
         return rows <= SMALL_ROWS and size <= SMALL_BYTES
     return rows <= SMALL_ROWS_RETURNED and size <= SMALL_BYTES_RETURNED
 

@@ -2,13 +2,15 @@
 
 Rows in an Arrow table are committed by delta-rs in milliseconds; those of a DataFrame by Spark, whose tasks write the
 files, in one to two seconds whatever the size. The table's lock keeps the two from writing at once. Where Spark's
-commit is not atomic (S3) every commit is Spark's: a killed client's job may run on in its server.
+commit is not atomic (S3 with Delta's own log store) every commit is Spark's: a killed client's job may run on in its
+server.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -17,6 +19,7 @@ from lakehouse import ledger
 from lakehouse.contract import TableContract
 from lakehouse.errors import ReconciliationError
 from lakehouse.partition import TABLE_PROPERTIES, read_partition, replace_partition
+from lakehouse.session import commits_atomically
 from lakehouse.store import Store
 
 if TYPE_CHECKING:
@@ -35,6 +38,11 @@ class SilverPartition:
     key: str
     day: date
     file_name: str
+
+    @cached_property
+    def delta_rs_may_write(self) -> bool:
+        """Whether small batches are committed by this process; else their rows go back to Spark."""
+        return commits_atomically(self.store, lambda: self.spark)
 
     @property
     def quarantine_key(self) -> str:
@@ -76,7 +84,7 @@ class SilverPartition:
                 "_batch_date": pa.repeat(pa.scalar(self.day, pa.date32()), rows.num_rows),
             }
             complete = pa.table([lineage[name] if name in lineage else rows[name] for name in names], names=names)
-            if self.store.spark_commits_atomically:
+            if self.delta_rs_may_write:
                 replace_partition(self.store, key, complete, self.day, start_over=start_over)
             else:
                 schema = self.table.spark_schema if key == self.key else QUARANTINE

@@ -66,7 +66,7 @@ class Store(Protocol):
 
     @property
     def spark_commits_atomically(self) -> bool:
-        """Whether Spark's commit to a Delta table never overwrites another's: only then may delta-rs write it, too."""
+        """Whether Spark's commit to a Delta table never overwrites another's, with Delta's own log store."""
 
 
 def open_store(settings: Settings, layer: Layer) -> Store:

@@ -392,12 +392,8 @@ def test_where_spark_does_not_commit_atomically_all_commits_are_its_own(shop, mo
         (False, 1, 4 * 2**20 + 1, False),
     ],
 )
-def test_rows_that_would_come_here_only_to_go_back_are_soon_too_many(
-    tmp_path, monkeypatch, is_atomic, rows, size, is_small
-):
-    monkeypatch.setattr(LocalStore, "spark_commits_atomically", is_atomic)
-
-    assert silver._is_small(LocalStore(tmp_path), rows, size) is is_small
+def test_rows_that_would_come_here_only_to_go_back_are_soon_too_many(is_atomic, rows, size, is_small):
+    assert silver._is_small(is_atomic, rows, size) is is_small
 
 
 def test_where_spark_does_not_commit_atomically_its_files_are_merged_and_removed_by_spark(shop, spark, monkeypatch):
