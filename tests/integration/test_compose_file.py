@@ -143,6 +143,19 @@ def test_store_and_cluster_are_on_networks_without_a_way_out(services: dict[str,
             assert networks[network]["internal"] is True, f"{name} on {network}"
 
 
+@pytest.mark.usefixtures("compose_plugin")
+@pytest.mark.parametrize("part", ["postgres", "minio", "spark", "airflow"])
+def test_another_image_takes_the_place_of_ours_in_every_service_that_has_it(part: str) -> None:
+    before, after = (
+        {name: service["image"] for name, service in config("*", **setting)["services"].items()}
+        for setting in ({}, {f"{part.upper()}_IMAGE": "mine"})
+    )
+
+    ours = f"ecommerce-data-pipeline/{part}"
+    assert ours in before.values()
+    assert after == {name: "mine" if image == ours else image for name, image in before.items()}
+
+
 def test_a_warehouse_or_store_elsewhere_can_be_reached_if_a_setting_says_so(compose_plugin: None) -> None:
     networks = config(STORE_IS_INTERNAL="false", WAREHOUSE_IS_INTERNAL="false")["networks"]
 
