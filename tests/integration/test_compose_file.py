@@ -156,6 +156,23 @@ def test_another_image_takes_the_place_of_ours_in_every_service_that_has_it(part
     assert after == {name: "mine" if image == ours else image for name, image in before.items()}
 
 
+@pytest.mark.usefixtures("compose_plugin")
+def test_the_prefix_of_the_buckets_reaches_who_makes_them_and_who_uses_them() -> None:
+    services = config("*", STORE_BUCKET_PREFIX="acme-")["services"]
+
+    told = {
+        (name, variable)
+        for name, service in services.items()
+        for variable, value in (service.get("environment") or {}).items()
+        if value == "acme-"
+    }
+    assert told == {
+        ("minio-init", "STORE_BUCKET_PREFIX"),
+        ("airflow-scheduler", "LAKEHOUSE_S3_BUCKET_PREFIX"),
+        ("cli", "LAKEHOUSE_S3_BUCKET_PREFIX"),
+    }
+
+
 def test_a_warehouse_or_store_elsewhere_can_be_reached_if_a_setting_says_so(compose_plugin: None) -> None:
     networks = config(STORE_IS_INTERNAL="false", WAREHOUSE_IS_INTERNAL="false")["networks"]
 
