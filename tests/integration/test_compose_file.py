@@ -157,6 +157,17 @@ def test_another_image_takes_the_place_of_ours_in_every_service_that_has_it(part
 
 
 @pytest.mark.usefixtures("compose_plugin")
+def test_the_bundled_store_can_be_left_out() -> None:
+    services = config("*", MINIO_REPLICAS="0")["services"]
+
+    assert {name for name, service in services.items() if service.get("scale") == 0} == {
+        "minio",
+        "minio-init",
+        "ui-minio",
+    }
+
+
+@pytest.mark.usefixtures("compose_plugin")
 def test_the_prefix_of_the_buckets_reaches_who_makes_them_and_who_uses_them() -> None:
     services = config("*", STORE_BUCKET_PREFIX="acme-")["services"]
 
