@@ -1,7 +1,8 @@
 """A store and a warehouse outside of the stack, reached as docs/stack.md says: the same marts, and nothing in its own.
 
-Both are containers that this machine publishes, which are reached at its address on Docker's default network: none of
-the stack's networks leads there unless its setting says so.
+Both are containers that this machine publishes, at its address on Docker's default network. Docker lets an internal
+network reach this machine itself, too: that the networks get a way out if a setting says so, only
+tests/integration/test_compose_file.py sees.
 """
 
 from __future__ import annotations
