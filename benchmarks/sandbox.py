@@ -71,9 +71,13 @@ def sandbox(parent: Path | None = None) -> Iterator[Sandbox]:
 
 
 def environment_of_stack(project: str, **settings: str) -> dict[str, str]:
-    """Of a compose project of its own: none of the settings that docs/stack.md names but the given ones, no `.env`."""
+    """Of a compose project of its own: of docs/stack.md only the given settings and the images, no `.env`."""
     own = ("LAKEHOUSE_", "COMPOSE_", "STORE_", "WAREHOUSE_", "BIND_", "SPARK_", "POSTGRES_", "MINIO_", "AIRFLOW_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith((*own, "SECRETS_DIR"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.endswith("_IMAGE") or not name.startswith((*own, "SECRETS_DIR"))
+    }
     return {**kept, "COMPOSE_PROJECT_NAME": project, "COMPOSE_DISABLE_ENV_FILE": "1", **settings}
 
 

@@ -29,6 +29,9 @@ Role = Literal["owner", "loader", "transformer", "bi_reader"]
 ROLES: tuple[Role, ...] = ("owner", "loader", "transformer", "bi_reader")
 
 
+# S3's rules for the start of a bucket's name, with room for the longest layer; no dots, at which TLS certificates end.
+_BUCKET_PREFIX = re.compile(r"(?!xn--|sthree-|amzn-s3-demo-)[a-z0-9][a-z0-9-]{0,55}")
+
 # delta-rs 1.6 panics at [ ] | ^, reads %20 as a blank and \ as a slash, and refuses control characters, whether it is
 # given a path or a quoted URL. Spark reads [ ] { } * ? as patterns. Java's class path, which the jars are on, is cut at
 # each colon.
@@ -66,16 +69,19 @@ class Settings(BaseSettings):
     state: str | None = Field(None, description="a lake and its database, by name; unset: the state of the last run")
 
     landing_url: str | None = Field(
-        None, description="the landing layer; unset: a folder of the state, or `s3://landing/<state>`"
+        None, description="the landing layer; unset: a folder of the state, or `s3://<prefix>landing/<state>`"
     )
     bronze_url: str | None = Field(
-        None, description="the bronze layer; unset: a folder of the state, or `s3://bronze/<state>`"
+        None, description="the bronze layer; unset: a folder of the state, or `s3://<prefix>bronze/<state>`"
     )
     silver_url: str | None = Field(
-        None, description="the silver layer; unset: a folder of the state, or `s3://silver/<state>`"
+        None, description="the silver layer; unset: a folder of the state, or `s3://<prefix>silver/<state>`"
     )
     s3_endpoint: str | None = Field(None, description="address of an S3-compatible store; unset: AWS itself")
     s3_region: str = Field("us-east-1", description="region of the store")
+    s3_bucket_prefix: str = Field(
+        "", description="leads the buckets' names, which on AWS nobody else in the world may have: `acme-`"
+    )
     s3_access_key: str | None = Field(
         None, description="user of the store; unset: a user per layer from `secrets_dir`, else the AWS identity"
     )
@@ -126,6 +132,16 @@ class Settings(BaseSettings):
     def _is_a_plain_name(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", value):
             raise ValueError("must be lower-case letters, digits and underscores, starting with a letter")
+        return value
+
+    @field_validator("s3_bucket_prefix")
+    @classmethod
+    def _begins_a_buckets_name(cls, value: str) -> str:
+        if value and not _BUCKET_PREFIX.fullmatch(value):
+            raise ValueError(
+                f"{value!r} cannot begin the name of a bucket: use up to 56 lower-case letters, digits and hyphens, "
+                "starting with a letter or digit, not with xn--, sthree- or amzn-s3-demo-"
+            )
         return value
 
     @field_validator("home")
@@ -197,7 +213,7 @@ class Settings(BaseSettings):
             return given.rstrip("/")
         if self.target is Target.EMBEDDED:
             return str(self.state_dir / "lake" / layer)
-        return f"s3://{layer}/{self.state_name}"
+        return f"s3://{self.s3_bucket_prefix}{layer}/{self.state_name}"
 
     @property
     def database_name(self) -> str:

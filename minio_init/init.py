@@ -2,7 +2,8 @@
 """An empty store -> a bucket per layer, and per layer one user that writes to it and reads the layer before.
 
 Idempotent: it runs at every start of the stack, and what is as it should be stays. The keys are files in /run/secrets:
-store_root_user, store_root_password, store_<layer>_access_key, store_<layer>_secret_key. STORE_ENDPOINT is the address.
+store_root_user, store_root_password, store_<layer>_access_key, store_<layer>_secret_key. STORE_ENDPOINT is the address,
+STORE_BUCKET_PREFIX leads the names of the buckets, as LAKEHOUSE_S3_BUCKET_PREFIX does in lakehouse/settings.py.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -23,6 +25,7 @@ from minio.error import MinioAdminException, S3Error
 
 SECRETS = Path(os.environ.get("STORE_SECRETS_DIR", "/run/secrets"))
 ENDPOINT = os.environ.get("STORE_ENDPOINT") or "http://minio:9000"
+PREFIX = os.environ.get("STORE_BUCKET_PREFIX", "")
 PATIENCE_SECONDS = 60
 REFUSALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied")
 HTTP = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=20), retries=False)
@@ -46,16 +49,26 @@ class InitError(Exception):
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
+        check_prefix()
         keys = {layer: (read(f"store_{layer}_access_key"), read(f"store_{layer}_secret_key")) for layer in READS}
         root, admin = connect(read("store_root_user"), read("store_root_password"))
         for layer in READS:
-            make_bucket(root, layer)
+            make_bucket(root, bucket_of(layer))
         make_policies(admin)
         make_users(admin, keys)
     except InitError as error:
         sys.exit(str(error))
     except (S3Error, MinioAdminException, urllib3.exceptions.HTTPError) as error:
         sys.exit(f"The store at {ENDPOINT} did not do what it was asked for: {error}")
+
+
+def check_prefix() -> None:
+    # As in lakehouse/settings.py, which this image does not have.
+    if PREFIX and not re.fullmatch(r"(?!xn--|sthree-|amzn-s3-demo-)[a-z0-9][a-z0-9-]{0,55}", PREFIX):
+        raise InitError(
+            f"STORE_BUCKET_PREFIX is {PREFIX!r}, which cannot begin the name of a bucket: use up to 56 lower-case "
+            "letters, digits and hyphens, starting with a letter or digit, not with xn--, sthree- or amzn-s3-demo-."
+        )
 
 
 def read(name: str) -> str:
@@ -111,19 +124,23 @@ def address() -> tuple[str, bool]:
     return url.netloc, url.scheme == "https"
 
 
-def make_bucket(root: Minio, layer: str) -> None:
-    if not root.bucket_exists(bucket_name=layer):
-        root.make_bucket(bucket_name=layer)
-        log.info("Made bucket %s", layer)
+def bucket_of(layer: str) -> str:
+    return f"{PREFIX}{layer}"
+
+
+def make_bucket(root: Minio, bucket: str) -> None:
+    if not root.bucket_exists(bucket_name=bucket):
+        root.make_bucket(bucket_name=bucket)
+        log.info("Made bucket %s", bucket)
     try:
-        root.get_bucket_policy(bucket_name=layer)
+        root.get_bucket_policy(bucket_name=bucket)
     except S3Error as error:
         if error.code != "NoSuchBucketPolicy":
             raise
     else:
         # A bucket's own policy is what lets in people without a key.
-        root.delete_bucket_policy(bucket_name=layer)
-        log.info("Removed the policy of bucket %s: nobody reads it without a key", layer)
+        root.delete_bucket_policy(bucket_name=bucket)
+        log.info("Removed the policy of bucket %s: nobody reads it without a key", bucket)
 
 
 def make_policies(admin: MinioAdmin) -> None:
@@ -154,7 +171,7 @@ def make_users(admin: MinioAdmin, keys: dict[str, tuple[str, str]]) -> None:
 
 def may_enter(layer: str, access_key: str, secret_key: str) -> bool:
     try:
-        next(iter(client(access_key, secret_key).list_objects(bucket_name=layer)), None)
+        next(iter(client(access_key, secret_key).list_objects(bucket_name=bucket_of(layer))), None)
     except S3Error as error:
         if error.code in REFUSALS:
             return False
@@ -163,7 +180,7 @@ def may_enter(layer: str, access_key: str, secret_key: str) -> bool:
 
 
 def policy_name(layer: str) -> str:
-    return f"lakehouse-{layer}"
+    return f"lakehouse-{bucket_of(layer)}"
 
 
 def policy(layer: str) -> dict[str, Any]:
@@ -171,18 +188,19 @@ def policy(layer: str) -> dict[str, Any]:
     return {
         "Version": "2012-10-17",
         "Statement": [
-            *allow([layer], BUCKET_READ + BUCKET_WRITE, OBJECT_READ + OBJECT_WRITE),
-            *(allow(READS[layer], BUCKET_READ, OBJECT_READ) if READS[layer] else []),
+            *allow(layer, BUCKET_READ + BUCKET_WRITE, OBJECT_READ + OBJECT_WRITE),
+            *(statement for other in READS[layer] for statement in allow(other, BUCKET_READ, OBJECT_READ)),
             # Everybody may make further keys for himself by default: they would outlive a changed secret key.
             {"Effect": "Deny", "Action": ["admin:*"]},
         ],
     }
 
 
-def allow(buckets: list[str], on_bucket: list[str], on_objects: list[str]) -> list[dict[str, Any]]:
+def allow(layer: str, on_bucket: list[str], on_objects: list[str]) -> list[dict[str, Any]]:
+    bucket = f"arn:aws:s3:::{bucket_of(layer)}"
     return [
-        {"Effect": "Allow", "Action": on_bucket, "Resource": [f"arn:aws:s3:::{bucket}" for bucket in buckets]},
-        {"Effect": "Allow", "Action": on_objects, "Resource": [f"arn:aws:s3:::{bucket}/*" for bucket in buckets]},
+        {"Effect": "Allow", "Action": on_bucket, "Resource": [bucket]},
+        {"Effect": "Allow", "Action": on_objects, "Resource": [f"{bucket}/*"]},
     ]
 
 

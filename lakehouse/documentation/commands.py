@@ -140,7 +140,7 @@ def settings_page() -> str:
 
 
 def _default_of_setting(field: FieldInfo) -> str:
-    if field.default is None:
+    if field.default in (None, ""):
         return ""
     value = field.default
     if isinstance(value, Path):

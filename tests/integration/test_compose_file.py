@@ -143,6 +143,47 @@ def test_store_and_cluster_are_on_networks_without_a_way_out(services: dict[str,
             assert networks[network]["internal"] is True, f"{name} on {network}"
 
 
+@pytest.mark.usefixtures("compose_plugin")
+@pytest.mark.parametrize("part", ["postgres", "minio", "spark", "airflow"])
+def test_another_image_takes_the_place_of_ours_in_every_service_that_has_it(part: str) -> None:
+    before, after = (
+        {name: service["image"] for name, service in config("*", **setting)["services"].items()}
+        for setting in ({}, {f"{part.upper()}_IMAGE": "mine"})
+    )
+
+    ours = f"ecommerce-data-pipeline/{part}"
+    assert ours in before.values()
+    assert after == {name: "mine" if image == ours else image for name, image in before.items()}
+
+
+@pytest.mark.usefixtures("compose_plugin")
+def test_the_bundled_store_can_be_left_out() -> None:
+    services = config("*", MINIO_REPLICAS="0")["services"]
+
+    assert {name for name, service in services.items() if service.get("scale") == 0} == {
+        "minio",
+        "minio-init",
+        "ui-minio",
+    }
+
+
+@pytest.mark.usefixtures("compose_plugin")
+def test_the_prefix_of_the_buckets_reaches_who_makes_them_and_who_uses_them() -> None:
+    services = config("*", STORE_BUCKET_PREFIX="acme-")["services"]
+
+    told = {
+        (name, variable)
+        for name, service in services.items()
+        for variable, value in (service.get("environment") or {}).items()
+        if value == "acme-"
+    }
+    assert told == {
+        ("minio-init", "STORE_BUCKET_PREFIX"),
+        ("airflow-scheduler", "LAKEHOUSE_S3_BUCKET_PREFIX"),
+        ("cli", "LAKEHOUSE_S3_BUCKET_PREFIX"),
+    }
+
+
 def test_a_warehouse_or_store_elsewhere_can_be_reached_if_a_setting_says_so(compose_plugin: None) -> None:
     networks = config(STORE_IS_INTERNAL="false", WAREHOUSE_IS_INTERNAL="false")["networks"]
 

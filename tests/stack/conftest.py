@@ -23,12 +23,16 @@ CONTRACT = read_contract(PROJECT_DIR / "contracts", "olist")
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def engine() -> None:
     if (
         shutil.which("docker") is None
         or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
     ):
         pytest.fail("these tests need a Docker engine (.ci/docker installs one)")
+
+
+@pytest.fixture(scope="session")
+def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     ports = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT", "SPARK_PORT", "MINIO_CONSOLE_PORT")}
     own_secrets = readable_by_all(tmp_path_factory.mktemp("own-secrets"))
     environment = environment_of_stack(PROJECT, SECRETS_DIR=str(own_secrets), **ports)
@@ -68,6 +72,12 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     shutil.rmtree(home)
 
 
+@pytest.fixture(scope="session")
+def undisturbed(embedded: Settings, shop: Path) -> Settings:
+    """The shop's marts, as they have to be."""
+    return run_embedded(embedded, "undisturbed", shop)
+
+
 def run_embedded(embedded: Settings, state: str, source: Path) -> Settings:
     """The undisturbed run that the stack is measured by."""
     settings = embedded.model_copy(update={"state": state})
@@ -98,6 +108,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """A failed test shows what the services said."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
-    stack = getattr(item, "funcargs", {}).get("stack")
-    if report.failed and stack is not None:
-        report.sections.append(("what the services said", stack.logs()))
+    for stack in getattr(item, "funcargs", {}).values():
+        if report.failed and isinstance(stack, Stack):
+            report.sections.append(("what the services said", stack.logs()))

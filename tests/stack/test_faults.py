@@ -13,17 +13,11 @@ from pathlib import Path
 import psycopg2
 import pytest
 from compose import Stack
-from conftest import run_embedded
 from outcomes import all_rows, differences
 from psycopg2 import sql
 
 from lakehouse.connections import open_connection
 from lakehouse.settings import Settings
-
-
-@pytest.fixture(scope="module")
-def undisturbed(embedded: Settings, shop: Path) -> Settings:
-    return run_embedded(embedded, "undisturbed", shop)
 
 
 @contextlib.contextmanager

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from small_source import land, run_bronze, settings_in, values_of
 
 from lakehouse.errors import ConfigurationError
-from lakehouse.settings import LAYERS, Settings, StoreUser
+from lakehouse.settings import LAYERS, PROJECT_DIR, Settings, StoreUser
 
 HEADER = b"order_id,amount,note\n"
 
@@ -93,6 +95,67 @@ def test_on_a_store_the_states_have_folders_of_their_own() -> None:
     demo, main = (Settings.load(target="docker", state=state) for state in ("demo", "main"))
 
     assert (demo.layer_url("silver"), main.layer_url("silver")) == ("s3://silver/demo", "s3://silver/main")
+
+
+def test_a_prefix_leads_every_bucket_but_no_address_that_is_given_and_no_folder(tmp_path: Path) -> None:
+    settings = Settings.load(target="docker", state="main", s3_bucket_prefix="acme-", silver_url="s3://silver/mine")
+    embedded = Settings.load(home=tmp_path, state="main", s3_bucket_prefix="acme-")
+
+    assert [settings.layer_url(layer) for layer in LAYERS] == [
+        "s3://acme-landing/main",
+        "s3://acme-bronze/main",
+        "s3://silver/mine",
+    ]
+    assert embedded.layer_url("silver") == str(tmp_path / "states" / "main" / "lake" / "silver")
+
+
+@pytest.fixture(scope="module")
+def minio_init() -> ModuleType:
+    """The program of the image minio, which has a copy of the rule: it comes without the package."""
+    spec = importlib.util.spec_from_file_location("minio_init", PROJECT_DIR / "minio_init" / "init.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fits"),
+    [
+        ("", True),
+        ("a", True),
+        ("acme-", True),
+        ("4-ever-", True),
+        ("x" * 56, True),  # with `landing` 63 signs, the most that a bucket's name may have
+        ("x" * 57, False),
+        ("-acme", False),
+        ("Acme-", False),
+        ("acme.", False),
+        ("acme_", False),
+        ("acme/", False),
+        ("acmé-", False),
+        ("acme-\n", False),
+        ("xn--acme", False),
+        ("sthree-acme", False),
+        ("amzn-s3-demo-acme", False),
+    ],
+)
+def test_a_prefix_that_cannot_begin_a_buckets_name_is_refused_here_and_by_minio_init(
+    minio_init: ModuleType, monkeypatch: pytest.MonkeyPatch, prefix: str, fits: bool
+) -> None:
+    monkeypatch.setattr(minio_init, "PREFIX", prefix)
+
+    if fits:
+        assert Settings.load(target="docker", state="main", s3_bucket_prefix=prefix).s3_bucket_prefix == prefix
+        minio_init.check_prefix()
+    else:
+        with pytest.raises(
+            ConfigurationError, match=r"LAKEHOUSE_S3_BUCKET_PREFIX: .* cannot begin the name of a bucket"
+        ):
+            Settings.load(s3_bucket_prefix=prefix)
+        with pytest.raises(minio_init.InitError, match=r"STORE_BUCKET_PREFIX is .*, which cannot begin the name"):
+            minio_init.check_prefix()
 
 
 def test_the_stacks_store_without_a_user_is_refused_with_every_place_that_was_looked_in(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A store that speaks S3, in this process: moto's server, with one bucket per layer."""
+"""A store that speaks S3, in this process: moto's server, with one bucket per layer; if asked to, one that lies."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ BUCKETS = ("landing", "bronze", "silver")
 
 
 @contextmanager
-def s3_settings() -> Iterator[dict[str, Any]]:
-    """What Settings needs to use the store."""
+def s3_settings(address: str = "127.0.0.1", ignores: str | None = None) -> Iterator[dict[str, Any]]:
+    """What Settings needs to use the store. `ignores`: a header of conditional writes that it does not know."""
     put_object, alone = S3Response.put_object, threading.Lock()
 
     def put_object_atomically(response: S3Response) -> Any:
+        if ignores:
+            response.headers = {name: value for name, value in response.headers.items() if name != ignores}
         with alone:  # moto looks at the condition first, and then puts
             return put_object(response)
 
@@ -32,7 +34,7 @@ def s3_settings() -> Iterator[dict[str, Any]]:
         mock.patch.dict(os.environ, environment),
         mock.patch.object(S3Response, "put_object", put_object_atomically),
     ):
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
         server.start()
         try:
             host, port = server.get_host_and_port()

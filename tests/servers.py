@@ -40,10 +40,12 @@ STORE_SECRETS = [*ROOT_SECRETS, *(f"store_{layer}_{half}_key" for layer in LAYER
 testcontainers_config.ryuk_disabled = True
 
 
+VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
+
+
 def image_of(service: str) -> str:
     """As docker-compose.yml names it: `${VARIABLE:-default}`."""
-    named = re.fullmatch(r"\$\{(\w+):-(.+)\}", STACK[service]["image"])
-    return (os.environ.get(named[1]) or named[2]) if named else str(STACK[service]["image"])
+    return VARIABLE.sub(lambda found: os.environ.get(found[1]) or found[2], STACK[service]["image"])
 
 
 def like_the_stack(service: str, folder: Path, **more: Any) -> DockerContainer:
@@ -52,9 +54,8 @@ def like_the_stack(service: str, folder: Path, **more: Any) -> DockerContainer:
     options = {name: wanted[name] for name in ("init", "read_only", "cap_drop", "security_opt", "mem_limit")}
     if "shm_size" in wanted:
         options["shm_size"] = wanted["shm_size"]
-    container = DockerContainer(
-        image_of(service), env=dict(wanted.get("environment", {})), labels=labels(), **options, **more
-    )
+    environment = {name: VARIABLE.sub(r"\2", value) for name, value in wanted.get("environment", {}).items()}
+    container = DockerContainer(image_of(service), env=environment, labels=labels(), **options, **more)
     if "command" in wanted:
         container.with_command(wanted["command"])
     for mount in wanted["tmpfs"]:
@@ -223,13 +224,19 @@ class WarehouseServer(Server):
 
 
 @contextmanager
-def store_server(folder: Path) -> Iterator[StoreServer]:
-    """A store with its buckets, policies and users."""
+def empty_store_server(folder: Path) -> Iterator[StoreServer]:
+    """A store that knows its root user and nothing else; it may not serve yet."""
     write_secrets(folder, STORE_SECRETS)
     data = Mount("/data", None, type="volume")
     container = like_the_stack("minio", folder, mounts=[data]).with_exposed_ports(9000)
     with container:
-        server = StoreServer(container, folder, 9000)
+        yield StoreServer(container, folder, 9000)
+
+
+@contextmanager
+def store_server(folder: Path) -> Iterator[StoreServer]:
+    """A store with its buckets, policies and users."""
+    with empty_store_server(folder) as server:
         # It answers as soon as it listens; minio-init waits until it serves.
         server.init()
         yield server
