@@ -318,7 +318,6 @@ def test_the_known_login_does_not_go_beyond_this_machine(stack: Stack) -> None:
 def test_forgotten_secrets_are_new_everywhere_after_make_up(stack: Stack, shop: Path) -> None:
     names = ["bi_reader_password", "loader_password", "store_silver_secret_key", "connect_token"]
     old = stack.secrets_made()
-    assert accepted(stack, old) == set(names)
 
     stack.make("new-secret", f"NAME={' '.join(names)}")
     stack.make("up")
