@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.settings import PROJECT_DIR, ROLES, Settings, Target
 
 HEALTHY_SECONDS = 180
+# What stays, and what has ended when everything is up.
+SERVICES = [
+    "postgres",
+    "minio",
+    "spark-master",
+    "spark-worker",
+    "spark-connect",
+    "airflow-api-server",
+    "airflow-scheduler",
+    "airflow-dag-processor",
+    "airflow-triggerer",
+]
+ONE_SHOTS = ["secrets-init", "minio-init", "airflow-init"]
+EVERY_SECRET = 'for file in /master/made/*; do echo "${file##*/} $(<"$file")"; done'
 
 
 @dataclass(frozen=True)
@@ -20,10 +34,11 @@ class Stack:
     project: str
     environment: dict[str, str]
     secrets: Path
+    checkout: Path = PROJECT_DIR
 
-    def make(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def make(self, *arguments: str, typed: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         """A target of the Makefile."""
-        return self._run("make", *arguments, check=check)
+        return self._run("make", *arguments, typed=typed, check=check)
 
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`docker compose …`"""
@@ -41,7 +56,7 @@ class Stack:
         """A command in the background."""
         return subprocess.Popen(
             arguments,
-            cwd=PROJECT_DIR,
+            cwd=self.checkout,
             env=self.environment,
             text=True,
             stdout=subprocess.PIPE,
@@ -57,6 +72,13 @@ class Stack:
     def secret(self, name: str) -> str:
         """As `make credentials` shows it."""
         return self.compose("run", "--rm", "--no-TTY", "--no-deps", "secrets-init", "show", name).stdout.strip()
+
+    def secrets_made(self) -> dict[str, str]:
+        """All that stand in no file of the user's, without the login that everybody knows."""
+        shown = self.compose(
+            *("run", "--rm", "--no-TTY", "--no-deps", "--entrypoint", "bash", "secrets-init", "-c", EVERY_SECRET)
+        )
+        return dict(line.split() for line in shown.stdout.splitlines() if line != "airflow_admin_password airflow")
 
     def settings(self, state: str = "main") -> Settings:
         """Of a client of the warehouse outside the stack."""
@@ -98,9 +120,24 @@ class Stack:
         """The end of what each service said."""
         return self.compose("logs", "--no-color", "--tail", "25", check=False).stdout
 
-    def _run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def _run(self, *command: str, typed: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            command, cwd=PROJECT_DIR, env=self.environment, capture_output=True, text=True, check=False
+            command,
+            cwd=self.checkout,
+            env=self.environment,
+            input=typed,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
         return done
+
+
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def names_in(text: str, values: Mapping[str, str]) -> set[str]:
+    """Of those whose value stands in the text."""
+    return {name for name, value in values.items() if value in text}

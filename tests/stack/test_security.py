@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
 import socket
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
+import psycopg2
 import pytest
-from compose import Stack
+from airflow_api import Api
+from compose import ONE_SHOTS, SERVICES, Stack, docker, names_in
+from conftest import readable_by_all
+from outcomes import query
+from processes import command_lines
+from wire import listening
 
-SERVICES = [
-    "postgres",
-    "minio",
-    "spark-master",
-    "spark-worker",
-    "spark-connect",
-    "airflow-api-server",
-    "airflow-scheduler",
-    "airflow-dag-processor",
-    "airflow-triggerer",
-]
-SECRETS = [
-    "postgres_password",
-    "owner_password",
-    "loader_password",
-    "transformer_password",
-    "bi_reader_password",
-    "airflow_db_password",
-    "airflow_fernet_key",
-    "airflow_jwt_secret",
-    "airflow_api_secret_key",
-    "store_root_password",
-    "store_landing_secret_key",
-    "store_bronze_secret_key",
-    "store_silver_secret_key",
-    "spark_rpc_secret",
-    "connect_token",
-]
+from lakehouse.settings import PROJECT_DIR
+
 REACH = """
 import socket, sys
 for place in sys.argv[1:]:
@@ -57,10 +41,22 @@ try:
 except SetupError as error:
     print(error)
 """
-
-
-def docker(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
+SHIP_ROWS = """
+from lakehouse.session import spark_session
+from lakehouse.settings import Settings
+with spark_session(Settings.load()) as spark:
+    rows = spark.createDataFrame([(f"{marker}{{number}}",) for number in range({rows})], "marked string")
+    print(len(rows.repartition(4, "marked").collect()))
+"""
+LIST_SILVER = """
+from minio import Minio
+from minio.error import S3Error
+try:
+    list(Minio("minio:9000", {user!r}, {key!r}, secure=False).list_objects("silver"))
+    print("accepted")
+except S3Error as error:
+    print(error.code)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -69,30 +65,107 @@ def containers(stack: Stack) -> dict[str, str]:
     return {name: stack.compose("ps", "--quiet", name).stdout.strip() for name in SERVICES}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def values(stack: Stack) -> dict[str, str]:
-    return {name: stack.secret(name) for name in SECRETS}
+    """Every secret of the stack as it is now, but the known login."""
+    return stack.secrets_made()
 
 
 def test_every_secret_is_long_and_no_two_are_the_same(values: dict[str, str]) -> None:
-    assert min(map(len, values.values())) >= 32
-    assert len(set(values.values())) == len(values)
+    assert min(map(len, values.values())) >= 20  # letters and digits: a hundred bits
+    assert len(set(values.values())) == len(values) == 20
 
 
-def test_no_secret_is_in_logs_settings_or_processes(
-    stack: Stack, containers: dict[str, str], values: dict[str, str]
-) -> None:
-    shown = {
-        "logs": stack.compose("logs", "--no-color").stdout,
-        "docker inspect": docker("inspect", *containers.values()),
-        "images": "".join(docker("history", "--no-trunc", image) for image in images(stack)),
-        "process lists": "".join(docker("top", container, "-eo", "pid,args") for container in containers.values()),
-    }
+# Searches for secrets. Each looks for something else beside them that is there, to show that it would find them.
 
-    found = {(where, name) for where, text in shown.items() for name, value in values.items() if value in text}
 
-    assert all(len(text) > 500 for text in shown.values())
-    assert found == set()
+def test_no_secret_is_in_the_logs(stack: Stack, values: dict[str, str]) -> None:
+    logs = stack.compose("logs", "--no-color").stdout
+
+    said = {line.removeprefix("\x1b[2K").split("|")[0].strip().rpartition("-")[0] for line in logs.splitlines()}
+
+    assert {"minio-init", "airflow-init", "postgres", "minio", "spark-master", "airflow-scheduler"} <= said
+    assert names_in(logs, {**values, "looked for": "database system is ready"}) == {"looked for"}
+
+
+def test_no_secret_is_in_docker_inspect(stack: Stack, values: dict[str, str]) -> None:
+    everything = stack.compose("ps", "--all", "--quiet").stdout.split()
+    volumes = docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={stack.project}").split()
+
+    inspected = docker("inspect", *everything, *images(stack)) + docker("volume", "inspect", *volumes)
+
+    assert len(everything) == len(SERVICES) + len(ONE_SHOTS)
+    assert names_in(inspected, {**values, "looked for": "/run/secrets/postgres_password"}) == {"looked for"}
+
+
+def test_no_secret_is_in_the_process_list_of_a_container(containers: dict[str, str], values: dict[str, str]) -> None:
+    processes = "".join(docker("top", container, "-eo", "pid,args") for container in containers.values())
+
+    assert names_in(processes, {**values, "looked for": "org.apache.spark.deploy.master.Master"}) == {"looked for"}
+
+
+def test_no_secret_is_on_a_command_line_while_people_work(stack: Stack, values: dict[str, str]) -> None:
+    shown_once = secrets.token_hex(16)
+    with command_lines() as seen:
+        stack.compose("exec", "--no-TTY", "--env", f"SHOWN={shown_once}", "postgres", "true")
+        stack.make("credentials")
+        reader = stack.make("psql", typed="select current_user;")
+        run = stack.start("make", "run", "TARGET=docker")
+        stack.wait(lambda: cli_container(stack), "the run began no container")
+        inspected = docker("inspect", cli_container(stack))
+        output, _ = run.communicate(timeout=600)
+
+    assert "bi_reader" in reader.stdout
+    assert run.returncode == 0, output
+    assert names_in("\n".join(seen), {**values, "looked for": shown_once}) == {"looked for"}
+    assert names_in(inspected, {**values, "looked for": "LAKEHOUSE_SECRETS_DIR=/run/secrets"}) == {"looked for"}
+    assert names_in(output, {**values, "looked for": "marts"}) == {"looked for"}
+
+
+def cli_container(stack: Stack) -> str:
+    labels = [f"--filter=label=com.docker.compose.{name}" for name in (f"project={stack.project}", "service=cli")]
+    return docker("ps", "--quiet", *labels).strip()
+
+
+def test_no_secret_is_in_an_image(stack: Stack, values: dict[str, str], tmp_path: Path) -> None:
+    """In none of its files; what built it is in `docker inspect` and in its history."""
+    everywhere = 'PRETTY_NAME="Debian'  # in /etc/os-release
+    # On standard input: as arguments they would be where they must not be.
+    patterns = tmp_path / "patterns"
+    patterns.write_text("\n".join([*values.values(), everywhere]))
+    rights = ["--network", "none", "--user", "0", "--read-only", "--cap-drop", "ALL", "--cap-add", "DAC_READ_SEARCH"]
+    command = "LC_ALL=C grep -raohFf - --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev / 2>/dev/null | sort -u"
+    searches = {}
+    for image in images(stack):
+        with patterns.open() as given:
+            searches[image] = subprocess.Popen(
+                ["docker", "run", "--rm", "--interactive", *rights, "--entrypoint", "sh", image, "-c", command],
+                stdin=given,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+
+    found = {image: search.communicate()[0].splitlines() for image, search in searches.items()}
+    histories = "".join(docker("history", "--no-trunc", image) for image in images(stack))
+
+    assert found == {image: [everywhere] for image in images(stack)}
+    assert names_in(histories, {**values, "looked for": "secrets-init"}) == {"looked for"}
+
+
+def test_no_secret_is_in_git(values: dict[str, str]) -> None:
+    """In no file that is tracked or would be, and in none of the last commit."""
+    known = "name: ecommerce-data-pipeline"
+    for where in (["--untracked"], ["HEAD"]):
+        found = subprocess.run(
+            ["git", "grep", "--no-color", "-hoFf", "-", *where],
+            cwd=PROJECT_DIR,
+            input="\n".join([*values.values(), known]),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert set(found.stdout.splitlines()) == {known}
 
 
 def images(stack: Stack) -> list[str]:
@@ -166,34 +239,57 @@ def test_spark_connect_refuses_a_client(stack: Stack, token: str) -> None:
     assert "it refused the token" in said
 
 
-def test_a_worker_without_the_secret_never_registers(stack: Stack) -> None:
-    before = stack.compose("logs", "--no-color", "spark-master").stdout.count("Registering worker")
-    command = (
+def test_a_worker_registers_with_the_secret_and_never_without(stack: Stack) -> None:
+    def registered() -> int:
+        return stack.compose("logs", "--no-color", "spark-master").stdout.count("Registering worker")
+
+    before = registered()
+    with another_worker(stack, "echo another") as refused:
+        said = refused.communicate(timeout=60)[0]
+    after_the_refused = registered()
+    with another_worker(stack, "cat /run/secrets/spark_rpc_secret"):
+        stack.wait(lambda: registered() > before, "the worker that knows the secret did not register")
+
+    assert "Authentication failed" in said
+    assert after_the_refused == before
+
+
+@contextlib.contextmanager
+def another_worker(stack: Stack, secret: str) -> Iterator[subprocess.Popen[str]]:
+    """One that takes what a command prints for the secret; too small for work, and gone when it is refused."""
+    name = f"{stack.project}-another-worker"
+    script = (
         "umask 077; mkdir -p /tmp/spark; cp /etc/spark/* /tmp/spark; "
-        "echo 'spark.authenticate.secret another' >> /tmp/spark/spark-defaults.conf; "
-        "timeout 40 /opt/spark/bin/spark-class org.apache.spark.deploy.worker.Worker spark://spark-master:7077"
+        f'echo "spark.authenticate.secret $({secret})" >> /tmp/spark/spark-defaults.conf; '
+        "grep --max-count 1 'Authentication failed' < "
+        "<(exec /opt/spark/bin/spark-class org.apache.spark.deploy.worker.Worker "
+        "--work-dir /tmp/work --memory 64m --cores 1 spark://spark-master:7077 2>&1)"
     )
+    options = ["--rm", "--no-TTY", "--no-deps", "--name", name, "--entrypoint", "bash"]
+    process = stack.start("docker", "compose", "run", *options, "spark-worker", "-c", script)
+    try:
+        yield process
+    finally:
+        subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
+        process.communicate()
 
-    done = stack.compose(
-        "run", "--rm", "--no-TTY", "--no-deps", "--entrypoint", "bash", "spark-worker", "-c", command, check=False
-    )
 
-    assert "Exception" in done.stdout + done.stderr
-    assert stack.compose("logs", "--no-color", "spark-master").stdout.count("Registering worker") == before
+def test_what_passes_between_the_nodes_is_encrypted(stack: Stack, values: dict[str, str]) -> None:
+    """The same rows go from a client to the driver in plain, and from there to a worker and back."""
+    marker, rows = secrets.token_hex(12), 20_000
+    with (
+        listening(f"{stack.project}_clients", images(stack)[0]) as from_the_client,
+        listening(f"{stack.project}_spark", images(stack)[0]) as between_the_nodes,
+    ):
+        counted = stack.python("cli", SHIP_ROWS.format(marker=marker, rows=rows)).stdout
 
-
-def test_what_passes_between_the_nodes_is_encrypted(stack: Stack) -> None:
-    said = stack.python(
-        "cli",
-        "from lakehouse.session import spark_session\n"
-        "from lakehouse.settings import Settings\n"
-        "with spark_session(Settings.load()) as spark:\n"
-        "    for name in ('spark.authenticate', 'spark.network.crypto.enabled'):\n"
-        "        print(name, spark.conf.get(name))",
-    ).stdout
-
-    assert "spark.authenticate true" in said
-    assert "spark.network.crypto.enabled true" in said
+    assert counted.strip() == str(rows)
+    assert from_the_client.content.count(marker.encode()) > rows / 2
+    assert values["connect_token"].encode() in from_the_client.content
+    assert len(between_the_nodes.content) > rows * len(marker)
+    assert marker.encode() not in between_the_nodes.content
+    # Every task is sent how to reach the store.
+    assert names_in(between_the_nodes.content.decode("latin-1"), values) == set()
 
 
 def test_store_and_cluster_have_no_way_out(stack: Stack, containers: dict[str, str]) -> None:
@@ -219,18 +315,78 @@ def test_the_known_login_does_not_go_beyond_this_machine(stack: Stack) -> None:
     assert "airflow_admin_password" in done.stderr
 
 
-def test_a_forgotten_secret_is_new_everywhere_after_make_up(stack: Stack) -> None:
-    old = stack.secret("loader_password")
-    stack.make("new-secret", "NAME=loader_password")
+def test_forgotten_secrets_are_new_everywhere_after_make_up(stack: Stack, shop: Path) -> None:
+    names = ["bi_reader_password", "loader_password", "store_silver_secret_key", "connect_token"]
+    old = stack.secrets_made()
 
+    stack.make("new-secret", f"NAME={' '.join(names)}")
     stack.make("up")
 
-    new = stack.secret("loader_password")
-    assert new != old
-    (stack.secrets / "loader_password").unlink(missing_ok=True)
-    assert stack.cli("status", "--state", "main").returncode == 0
-    worker = stack.compose("exec", "--no-TTY", "spark-worker", "cat", "/run/secrets/loader_password").stdout
-    assert worker.strip() == new
+    new = stack.secrets_made()
+    assert {name for name in old if old[name] != new[name]} == set(names)
+    assert accepted(stack, old) == set()
+    assert accepted(stack, new) == set(names)
+    for file in stack.secrets.iterdir():
+        file.unlink()
+    stack.cli("run", "/data", "--state", "renewed", mount=next(shop.iterdir()))
+    assert query(stack.settings("renewed"), "select count(*) from marts.fct_orders")[0] > (0,)
+
+
+def accepted(stack: Stack, values: dict[str, str]) -> set[str]:
+    """The secrets among four that are accepted where they belong."""
+    user, key = values["store_silver_access_key"], values["store_silver_secret_key"]
+    store = stack.python("cli", LIST_SILVER.format(user=user, key=key)).stdout.strip()
+    connect = stack.python("cli", CONNECT.format(token=values["connect_token"])).stdout.strip()
+    assert store in ("accepted", "SignatureDoesNotMatch")
+    assert connect == "3" or "it refused the token" in connect
+    opened = {
+        "bi_reader_password": logs_in(stack, "bi_reader", values["bi_reader_password"]),
+        "loader_password": logs_in(stack, "loader", values["loader_password"]),
+        "store_silver_secret_key": store == "accepted",
+        "connect_token": connect == "3",
+    }
+    return {name for name, is_open in opened.items() if is_open}
+
+
+def logs_in(stack: Stack, role: str, password: str) -> bool:
+    """At the published port of the warehouse."""
+    host, _, port = stack.compose("port", "postgres", "5432").stdout.strip().partition(":")
+    try:
+        psycopg2.connect(host=host, port=port, user=role, password=password, dbname="lakehouse_main").close()
+    except psycopg2.OperationalError as error:
+        assert "password authentication failed" in str(error)
+        return False
+    return True
+
+
+def test_a_users_own_secrets_are_in_force_until_they_are_taken_away(stack: Stack) -> None:
+    folder = Path(stack.environment["SECRETS_DIR"])
+    made = stack.secret("bi_reader_password")
+    own = {"bi_reader_password": "the-reader's-$own!", "airflow_admin_password": "the-admin's-%own"}
+
+    for name, value in own.items():
+        (folder / name).write_text(value + "\n")
+    readable_by_all(folder)
+    stack.make("up")
+
+    try:
+        assert own["bi_reader_password"] in stack.make("credentials").stdout
+        assert logs_in(stack, "bi_reader", own["bi_reader_password"])
+        assert not logs_in(stack, "bi_reader", made)
+        assert Api(stack).log_in("airflow", own["airflow_admin_password"]) == 201
+        assert Api(stack).log_in("airflow", "airflow") == 401
+        stack.cli("sql", "select 1", "--state", "main")
+    finally:
+        for name in own:
+            (folder / name).unlink()
+        stack.make("up")
+
+    made_anew = stack.secret("bi_reader_password")
+    assert made_anew not in (made, own["bi_reader_password"])
+    assert logs_in(stack, "bi_reader", made_anew)
+    assert not logs_in(stack, "bi_reader", own["bi_reader_password"])
+    assert Api(stack).log_in("airflow", "airflow") == 201
+    assert Api(stack).log_in("airflow", own["airflow_admin_password"]) == 401
 
 
 def test_three_workers_register_where_three_are_asked_for(stack: Stack) -> None:

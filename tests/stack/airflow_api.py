@@ -1,0 +1,35 @@
+"""Airflow's REST API at its published port."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from compose import Stack
+
+
+class Api:
+    """Of a stack, as whoever has logged in."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._root = f"http://{stack.compose('port', 'airflow-api-server', '8080').stdout.strip()}"
+        self._token = ""
+
+    def log_in(self, user: str, password: str) -> int:
+        status, answer = self.ask("/auth/token", {"username": user, "password": password})
+        self._token = answer.get("access_token", "")
+        return status
+
+    def ask(self, path: str, content: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        request = urllib.request.Request(self._root + path, headers={"Content-Type": "application/json"})
+        if content is not None:
+            request.data = json.dumps(content).encode()
+        if self._token:
+            request.add_header("Authorization", f"Bearer {self._token}")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            return error.code, {}
