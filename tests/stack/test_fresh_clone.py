@@ -72,6 +72,17 @@ def test_no_secret_is_on_a_command_line_while_everything_starts(clone: Stack, se
 
 
 @pytest.mark.usefixtures("seen")
+def test_another_clone_does_not_take_over_the_running_stack(clone: Stack) -> None:
+    started = clone.started_at("postgres")
+
+    refused = Stack(PROJECT, clone.environment, clone.secrets).make("up", check=False)
+
+    assert refused.returncode != 0
+    assert f"was started from {clone.checkout}" in refused.stderr
+    assert clone.started_at("postgres") == started
+
+
+@pytest.mark.usefixtures("seen")
 def test_make_tells_the_passwords_and_opens_the_warehouse(clone: Stack) -> None:
     told = clone.make("credentials").stdout
     asked = clone.make("psql", typed="select current_user, current_database();").stdout
