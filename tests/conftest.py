@@ -1,8 +1,9 @@
-"""What the suites that start servers have in common."""
+"""What all suites have in common."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 from lakehouse.settings import Settings
 
 KEPT_SETTINGS = {"LAKEHOUSE_MAVEN_URL", "LAKEHOUSE_JARS_DIR"}
+
+# A shell that starts the tests in the background has it ignored, in all programs that they start, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
