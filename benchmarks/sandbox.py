@@ -71,8 +71,22 @@ def sandbox(parent: Path | None = None) -> Iterator[Sandbox]:
 
 
 def environment_of_stack(project: str, **settings: str) -> dict[str, str]:
-    """Of a compose project of its own: of docs/stack.md only the given settings and the images, no `.env`."""
-    own = ("LAKEHOUSE_", "COMPOSE_", "STORE_", "WAREHOUSE_", "BIND_", "SPARK_", "POSTGRES_", "MINIO_", "AIRFLOW_")
+    """Of a compose project of its own: of docs/stack.md only the given settings and the images, no `.env`.
+
+    Nor what a `make` hands to those that it starts: they would say more than to people.
+    """
+    own = (
+        "LAKEHOUSE_",
+        "COMPOSE_",
+        "STORE_",
+        "WAREHOUSE_",
+        "BIND_",
+        "SPARK_",
+        "POSTGRES_",
+        "MINIO_",
+        "AIRFLOW_",
+        "MAKE",
+    )
     kept = {
         name: value
         for name, value in os.environ.items()

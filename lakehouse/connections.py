@@ -138,6 +138,6 @@ def _unreachable(settings: Settings, role: Role | Literal["postgres"], database:
         )
     if f'database "{database}" does not exist' in reason:
         return NoDatabase(f"The warehouse at {where} has no database {database}.\nRun {start}: it makes it.")
-    elsewhere = "Start it (`make up`), or correct LAKEHOUSE_POSTGRES_HOST and LAKEHOUSE_POSTGRES_PORT."
-    remedy = f"Run {start}." if embedded else elsewhere
+    elsewhere = "Start it (`make up`), or correct LAKEHOUSE_POSTGRES_HOST and LAKEHOUSE_POSTGRES_PORT"
+    remedy = f"Run {start}." if embedded else f"{elsewhere}; then run the same command again."
     return WarehouseError(f"The warehouse at {where} cannot be reached as {role}: {reason}\n{remedy}")

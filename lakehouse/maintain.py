@@ -11,10 +11,12 @@ from psycopg2 import sql
 from lakehouse import load, marts, reconcile, warehouse
 from lakehouse.conformance import ensure_conformance
 from lakehouse.contract import Contract
+from lakehouse.errors import SparkError
 from lakehouse.partition import open_table
 from lakehouse.pipeline import SparkWhenNeeded
 from lakehouse.session import commits_atomically
 from lakehouse.settings import Layer, Settings
+from lakehouse.spark_errors import reason_of, spark_errors
 from lakehouse.store import open_store
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]
     """OPTIMIZE and VACUUM the lake, ANALYZE the warehouse, drop what killed runs left, run every dbt test in full.
 
     VACUUM keeps files younger than `vacuum_retention_hours`: a reader that started before may still need them.
-    Raises MartsError if a test of severity error fails, ReconciliationError if a fact has lost rows.
+    Raises SparkError if Spark cannot compact a table, MartsError if a test of severity error fails, ReconciliationError
+    if a fact has lost rows.
     """
     warehouse.prepare(settings)
     ensure_conformance(settings, "bronze", "silver")
@@ -62,7 +65,13 @@ def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]
                 for layer, folder in FOLDERS:
                     note(f"Compacting {layer} {folder}{table.name}")
                     key = f"{folder}{contract.source}/{table.name}"
-                    added, deleted = _compact(settings, layer, key, spark)
+                    try:
+                        added, deleted = _compact(settings, layer, key, spark)
+                    except spark_errors() as error:
+                        raise SparkError(
+                            f"{layer}/{key} could not be compacted: {reason_of(error)}\n"
+                            "Nothing is lost. Run the same command again; `lakehouse doctor` looks at Spark."
+                        ) from error
                     merged, removed = merged + added, removed + deleted
                 leftovers += load.drop_leftovers(settings, contract, table)
     note("Cleaning up the warehouse")

@@ -70,10 +70,10 @@ def run(
     delivered = manifest.tables.get(table.name)
     target = SilverPartition(spark, store, table_then, key, day, delivered.name if delivered else "")
     source = read_partition(bronze_store, key, day)
-    is_small = _is_small(target.delta_rs_may_write, source.rows, delivered.size if delivered else 0)
     ledger.begin(store, key, day)
     batch = _Batch(spark, table_then, source, target)
     try:
+        is_small = _is_small(target.delta_rs_may_write, source.rows, delivered.size if delivered else 0)
         entry, phases = batch.replace_small(fingerprint) if is_small else batch.replace_large(fingerprint)
     except spark_errors() as error:
         raise SparkError(
