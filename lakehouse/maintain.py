@@ -14,8 +14,8 @@ from lakehouse.contract import Contract
 from lakehouse.errors import SparkError
 from lakehouse.partition import open_table
 from lakehouse.pipeline import SparkWhenNeeded
-from lakehouse.session import commits_atomically
 from lakehouse.settings import Layer, Settings
+from lakehouse.silver_partition import commits_atomically
 from lakehouse.spark_errors import reason_of, spark_errors
 from lakehouse.store import open_store
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,7 +20,6 @@ from lakehouse.errors import SetupError
 from lakehouse.jars import ensure_jars
 from lakehouse.java import find_java
 from lakehouse.settings import Settings
-from lakehouse.store import Store
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,9 +35,6 @@ SESSION_CONFIGURATION = {
     # 50 by default: 50 tasks for the log of the smallest table.
     "spark.databricks.delta.snapshotPartitions": "2",
 }
-
-# Of spark/log_store, where an image brings it.
-LOG_STORE_OF_S3A, CONDITIONAL_LOG_STORE = "spark.delta.logStore.s3a.impl", "lakehouse.ConditionalLogStore"
 
 
 @contextmanager
@@ -84,14 +80,6 @@ def _remote(settings: Settings, address: str) -> SparkSession:
             else "Check that it runs and LAKEHOUSE_SPARK_REMOTE, or unset it to run Spark in this process."
         )
         raise SetupError(f"The Spark Connect server at {server.geturl()} cannot be used: {why}.\n{remedy}") from error
-
-
-def commits_atomically(store: Store, session: Callable[[], SparkSession]) -> bool:
-    """Whether Spark's commit to a table of this store never overwrites another's; only then may delta-rs write it.
-
-    In a folder it never does; on S3 not with the log store of spark/log_store, which the stack's Connect server has.
-    """
-    return store.spark_commits_atomically or session().conf.get(LOG_STORE_OF_S3A, "") == CONDITIONAL_LOG_STORE
 
 
 def _channel(address: str, token: str | None) -> Any:

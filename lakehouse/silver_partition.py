@@ -8,6 +8,7 @@ server.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -19,13 +20,22 @@ from lakehouse import ledger
 from lakehouse.contract import TableContract
 from lakehouse.errors import ReconciliationError
 from lakehouse.partition import TABLE_PROPERTIES, read_partition, replace_partition
-from lakehouse.session import commits_atomically
 from lakehouse.store import Store
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 QUARANTINE = "_source_file string, _row bigint, _batch_date date, reasons array<string>, record string"
+# Of spark/log_store, where an image brings it.
+LOG_STORE_OF_S3A, CONDITIONAL_LOG_STORE = "spark.delta.logStore.s3a.impl", "lakehouse.ConditionalLogStore"
+
+
+def commits_atomically(store: Store, session: Callable[[], SparkSession]) -> bool:
+    """Whether Spark's commit to a table of this store never overwrites another's; only then may delta-rs write it.
+
+    In a folder it never does; on S3 not with the log store of spark/log_store, which the stack's Connect server has.
+    """
+    return store.spark_commits_atomically or session().conf.get(LOG_STORE_OF_S3A, "") == CONDITIONAL_LOG_STORE
 
 
 @dataclass(frozen=True)

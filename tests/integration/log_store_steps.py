@@ -19,6 +19,7 @@ from py4j.protocol import Py4JJavaError
 
 from lakehouse import session, silver
 from lakehouse.settings import Settings
+from lakehouse.silver_partition import CONDITIONAL_LOG_STORE, LOG_STORE_OF_S3A
 from lakehouse.store import open_store
 
 WRITERS, APPENDS = 8, 3
@@ -26,7 +27,7 @@ WRITERS, APPENDS = 8, 3
 
 def main(settings: Settings, folder: Path) -> dict[str, Any]:
     """What each step said."""
-    session.SESSION_CONFIGURATION[session.LOG_STORE_OF_S3A] = session.CONDITIONAL_LOG_STORE
+    session.SESSION_CONFIGURATION[LOG_STORE_OF_S3A] = CONDITIONAL_LOG_STORE
     with session.spark_session(settings, brief=True) as spark:
         store = open_store(settings, "silver")
         commits = Commits(spark, f"{store.spark_url('by_hand')}/_delta_log")

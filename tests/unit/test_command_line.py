@@ -123,3 +123,13 @@ def test_ctrl_c_ends_with_exit_code_130_and_says_what_is_kept(tmp_path: Path) ->
     assert errors == "Interrupted. What was finished stays; run the command again to go on.\n"
     assert output == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_needs_no_spark_does_not_wait_for_its_import() -> None:
+    everything = "import sys, lakehouse.pipeline, lakehouse.maintain, lakehouse.cli; print('pyspark' in sys.modules)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", everything], cwd=PROJECT_DIR, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "False\n"
