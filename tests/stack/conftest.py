@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,13 +37,9 @@ def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
     ports = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT", "SPARK_PORT", "MINIO_CONSOLE_PORT")}
     own_secrets = readable_by_all(tmp_path_factory.mktemp("own-secrets"))
     environment = environment_of_stack(PROJECT, SECRETS_DIR=str(own_secrets), **ports)
-    stack = Stack(PROJECT, environment, tmp_path_factory.mktemp("clients"))
-    remove(stack)
-    try:
+    with removed_afterwards(Stack(PROJECT, environment, tmp_path_factory.mktemp("clients"))) as stack:
         stack.make("up")
         yield stack
-    finally:
-        remove(stack)
 
 
 @pytest.fixture(scope="session")
@@ -99,8 +96,18 @@ def readable_by_all(folder: Path) -> Path:
     return folder
 
 
-def remove(stack: Stack) -> None:
-    stack.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
+@contextmanager
+def removed_afterwards(stack: Stack) -> Iterator[Stack]:
+    """Nothing of it is there before, either: a killed session may have left it."""
+
+    def remove() -> None:
+        stack.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
+
+    remove()
+    try:
+        yield stack
+    finally:
+        remove()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import docker
 import pytest
 from compose import Stack
-from conftest import readable_by_all, remove
+from conftest import readable_by_all, removed_afterwards
 from minio import Minio
 from outcomes import all_rows, differences, query
 from s3_server import s3_settings
@@ -75,12 +75,8 @@ def elsewhere(
         POSTGRES_PORT=str(free_port()),
         AIRFLOW_PORT=str(free_port()),
     )
-    stack = Stack(PROJECT, environment, tmp_path_factory.mktemp("clients"))
-    remove(stack)
-    try:
+    with removed_afterwards(Stack(PROJECT, environment, tmp_path_factory.mktemp("clients"))) as stack:
         yield stack
-    finally:
-        remove(stack)
 
 
 @pytest.fixture(scope="module")

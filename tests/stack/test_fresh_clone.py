@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from compose import ONE_SHOTS, SERVICES, Stack, docker, names_in
-from conftest import remove
+from conftest import removed_afterwards
 from processes import command_lines
 
 from benchmarks.sandbox import environment_of_stack, free_port
@@ -23,12 +23,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     checkout = tmp_path_factory.mktemp("fresh") / "ecommerce-data-pipeline"
     subprocess.run(["git", "clone", "--quiet", str(PROJECT_DIR), str(checkout)], check=True)
     ports = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT")}
-    stack = Stack(PROJECT, environment_of_stack(PROJECT, **ports), tmp_path_factory.mktemp("clients"), checkout)
-    remove(stack)
-    try:
+    with removed_afterwards(
+        Stack(PROJECT, environment_of_stack(PROJECT, **ports), tmp_path_factory.mktemp("clients"), checkout)
+    ) as stack:
         yield stack
-    finally:
-        remove(stack)
 
 
 @pytest.fixture(scope="module")
