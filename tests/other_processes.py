@@ -1,14 +1,34 @@
-"""Code that runs beside the test, in a process that can be killed."""
+"""Code that runs in a process of its own: beside the test, to be killed; or with a JVM of its own."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from lakehouse.settings import PROJECT_DIR, Settings
+
+
+def told_by(script: Path, settings: Settings, folder: Path, **environment: str) -> dict[str, Any]:
+    """What a script of tests/ prints as JSON; it is given the settings and a folder."""
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.run(
+        [sys.executable, script, settings.model_dump_json(), folder],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    told: dict[str, Any] = json.loads(process.stdout)
+    return told
 
 
 @contextmanager

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from log_store_steps import APPENDS, WRITERS
+from other_processes import told_by
 from servers import STORE_SECRETS, StoreServer, image_of, secrets_of
 from small_source import settings_in
 
 from lakehouse.settings import Target
 
-TESTS = Path(__file__).parent.parent
 TAKEN = "java.nio.file.FileAlreadyExistsException"
 
 
@@ -48,18 +45,8 @@ def said(
         jars_dir=jars_dir,
         spark_driver_memory="1g",
     ).model_copy(update={"state": f"test_{next(numbers)}"})
-    path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
-    process = subprocess.run(
-        [sys.executable, TESTS / "integration" / "log_store_steps.py", settings.model_dump_json(), folder / "delivery"],
-        env={**os.environ, "PYTHONPATH": path, "SPARK_DIST_CLASSPATH": str(jar)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
-    came: dict[str, Any] = json.loads(process.stdout)
-    return came
+    script = Path(__file__).parent / "log_store_steps.py"
+    return told_by(script, settings, folder / "delivery", SPARK_DIST_CLASSPATH=str(jar))
 
 
 def test_of_several_writers_at_once_one_wins(said: dict[str, Any]) -> None:

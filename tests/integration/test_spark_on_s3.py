@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,13 +10,12 @@ from typing import Any
 
 import pytest
 from made_up_shop import FIRST, SECOND, Shop
+from other_processes import told_by
 from servers import STORE_SECRETS, StoreServer, WarehouseServer, secrets_of
 from small_source import settings_in
 
 from lakehouse import warehouse as package_warehouse
 from lakehouse.settings import Target
-
-TESTS = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -59,17 +54,8 @@ def done(
         vacuum_retention_hours=0,
     ).model_copy(update={"state": f"test_{next(numbers)}"})
     package_warehouse.prepare(settings)
-    path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
-    process = subprocess.run(
-        [sys.executable, TESTS / "integration" / "spark_steps.py", settings.model_dump_json(), folder / "delivery"],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
-    return Done(json.loads(process.stdout), Shop(settings, None, folder / "delivery"))
+    said = told_by(Path(__file__).parent / "spark_steps.py", settings, folder / "delivery")
+    return Done(said, Shop(settings, None, folder / "delivery"))
 
 
 def test_a_small_batch_goes_to_silver_and_to_the_warehouse(done: Done) -> None:
