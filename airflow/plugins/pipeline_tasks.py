@@ -1,0 +1,33 @@
+"""What the tasks of all the pipeline's DAGs have in common. Imported by DAG files: reads nothing, needs no network."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule
+
+# Everything that was loaded into the warehouse: `lake` says when it has changed, `marts` is started by it.
+RAW = Asset(name="warehouse_raw", uri="lakehouse://warehouse/raw", group="lakehouse")
+
+# Tasks that hold a Spark client of 200 MB each; airflow/init.py makes the pool.
+SPARK_POOL = "spark"
+
+# What no second try can mend: somebody has to look.
+HOPELESS = [
+    "lakehouse.errors.ConfigurationError",
+    "lakehouse.errors.ContractError",
+    "lakehouse.errors.DeliveryRefused",
+    "lakehouse.errors.ReconciliationError",
+]
+
+# Half a minute later, then one, then two: a service that restarts is back by then, one that is down is not at once.
+DEFAULTS: dict[str, Any] = {
+    "owner": "lakehouse",
+    "retries": 3,
+    "retry_delay": timedelta(seconds=15),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": timedelta(minutes=5),
+    "retry_policy": ExceptionRetryPolicy(rules=[RetryRule(exception=HOPELESS, action=RetryAction.FAIL)]),
+    "execution_timeout": timedelta(minutes=30),
+}
