@@ -1,5 +1,5 @@
-"""Airflow's database, empty or of an older version -> tables of this version, and the user `airflow` with the password
-of its file. Run by the service airflow-init before every start.
+"""Airflow's database, empty or of an older version -> tables of this version, the user `airflow` with the password
+of its file, and the pools of the DAGs. Run by the service airflow-init before every start.
 
 It looks with plain SQL first: importing Airflow to learn that nothing is to be done would take ten seconds of every
 start.
@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -20,6 +21,7 @@ from psycopg2.extensions import connection as Connection
 SECRETS = Path("/run/secrets")
 USER = "airflow"
 CONNECT_SECONDS = 10
+POOLS = {"spark": (3, "Tasks with a Spark client: 200 MB each, and two cores keep two of them busy")}
 
 
 def main() -> None:
@@ -34,6 +36,7 @@ def main() -> None:
         _migrate()
     if not user_as_wanted:
         _set_user(password)
+    _make_pools(url)
     _say("tables made or migrated" if not migrated else "tables as they should be")
     _say(f"user {USER}: " + ("as it should be" if user_as_wanted else "set"))
 
@@ -114,6 +117,17 @@ def _set_user(password: str) -> None:
             manager.add_user(USER, "Airflow", "Admin", "airflow@localhost", manager.find_role("Admin"), password)
         else:
             manager.reset_password(user.id, password)
+
+
+def _make_pools(url: str) -> None:
+    """Those that are not there; one whose slots somebody has changed stays so."""
+    with closing(_connected(url)) as database, database, database.cursor() as cursor:
+        for name, (slots, why) in POOLS.items():
+            cursor.execute(
+                "insert into slot_pool (pool, slots, description, include_deferred) values (%s, %s, %s, false) "
+                "on conflict (pool) do nothing",
+                (name, slots, why),
+            )
 
 
 def _quieten() -> None:

@@ -109,10 +109,10 @@ def reading() -> Iterator[None]:
         raise Unreadable(str(error) or type(error).__name__) from error
 
 
-def find_files(paths: Sequence[Path], batch_date: date | None = None) -> Delivery:
+def find_files(paths: Sequence[Path], batch_date: date | None = None, *, may_be_empty: bool = False) -> Delivery:
     """All CSV files under the paths, by path; `batch_date` beats every date in a name.
 
-    Faults: absent or unreadable paths, folders and archives, contradicting dates.
+    Faults: absent or unreadable paths, folders and archives, contradicting dates; no file at all, unless that may be.
     """
     found = Delivery(batch_date)
     seen: set[Path] = set()
@@ -126,7 +126,7 @@ def find_files(paths: Sequence[Path], batch_date: date | None = None) -> Deliver
         elif path not in seen:
             seen.add(path)
             _add(found, path, status, (path.parent.name,), is_given=True)
-    if not found.files and not found.faults:
+    if not found.files and not found.faults and not may_be_empty:
         places = ", ".join(map(str, paths)) or "no path given"
         what = "nothing but a zip in a zip: take it out" if NESTED in found.ignored else "no .csv, .csv.gz or .zip file"
         found.faults.append(f"{places}: holds {what}")

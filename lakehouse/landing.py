@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lakehouse.conformance import ensure_conformance
 from lakehouse.contract import Contract, TableContract
-from lakehouse.delivery import FoundFile, Unreadable, find_files
+from lakehouse.delivery import Delivery, FoundFile, Unreadable, find_files
 from lakehouse.errors import DeliveryRefused, StoreError
 from lakehouse.manifest import DeliveredFile, Manifest, manifest_key, read_manifest, read_manifests
 from lakehouse.quoting import Findings, scan
@@ -64,6 +64,8 @@ def land(
     paths: Sequence[Path],
     batch_date: date | None = None,
     log: Callable[[str], None] = lambda line: None,
+    *,
+    only: date | None = None,
 ) -> list[Landed]:
     """Accept the files under the paths, as one batch or as several; by batch date.
 
@@ -72,9 +74,14 @@ def land(
     leaves the earlier ones accepted; the same delivery landed again completes it. Each batch keeps the tables that this
     delivery does not contain. `log` is told which files were ignored.
 
+    `only`: of all that lies under the paths, take what is dated so and nothing else, if there is any; what belongs to
+    no day is told to `log` then, since it must not stop the others.
+
     Raises DeliveryRefused with all faults of all files, StoreError naming the batches that could not be taken back.
     """
-    delivery = find_files(paths, batch_date)
+    delivery = find_files(paths, batch_date, may_be_empty=only is not None)
+    if only is not None:
+        delivery = _of_one_day(delivery, only)
     faults = list(delivery.faults)
     for why, names in delivery.ignored.items():
         log(f"ignored ({why}): {', '.join(names)}")
@@ -119,6 +126,17 @@ def remove(settings: Settings, contract: Contract, batch_date: date, table: str)
         return Landed(manifest, ())
     ensure_conformance(settings, "landing")
     return Landed(_update(open_store(settings, "landing"), contract.source, batch_date, {table: None}), (table,))
+
+
+def _of_one_day(delivery: Delivery, day: date) -> Delivery:
+    chosen = Delivery(files=[file for file in delivery.files if file.batch_date == day])
+    for file in delivery.files:
+        if file.batch_date is None:
+            chosen.ignore("no date in its name or its folder's", file.shown)
+    for fault in delivery.faults:
+        name, _, why = fault.partition(": ")
+        chosen.ignore(why, name)
+    return chosen
 
 
 def _check_bytes(contract: Contract, file: FoundFile, faults: list[str]) -> _Checked | None:

@@ -12,6 +12,8 @@ from typing import Any
 from lakehouse.settings import Settings
 from lakehouse.store import Store, open_store
 
+MANIFEST = "manifest.json"
+
 
 @dataclass(frozen=True)
 class DeliveredFile:
@@ -78,7 +80,7 @@ class Manifest:
 
 def manifest_key(source: str, batch_date: date) -> str:
     """Where the manifest of a batch is, in the landing layer."""
-    return f"{source}/{batch_date.isoformat()}/manifest.json"
+    return f"{source}/{batch_date.isoformat()}/{MANIFEST}"
 
 
 def read_manifest(settings: Settings, batch_date: date) -> Manifest | None:
@@ -89,7 +91,7 @@ def read_manifest(settings: Settings, batch_date: date) -> Manifest | None:
 def read_manifests(settings: Settings) -> list[Manifest]:
     """All batches of the source, by date."""
     store = open_store(settings, "landing")
-    dates = [date.fromisoformat(name) for name in store.folders(settings.source) if _is_date(name)]
+    dates = [date.fromisoformat(name) for name in store.folders(settings.source) if is_date(name)]
     # On S3 every read is a round trip of some milliseconds: hundreds of batches must not add up.
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda day: _read(store, settings.source, day), dates))
@@ -103,7 +105,8 @@ def _read(store: Store, source: str, batch_date: date) -> Manifest | None:
     return manifest if manifest and manifest.tables else None
 
 
-def _is_date(name: str) -> bool:
+def is_date(name: str) -> bool:
+    """Whether a folder of the source may be a batch's."""
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", name):
         return False
     try:

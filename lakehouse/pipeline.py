@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
@@ -115,21 +115,21 @@ def run_step(
     table: str | None = None,
     batch_date: date | None = None,
 ) -> list[StepResult]:
-    """Do one step where it is the next one due; after a load, count the records of what was loaded."""
-    units = [
-        unit
-        for unit in pending_now(settings, contract)
-        if unit.step == step and table in (None, unit.table) and batch_date in (None, unit.batch_date)
-    ]
-    results = _run_units(settings, contract, observer, units, (step,))
-    if step == "load":
-        reconcile.tables(settings, contract, results)
-    return results
+    """Do one step where it is the next one due. The records of what was loaded are not counted yet."""
+    pending = pending_now(settings, contract, table=table, batch_date=batch_date)
+    return _run_units(settings, contract, observer, [unit for unit in pending if unit.step == step], (step,))
 
 
-def pending_now(settings: Settings, contract: Contract) -> list[Pending]:
-    """What is still to be done of everything landed."""
-    return pending_steps(settings, contract, read_manifests(settings))
+def pending_now(
+    settings: Settings, contract: Contract, *, table: str | None = None, batch_date: date | None = None
+) -> list[Pending]:
+    """What is still to be done of everything landed, or of one table, one batch."""
+    if table is not None:
+        contract = replace(contract, tables=(contract.table(table),))
+    if batch_date is None:
+        return pending_steps(settings, contract, read_manifests(settings))
+    manifest = read_manifest(settings, batch_date)
+    return pending_steps(settings, contract, [manifest] if manifest else [])
 
 
 def _run_units(

@@ -84,6 +84,11 @@ class S3Store:
             found = self._client.list_objects(self._bucket, self._folder(prefix), recursive=True)
             return sorted(str(item.object_name).removeprefix(self._prefix) for item in found)
 
+    def versions(self, prefix: str) -> dict[str, str]:
+        with self._reporting(prefix):
+            found = self._client.list_objects(self._bucket, self._folder(prefix), recursive=True)
+            return {str(item.object_name).removeprefix(self._prefix): str(item.etag) for item in found}
+
     def folders(self, prefix: str) -> list[str]:
         with self._reporting(prefix):
             found = self._client.list_objects(self._bucket, self._folder(prefix))

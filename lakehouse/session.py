@@ -5,6 +5,7 @@ The steps use DataFrames and SQL only, so they do not see the difference.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -23,6 +24,8 @@ from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+log = logging.getLogger(__name__)
 
 CONNECT_PORT = 15002  # unless the address says another
 CONNECT_SECONDS = 10
@@ -69,7 +72,11 @@ def _remote(settings: Settings, address: str) -> SparkSession:
         for name, value in SESSION_CONFIGURATION.items():
             builder = builder.config(name, value)
         os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as `builder.remote` does: functions.py looks at it
-        return cast("SparkSession", builder.getOrCreate())
+        session = cast("SparkSession", builder.getOrCreate())
+        if settings.spark_pages:
+            pages = f"{settings.spark_pages.rstrip('/')}/app/?appId={session.conf.get('spark.app.id')}"
+            log.info("The Spark application of this work: %s", pages)
+        return session
     except (OSError, PySparkException, RpcError) as error:
         refused = "UNAUTHENTICATED" in str(error)
         why = "it refused the token" if refused else type(error).__name__

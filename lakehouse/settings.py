@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     )
     state: str | None = Field(None, description="a lake and its database, by name; unset: the state of the last run")
 
+    drop_dir: Path | None = Field(
+        None, description="a folder that deliveries are put into, which the orchestrator lands; unset: there is none"
+    )
     landing_url: str | None = Field(
         None, description="the landing layer; unset: a folder of the state, or `s3://<prefix>landing/<state>`"
     )
@@ -114,6 +117,10 @@ class Settings(BaseSettings):
     spark_driver_memory: str = Field("1600m", description="heap of the Spark that runs in this process")
     jars_dir: Path | None = Field(None, description="the jars of spark/jars.lock; unset: `<home>/jars`")
     maven_url: str = Field(MAVEN_CENTRAL, description="where jars are fetched from: Maven Central or a mirror")
+
+    spark_pages: str | None = Field(
+        None, description="address of the Spark master's pages, as people reach it; unset: no links to them"
+    )
 
     dbt_python: Path | None = Field(None, description="the Python that has dbt; unset: the one that runs this")
 

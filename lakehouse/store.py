@@ -13,7 +13,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
@@ -48,6 +48,9 @@ class Store(Protocol):
 
     def keys(self, prefix: str) -> list[str]:
         """All keys below the folder `prefix`, sorted."""
+
+    def versions(self, prefix: str) -> dict[str, str]:
+        """All keys below the folder `prefix`, each with a mark that changes with its content."""
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below the folder `prefix`, sorted."""
@@ -130,6 +133,14 @@ class LocalStore:
         with self._reporting(prefix):
             files = (Path(folder) / name for folder, _, names in os.walk(self._path(prefix)) for name in names)
             return sorted(f.relative_to(self._root).as_posix() for f in files if not f.name.endswith(".part"))
+
+    def versions(self, prefix: str) -> dict[str, str]:
+        marks: dict[str, str] = {}
+        for key in self.keys(prefix):
+            with self._reporting(key), suppress(FileNotFoundError):  # deleted since it was listed
+                status = self._path(key).stat()
+                marks[key] = f"{status.st_mtime_ns}-{status.st_size}"
+        return marks
 
     def folders(self, prefix: str) -> list[str]:
         with self._reporting(prefix):

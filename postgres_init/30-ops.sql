@@ -80,4 +80,15 @@ create table if not exists ops.runs (
     summary jsonb
 );
 
+-- What an orchestrated run has begun with, the last of each batch; place: landing or drop. content changes with it.
+create table if not exists ops.taken_up (
+    source text not null,
+    place text not null,
+    batch_date date not null,
+    content text not null,
+    run_id text not null,
+    taken_up_at timestamptz not null default now(),
+    primary key (source, place, batch_date)
+);
+
 reset role;

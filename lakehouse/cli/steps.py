@@ -163,7 +163,7 @@ def marts(state: State = None, full_refresh: FullRefresh = False) -> None:
 
 def _one_step(step: Step, table: str | None, batch_date: date | None, state: str | None) -> None:
     from lakehouse import load as loading
-    from lakehouse import pipeline, warehouse
+    from lakehouse import pipeline, reconcile, warehouse
 
     settings, contract = open_state(state)
     if table is not None:
@@ -174,6 +174,8 @@ def _one_step(step: Step, table: str | None, batch_date: date | None, state: str
         if step != "bronze":
             _fetch_jars(settings, observer)
         results = pipeline.run_step(settings, contract, step, observer, table=table, batch_date=batch_date)
+        if step == "load":
+            reconcile.tables(settings, contract, results)
     done = [result for result in results if result.done]
     console.print(f"{step}: {len(done)} tables done." if done else f"{step}: nothing to do.")
 

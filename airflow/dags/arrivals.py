@@ -1,0 +1,49 @@
+"""### A batch has come: start `lake` for it
+
+The triggerer looks at landing, and at the drop folder if there is one, every few seconds. What is new there starts this
+DAG; no worker is busy while nothing comes.
+
+| Task | What | Again |
+| --- | --- | --- |
+| `news` | compares what is there with what a run has begun with, or somebody has loaded as it is | says the same |
+| `lake` | starts the DAG `lake`, once per batch and content | starts nothing twice |
+
+A batch that is delivered again, in part or as a whole, is news. A dropped batch is complete when none of its files was
+written to for five seconds; another file later makes it news again.
+
+#### When it fails
+
+Store or warehouse do not answer: mend them (`check_stack` tells which), then clear the failed task. Nothing that came
+meanwhile is lost: each run looks at everything that is there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import Asset, AssetWatcher, dag, task
+from landing_trigger import LandingTrigger
+from pipeline_tasks import DEFAULTS
+
+LANDING = Asset(
+    name="landing", uri="lakehouse://landing", group="lakehouse", watchers=[AssetWatcher("arrivals", LandingTrigger())]
+)
+
+
+@dag(schedule=[LANDING], max_active_runs=1, default_args=DEFAULTS, doc_md=__doc__, tags=["pipeline"])
+def arrivals() -> None:
+    """From what was noticed to one run of `lake` per batch."""
+
+    @task
+    def news() -> list[dict[str, Any]]:
+        from lakehouse import orchestration
+
+        return orchestration.runs_to_start()
+
+    TriggerDagRunOperator.partial(
+        task_id="lake", trigger_dag_id="lake", logical_date=None, skip_when_already_exists=True
+    ).expand_kwargs(news())
+
+
+arrivals()

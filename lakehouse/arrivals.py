@@ -1,0 +1,112 @@
+"""Landing and the drop folder -> the batches that lie there, and of them those that no run has begun with.
+
+Nothing is remembered but in ops.taken_up: whoever looks later, or again, finds the same news. So nothing that came
+while nobody looked is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from psycopg2.extras import execute_values
+
+from lakehouse import warehouse
+from lakehouse.contract import Contract
+from lakehouse.delivery import find_files
+from lakehouse.manifest import MANIFEST, is_date, read_manifest
+from lakehouse.pending import pending_steps
+from lakehouse.settings import Settings
+from lakehouse.store import open_store
+
+# A dropped file that nobody wrote to for so long is complete. If it was not, it is news again.
+AT_REST_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A batch that lies somewhere. `content` is another as soon as what lies there is another."""
+
+    place: Literal["landing", "drop"]
+    batch_date: date
+    content: str
+
+    @property
+    def name(self) -> str:
+        """For the run that takes it up."""
+        return f"{self.place}__{self.batch_date}__{self.content[:16]}"
+
+
+def there(settings: Settings) -> list[Arrival]:
+    """Every batch in landing and in the drop folder. Only lists, reads no file."""
+    return [*landed(settings), *dropped(settings)]
+
+
+def landed(settings: Settings, day: date | None = None) -> list[Arrival]:
+    """The batches in landing, or that of one day. Raises StoreError when they cannot be listed."""
+    folder = f"{settings.source}/{day}" if day else settings.source
+    found: list[Arrival] = []
+    for key, version in open_store(settings, "landing").versions(folder).items():
+        name, _, file = key.removeprefix(f"{settings.source}/").partition("/")
+        if file == MANIFEST and is_date(name):
+            found.append(Arrival("landing", date.fromisoformat(name), version))
+    return found
+
+
+def dropped(settings: Settings, day: date | None = None) -> list[Arrival]:
+    """The batches in the drop folder that are complete, or that of one day if it is."""
+    if settings.drop_dir is None:
+        return []
+    files: dict[date, set[Path]] = defaultdict(set)
+    names: dict[date, list[str]] = defaultdict(list)
+    for file in find_files([settings.drop_dir], may_be_empty=True).files:
+        if file.batch_date is not None and day in (None, file.batch_date):
+            files[file.batch_date].add(file.path)
+            names[file.batch_date].append(f"{file.path.relative_to(settings.drop_dir.absolute())}:{file.member}")
+    found: list[Arrival] = []
+    for batch_date, paths in files.items():
+        try:
+            states = [path.stat() for path in sorted(paths)]
+        except FileNotFoundError:
+            continue  # somebody is clearing up
+        # ctime: a copy may carry the times of its original.
+        if time.time() - max(state.st_ctime for state in states) > AT_REST_SECONDS:
+            content = [*names[batch_date], *(f"{state.st_size} {state.st_mtime_ns}" for state in states)]
+            found.append(Arrival("drop", batch_date, hashlib.sha256("\n".join(content).encode()).hexdigest()))
+    return found
+
+
+def news(settings: Settings, contract: Contract) -> list[Arrival]:
+    """What is there and no run has begun with. What somebody has loaded already, as it is, is none; that is noted."""
+    taken_up = _taken_up(settings, contract)
+    found = [arrival for arrival in there(settings) if arrival not in taken_up]
+    in_landing = [arrival for arrival in found if arrival.place == "landing"]
+    manifests = [manifest for arrival in in_landing if (manifest := read_manifest(settings, arrival.batch_date))]
+    due = {unit.batch_date for unit in pending_steps(settings, contract, manifests)}
+    done = [arrival for arrival in in_landing if arrival.batch_date not in due]
+    take_up(settings, contract, done, "loaded by somebody else")
+    return [arrival for arrival in found if arrival not in done]
+
+
+def take_up(settings: Settings, contract: Contract, arrivals: list[Arrival], run_id: str) -> None:
+    """A run begins with these: they are no news any more."""
+    rows = [(contract.source, arrival.place, arrival.batch_date, arrival.content, run_id) for arrival in arrivals]
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            "insert into ops.taken_up (source, place, batch_date, content, run_id) values %s "
+            "on conflict (source, place, batch_date) do update "
+            "set content = excluded.content, run_id = excluded.run_id, taken_up_at = now()",
+            rows,
+        )
+
+
+def _taken_up(settings: Settings, contract: Contract) -> set[Arrival]:
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute("select place, batch_date, content from ops.taken_up where source = %s", (contract.source,))
+        return {Arrival(*row) for row in cursor.fetchall()}
