@@ -57,8 +57,8 @@ def run(
 
         lakehouse run --demo
     """
+    from lakehouse import arrivals, landing, pipeline, runs
     from lakehouse import demo as demo_source
-    from lakehouse import landing, pipeline, runs
 
     if demo and paths:
         raise typer.BadParameter("either PATHS or --demo, not both")
@@ -71,6 +71,8 @@ def run(
             if paths:
                 observer.note("Checking the delivery")
                 landing.land(settings, contract, paths, day_of(batch_date), log=warn)
+            # It takes everything through that is landed: an orchestrator need not begin with the same.
+            arrivals.take_up(settings, contract, arrivals.landed(settings), "lakehouse run")
             remember_state(settings)
             report = pipeline.run(settings, contract, observer, full_refresh=full_refresh)
             record(report)

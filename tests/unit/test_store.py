@@ -47,6 +47,21 @@ def test_a_key_that_is_not_there_is_none_or_an_error_and_can_be_deleted(store: S
         store.open("shop/absent")
 
 
+def test_a_version_changes_with_the_content_and_only_then(store: Store) -> None:
+    store.write("shop/a/x", b"one")
+    store.write("shop/b", b"one")
+    before = store.versions("shop")
+    assert set(before) == {"shop/a/x", "shop/b"}
+    assert store.versions("shop") == before
+    assert set(store.versions("shop/a")) == {"shop/a/x"}
+
+    store.write("shop/b", b"two, longer")
+
+    assert store.versions("shop")["shop/a/x"] == before["shop/a/x"]
+    assert store.versions("shop")["shop/b"] != before["shop/b"]
+    assert store.versions("absent") == {}
+
+
 def test_of_many_who_create_a_key_at_once_one_is_told_so(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         told = list(pool.map(lambda n: store.write_new("shop/claim", b"%d" % n), range(8)))

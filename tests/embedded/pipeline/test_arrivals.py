@@ -1,0 +1,175 @@
+"""What came is news once, for whoever looks, however often and whenever; orchestrated runs say what they took up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from outcomes import days_of
+
+from lakehouse import arrivals, landing, orchestration
+from lakehouse.contract import Contract
+from lakehouse.errors import DeliveryRefused
+from lakehouse.manifest import read_manifest
+from lakehouse.pipeline import RunReport
+from lakehouse.settings import Settings
+from lakehouse.synthetic import Truth
+
+FIRST, SECOND, THIRD = date(2018, 1, 1), date(2018, 1, 2), date(2018, 1, 3)
+
+
+@pytest.fixture
+def drop(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """The settings of an orchestrator whose drop folder is empty; its tasks read them from the environment."""
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    found = settings.model_copy(update={"drop_dir": folder})
+    for name in ("home", "embedded_postgres_dir", "postgres_port", "jars_dir", "state", "drop_dir"):
+        monkeypatch.setenv(f"LAKEHOUSE_{name.upper()}", str(getattr(found, name)))
+    monkeypatch.setattr(arrivals, "AT_REST_SECONDS", 0.0)
+    return found
+
+
+def put(settings: Settings, delivery: Path) -> Path:
+    assert settings.drop_dir is not None
+    return Path(shutil.copytree(delivery, settings.drop_dir / delivery.name, dirs_exist_ok=True))
+
+
+def names(found: list[arrivals.Arrival]) -> list[tuple[str, date]]:
+    return sorted((arrival.place, arrival.batch_date) for arrival in found)
+
+
+def test_a_landed_batch_is_news_until_a_run_takes_it_up(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth]
+) -> None:
+    landing.land(drop, contract, days_of(shop[0])[:2])
+    assert names(arrivals.news(drop, contract)) == [("landing", FIRST), ("landing", SECOND)]
+    assert names(arrivals.news(drop, contract)) == [("landing", FIRST), ("landing", SECOND)]
+
+    due = orchestration.batch(FIRST.isoformat(), "a run")
+
+    assert names(arrivals.news(drop, contract)) == [("landing", SECOND)]
+    assert {unit["batch_date"] for unit in due} == {FIRST.isoformat()}
+    manifest = read_manifest(drop, FIRST)
+    assert manifest is not None
+    assert {unit["table"] for unit in due} == set(manifest.tables)
+    sizes = [file.size for unit in due if (file := manifest.tables[unit["table"]])]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_batch_delivered_again_is_news_again(drop: Settings, contract: Contract, shop: tuple[Path, Truth]) -> None:
+    day = days_of(shop[0])[0]
+    landing.land(drop, contract, [day])
+    orchestration.batch(FIRST.isoformat(), "a run")
+
+    landing.land(drop, contract, [day])
+    assert arrivals.news(drop, contract) == []
+
+    landing.remove(drop, contract, FIRST, "orders")
+    assert names(arrivals.news(drop, contract)) == [("landing", FIRST)]
+
+
+def test_what_somebody_loaded_without_the_orchestrator_is_no_news(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth], run: Callable[..., RunReport]
+) -> None:
+    run(drop, days_of(shop[0])[0])
+
+    assert arrivals.news(drop, contract) == []
+    assert orchestration.batch(FIRST.isoformat(), "a run") == []
+    assert orchestration.count() is None
+
+
+def test_a_dropped_batch_is_landed_by_its_own_run_and_is_then_no_news_in_landing(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth]
+) -> None:
+    for day in days_of(shop[0])[:2]:
+        put(drop, day)
+    started = orchestration.runs_to_start()
+    assert [run["conf"]["batch_date"] for run in started] == [FIRST.isoformat(), SECOND.isoformat()]
+    assert orchestration.runs_to_start() == started
+
+    assert orchestration.batch(SECOND.isoformat(), "a run")
+
+    assert read_manifest(drop, FIRST) is None
+    assert names(arrivals.news(drop, contract)) == [("drop", FIRST)]
+
+
+def test_a_refused_delivery_is_no_news_until_it_is_corrected_and_does_not_stop_the_others(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth]
+) -> None:
+    first, second = days_of(shop[0])[:2]
+    broken = put(drop, first) / "olist_orders_dataset.csv"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole.replace(b"order_status", b"order_state", 1))
+    put(drop, second)
+
+    with pytest.raises(DeliveryRefused, match="order_status is missing"):
+        orchestration.batch(FIRST.isoformat(), "a run")
+    assert names(arrivals.news(drop, contract)) == [("drop", SECOND)]
+    assert orchestration.batch(SECOND.isoformat(), "another run")
+    assert arrivals.news(drop, contract) == []
+
+    broken.write_bytes(whole)
+    assert names(arrivals.news(drop, contract)) == [("drop", FIRST)]
+    assert orchestration.batch(FIRST.isoformat(), "a third run")
+
+
+def test_a_delivery_that_is_still_written_to_is_left_alone(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(drop, days_of(shop[0])[0])
+    monkeypatch.setattr(arrivals, "AT_REST_SECONDS", 3600.0)
+
+    assert arrivals.news(drop, contract) == []
+    assert orchestration.batch(FIRST.isoformat(), "a run") == []
+    assert read_manifest(drop, FIRST) is None
+
+
+def test_a_copy_with_the_times_of_its_original_is_not_at_rest_before_its_time(
+    drop: Settings, shop: tuple[Path, Truth], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = time.time() - 86400
+    for file in put(drop, days_of(shop[0])[0]).iterdir():
+        os.utime(file, (long_ago, long_ago))
+    monkeypatch.setattr(arrivals, "AT_REST_SECONDS", 60.0)
+
+    assert arrivals.dropped(drop) == []
+
+
+def test_what_has_no_day_is_told_and_left_alone(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert drop.drop_dir is not None
+    put(drop, days_of(shop[0])[0])
+    (drop.drop_dir / "orders.csv").write_text("order_id\n")
+    (drop.drop_dir / "orders_2018-01-03_2018-01-04.csv").write_text("order_id\n")
+    caplog.set_level("INFO", logger="lakehouse")
+
+    assert orchestration.batch(FIRST.isoformat(), "a run")
+
+    assert "no date" in caplog.text
+    assert "two dates" in caplog.text
+    assert names(arrivals.there(drop)) == [("drop", FIRST), ("landing", FIRST)]
+
+
+def test_a_day_without_a_batch_has_no_tables(drop: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="lakehouse")
+
+    assert orchestration.batch(THIRD.isoformat(), "a run") == []
+    assert orchestration.count() is None
+
+    assert "an empty day" in caplog.text
+
+
+def test_arrivals_of_other_content_have_other_names() -> None:
+    one = arrivals.Arrival("landing", FIRST, "0123456789abcdef0")
+
+    assert one.name == "landing__2018-01-01__0123456789abcdef"
+    assert replace(one, content="f" * 32).name != one.name
+    assert replace(one, place="drop").name != one.name
