@@ -14,7 +14,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run status sql stop doctor test test-nightly lint format docs bench clean \
-	up down logs ps psql credentials new-secret images base-image bundle load-bundle test-stack bench-stack
+	up down logs ps backfill psql credentials new-secret images base-image bundle load-bundle test-stack bench-stack
 
 ##@ Use it
 run: $(if $(filter docker,$(TARGET)),,setup)  ## Bring DATA=path (folder, files or zip) through the pipeline; without DATA, a small generated source
@@ -48,6 +48,9 @@ logs:  ## Follow what all services say, or one: make logs SERVICE=postgres
 
 ps:  ## How each service is
 	@docker compose ps --all --format 'table {{.Service}}\t{{.Status}}\t{{.Ports}}'
+
+backfill:  ## Bring the landed batches of a range through Airflow again: make backfill FROM=2018-01-01 TO=2018-03-31
+	@stack/backfill $(FROM) $(TO)
 
 psql:  ## A psql session in the stack's warehouse, as the role bi_reader
 	@stack/psql
@@ -115,6 +118,8 @@ bench-stack: setup-dev  ## Measure the stack: build, start, memory, the real arc
 ## QUERY   The statement that `sql` asks
 ## TARGET   docker: on the stack instead of on this machine (run, status, sql, doctor)
 ## SERVICE  The one service whose logs to follow
+## FROM     First day of a backfill, YYYY-MM-DD
+## TO       Its last day
 ## NAME     The secret to forget
 ## ARGS    Arguments for pytest or the benchmark: ARGS="tests/unit -x", ARGS=--quick
 ## PYTHON  The Python to make .venv with, 3.11 to 3.13: PYTHON=python3.12. Unset: the newest on the PATH

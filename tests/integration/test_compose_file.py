@@ -180,6 +180,7 @@ def test_the_prefix_of_the_buckets_reaches_who_makes_them_and_who_uses_them() ->
     assert told == {
         ("minio-init", "STORE_BUCKET_PREFIX"),
         ("airflow-scheduler", "LAKEHOUSE_S3_BUCKET_PREFIX"),
+        ("airflow-triggerer", "LAKEHOUSE_S3_BUCKET_PREFIX"),
         ("cli", "LAKEHOUSE_S3_BUCKET_PREFIX"),
     }
 

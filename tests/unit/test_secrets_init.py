@@ -41,6 +41,7 @@ CONSUMERS: dict[str, tuple[int, set[str]]] = {
     "airflow": (50000, AIRFLOW),
     "airflow-init": (50000, {*AIRFLOW, "airflow_admin_password"}),
     "airflow-scheduler": (50000, {*AIRFLOW, *ROLES, "connect_token", *STORE_USERS}),
+    "airflow-triggerer": (50000, {*AIRFLOW, "store_landing_access_key", "store_landing_secret_key"}),
     "cli": (50000, {"owner_password", *ROLES, "connect_token", *STORE_USERS}),
 }
 EVERYBODY = sorted(CONSUMERS)
