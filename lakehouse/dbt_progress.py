@@ -2,11 +2,12 @@
 
 For who watches from another process, like Airflow's boxes of the models (airflow/plugins/dbt_boxes.py). The file holds
 the last attempt only: each begins a new file in the place of the old one, so that a process that outlived its attempt
-writes where nobody reads.
+writes where nobody reads. Its writer holds a lock on it, which ends with the writer however that ends.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -61,6 +62,7 @@ class Progress:
         new = path.with_suffix(f".{os.getpid()}.new")
         new.write_text(json.dumps({"began_at": time.time()}) + "\n", encoding="utf-8")
         self._file = new.open("a", encoding="utf-8", buffering=1)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
         new.replace(path)
 
     def node(self, node: Node) -> None:
@@ -93,6 +95,18 @@ def read_attempt(path: Path) -> Attempt | None:
         else:
             found |= line
     return Attempt(nodes=tuple(nodes), **found)
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether the attempt goes on."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def judge(model: str, attempt: Attempt | None, *, since: float, is_over: bool) -> Verdict | None:

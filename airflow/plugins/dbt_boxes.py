@@ -1,8 +1,8 @@
 """A box per model of dbt: an Airflow task that ends as its model ended in the build that another task runs.
 
 No process is started for a box: the triggerer follows the progress file that the build writes on the volume of the
-logs (lakehouse/dbt_progress.py), puts what dbt said into the box's log and ends it. Whether the build is over, however
-it ended, Airflow itself knows: a build that was killed or never began leaves no last word.
+logs (lakehouse/dbt_progress.py), puts what dbt said into the box's log and ends it. Whether another try follows one
+that failed, was killed or never began, Airflow is asked; not before, as the first answer costs the triggerer 100 MB.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, StartTriggerArgs, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent
 
 LOOK_SECONDS = 1.0
-# The file tells it sooner, save where the build was killed, or was cleared together with the box.
-ASK_SECONDS = 10.0
+ASK_SECONDS = 3.0
+# So long a build may take to begin before anybody asks whether it is going to.
+BEGIN_SECONDS = 20.0
 # A build that waits for others, and for its retries.
 LONGEST = timedelta(hours=6)
 
@@ -77,17 +78,20 @@ class ModelTrigger(BaseTrigger):
         run = self.task_instance
         path = progress_file(run.dag_id, run.run_id)
         since = (self.timeout_after - LONGEST).timestamp()
-        ask_at = time.monotonic() + ASK_SECONDS
+        ask_at = time.monotonic() + BEGIN_SECONDS
         is_over = False
         while True:
-            if time.monotonic() > ask_at:
-                is_over = await _is_over(run.dag_id, run.run_id, self.build)
-                ask_at = time.monotonic() + ASK_SECONDS
-            attempt = await asyncio.to_thread(_read, path)
+            attempt, goes_on = await asyncio.to_thread(_look, path)
             verdict = judge(self.model, attempt, since=since, is_over=is_over)
             if verdict:
                 break
-            await asyncio.sleep(LOOK_SECONDS)
+            if attempt and attempt.began_at >= since and not goes_on:
+                ask_at = min(ask_at, time.monotonic() + ASK_SECONDS)
+            if time.monotonic() > ask_at and not goes_on:
+                is_over = await _is_over(run.dag_id, run.run_id, self.build)
+                ask_at = time.monotonic() + ASK_SECONDS
+            else:
+                await asyncio.sleep(LOOK_SECONDS)
         for node in report(self.model, attempt):
             self.log.log(LEVELS.get(node.status, logging.INFO), described(node))
         if verdict.reason:
@@ -101,13 +105,16 @@ def described(node: Any) -> str:
     return f"{node.kind} {node.name}: {node.status}{rows}, {node.seconds:.2f} s; {' '.join(node.message.split())}"
 
 
-def _read(path: Path) -> Any:
-    """Thirty boxes look at one file: it is read when it has changed."""
+def _look(path: Path) -> tuple[Any, bool]:
+    """The last attempt, and whether it goes on. Thirty boxes look at one file: it is read when it has changed."""
+    from lakehouse.dbt_progress import is_being_written
+
+    goes_on = is_being_written(path)
     try:
         found = path.stat()
     except FileNotFoundError:
-        return None
-    return _read_version(path, found.st_ino, found.st_size)
+        return None, goes_on
+    return _read_version(path, found.st_ino, found.st_size), goes_on
 
 
 @lru_cache(maxsize=8)

@@ -34,7 +34,7 @@ def build_marts(context: Any) -> dict[str, Any]:
     result = _build_and_tell(settings, contract, progress_file(context["ti"].dag_id, context["ti"].run_id))
     due = {
         "compare": reconcile.facts_are_due(settings, contract),
-        "publish_docs": dbt_docs.are_due(settings, docs_folder()),
+        "publish_docs": result.load_id > 0 and dbt_docs.are_due(settings, docs_folder()),
     }
     needless = {task for task in due if not due[task]}
     if not result.done:
