@@ -68,7 +68,7 @@ class Progress:
     def node(self, node: Node) -> None:
         """dbt is through with it: its manifest is there by then, which says what tests there are."""
         if not self._planned:
-            self._write({"tests": tests_by_model(json.loads(self._manifest.read_text(encoding="utf-8")))})
+            self._write({"tests": data_tests_by_model(json.loads(self._manifest.read_text(encoding="utf-8")))})
             self._planned = True
         self._write({"node": asdict(node)})
 
@@ -129,7 +129,7 @@ def report(model: str, attempt: Attempt | None) -> list[Node]:
     return [own, *attempt.tests_of(model)] if attempt and own else []
 
 
-def tests_by_model(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
+def data_tests_by_model(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
     """Model -> its data tests: those attached to it, and those of several models that cannot run before it is built."""
     nodes = manifest["nodes"]
     found: dict[str, list[str]] = {}
@@ -154,7 +154,7 @@ def _judge_at_the_end(model: str, attempt: Attempt) -> Verdict:
     if own is None and attempt.outcome == "done":
         return Verdict("skipped", "Not part of this build: it changes with the project only.")
     if own is None or own.status == "skipped":
-        return Verdict("skipped", "Not built: the build ended before, or what it reads was not built.")
+        return Verdict("skipped", "Not built: not part of this build, or it ended before, or at what this reads.")
     bad = _bad([own, *tests])
     if bad:
         return Verdict("failed", "\n".join(str(node) for node in bad))

@@ -101,8 +101,10 @@ class ModelTrigger(BaseTrigger):
 
 def described(node: Any) -> str:
     """A line of a log."""
-    rows = "" if node.rows is None else f", {node.rows:,} rows" + (" against it" if node.kind == "test" else "")
-    return f"{node.kind} {node.name}: {node.status}{rows}, {node.seconds:.2f} s; {' '.join(node.message.split())}"
+    facts = [node.status]
+    if node.rows is not None and node.status != "skipped":
+        facts.append(f"{node.rows:,} rows" + (" against it" if node.kind == "test" else ""))
+    return f"{node.kind} {node.name}: {', '.join(facts)}, {node.seconds:.2f} s; {' '.join(node.message.split())}"
 
 
 def _look(path: Path) -> tuple[Any, bool]:
