@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from benchmarks.figures import Bench, Figure, Outcome, Table
 from lakehouse import bronze, landing, load, marts, pipeline, reconcile, silver, warehouse
 from lakehouse.contract import Contract
+from lakehouse.dbt_run import Node
 from lakehouse.ledger import StepResult
 from lakehouse.manifest import read_manifest
 from lakehouse.odcs import read_contract
@@ -134,8 +135,8 @@ def _one_day(shop: _Shop, day: date, spark: SparkSession, *, counts: bool) -> No
     assert results and all(result.done for result in results)
     clock("reconcile tables", lambda: reconcile.tables(settings, contract, results))
 
-    def log(name: str, rows: int | None, took: float) -> None:
-        models[name] += took
+    def log(node: Node) -> None:
+        models[node.name] += node.seconds
 
     built = clock(BUILD, lambda: marts.run(settings, contract, log=log))
     assert built.done and not built.full_refresh  # type: ignore[attr-defined]

@@ -17,9 +17,6 @@ from pathlib import Path
 from lakehouse.errors import MartsError
 from lakehouse.settings import PROJECT_DIR, Settings
 
-# name, rows written (None for a test or view), seconds; of a model or test, as soon as it is through
-Log = Callable[[str, int | None, float], None]
-
 # Sorts of a full refresh fit into memory; compiling queries takes longer than running them. Marts can be built again,
 # so a commit need not wait for the disk: the one that says `complete` does, and none survives without the earlier ones.
 SESSION_OPTIONS = "-c work_mem=64MB -c jit=off -c synchronous_commit=off"
@@ -39,6 +36,15 @@ class Node:
     def __str__(self) -> str:
         return f"{self.name}: {' '.join(self.message.split())}"
 
+    @property
+    def rows_written(self) -> int | None:
+        """None for a test, too."""
+        return self.rows if self.kind == "model" else None
+
+
+# Told of each model and test as soon as dbt is through with it; manifest.json is there by then.
+Log = Callable[[Node], None]
+
 
 def run_dbt(settings: Settings, folder: Path, arguments: Sequence[str], log: Log) -> list[Node]:
     """Run dbt, its artefacts (manifest.json among them) and logs in `folder`.
@@ -55,7 +61,7 @@ def run_dbt(settings: Settings, folder: Path, arguments: Sequence[str], log: Log
         for line in process.stdout:
             node = Node(**json.loads(line))
             nodes.append(node)
-            log(node.name, node.rows if node.kind == "model" else None, node.seconds)
+            log(node)
         code = process.wait()
     failed = [node for node in nodes if node.status in ("error", "fail")]
     if failed:

@@ -62,10 +62,10 @@ def run(
     """
     begin = time.monotonic()
     with warehouse.lock(settings, "publish") as publishing:
-        state, project_hash = _read_state(settings, contract), _project_hash(settings.dbt_dir)
-        if not state.newest or not (full_refresh or _due(state, project_hash)):
+        state, project = _read_state(settings, contract), project_hash(settings.dbt_dir)
+        if not state.newest or not (full_refresh or _due(state, project)):
             return MartsResult(done=False, load_id=state.load_id)
-        everything = full_refresh or _must_start_over(state, project_hash)
+        everything = full_refresh or _must_start_over(state, project)
         _end_leftover_sessions(settings)
         if everything:
             _analyse_new_tables(settings, contract)
@@ -73,7 +73,7 @@ def run(
         arguments = ["build", "--select", f"tag:{contract.source}", "--exclude-resource-type", "unit_test"]
         arguments += ["--full-refresh"] if everything else ["--exclude", "tag:static", "--indirect-selection", "eager"]
         outcome = run_dbt(settings, settings.state_dir / "dbt", arguments, log)
-        _mark_complete(settings, contract, publishing, state.newest, project_hash)
+        _mark_complete(settings, contract, publishing, state.newest, project)
     return MartsResult(
         done=True,
         seconds=time.monotonic() - begin,
@@ -110,8 +110,23 @@ def test(settings: Settings, contract: Contract, *, log: Log = lambda *_: None) 
 
 def pending(settings: Settings, contract: Contract) -> str | None:
     """Why the marts are due; None if they hold everything that was loaded."""
-    state, project_hash = _read_state(settings, contract), _project_hash(settings.dbt_dir)
-    return _due(state, project_hash) if state.newest else None
+    state, project = _read_state(settings, contract), project_hash(settings.dbt_dir)
+    return _due(state, project) if state.newest else None
+
+
+def project_hash(dbt_dir: Path) -> str:
+    """Of everything that shapes a table: tests and analyses are not in it."""
+    files = [dbt_dir / "dbt_project.yml"]
+    for folder in ("macros", "models"):
+        files += sorted(
+            path
+            for path in (dbt_dir / folder).rglob("*")
+            if path.suffix in (".sql", ".yml") and path.name != "_unit_tests.yml"
+        )
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.relative_to(dbt_dir).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def _due(state: _State, project_hash: str) -> str | None:
@@ -128,21 +143,6 @@ def _due(state: _State, project_hash: str) -> str | None:
 
 def _must_start_over(state: _State, project_hash: str) -> bool:
     return state.load_id == 0 or state.project_hash != project_hash or state.every_key
-
-
-def _project_hash(dbt_dir: Path) -> str:
-    """Of everything that shapes a table: tests and analyses are not in it."""
-    files = [dbt_dir / "dbt_project.yml"]
-    for folder in ("macros", "models"):
-        files += sorted(
-            path
-            for path in (dbt_dir / folder).rglob("*")
-            if path.suffix in (".sql", ".yml") and path.name != "_unit_tests.yml"
-        )
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.relative_to(dbt_dir).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
 
 
 def _read_state(settings: Settings, contract: Contract) -> _State:

@@ -93,7 +93,12 @@ def run(
     load.ensure_tables(settings, contract)
     results = run_lake(settings, contract, observer, spark)
     reconcile.tables(settings, contract, results)
-    built = marts.run(settings, contract, full_refresh=full_refresh, log=observer.model)
+    built = marts.run(
+        settings,
+        contract,
+        full_refresh=full_refresh,
+        log=lambda node: observer.model(node.name, node.rows_written, node.seconds),
+    )
     if reconcile.facts_are_due(settings, contract):
         reconcile.facts(settings, contract)
     return RunReport(tuple(results), built, time.monotonic() - begin)

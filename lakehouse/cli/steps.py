@@ -157,7 +157,12 @@ def marts(state: State = None, full_refresh: FullRefresh = False) -> None:
     settings, contract = open_state(state)
     warehouse.prepare(settings)
     with watching(error_console) as observer:
-        built = build.run(settings, contract, full_refresh=full_refresh, log=observer.model)
+        built = build.run(
+            settings,
+            contract,
+            full_refresh=full_refresh,
+            log=lambda node: observer.model(node.name, node.rows_written, node.seconds),
+        )
         if reconcile.facts_are_due(settings, contract):
             reconcile.facts(settings, contract)
     console.print(f"{len(built.models)} models built in {built.seconds:.1f} s." if built.done else "Nothing new.")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lakehouse import dbt_graph
 from lakehouse.contract import Contract
 from lakehouse.dbt_sources import file_name, sources_yml
 from lakehouse.documentation.commands import commands_page, make_page, settings_page
@@ -27,7 +28,7 @@ def pages(settings: Settings, project: Path = PROJECT_DIR) -> dict[Path, str]:
     """Path -> text of every generated page, as they should be now.
 
     The pages describe the project: all its contracts, whatever source the settings name. A dbt sources file is made
-    for every contract there is where the settings say.
+    for every contract there is where the settings say; Airflow's picture of the models beside its DAGs.
     """
     contracts, docs = _contracts(project / "contracts"), project / "docs"
     written = {
@@ -38,7 +39,8 @@ def pages(settings: Settings, project: Path = PROJECT_DIR) -> dict[Path, str]:
         docs / "make.md": make_page(project / "Makefile"),
     }
     sources = {settings.dbt_dir / file_name(c.source): sources_yml(c) for c in _contracts(settings.contracts_dir)}
-    return sources | {path: GENERATED + text for path, text in written.items()}
+    graph = {project / dbt_graph.FILE: dbt_graph.python_module(dbt_graph.models_read(project / "dbt"))}
+    return sources | graph | {path: GENERATED + text for path, text in written.items()}
 
 
 def write_pages(settings: Settings, project: Path = PROJECT_DIR) -> list[Path]:

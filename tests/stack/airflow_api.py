@@ -22,8 +22,11 @@ class Api:
         self._token = answer.get("access_token", "")
         return status
 
-    def ask(self, path: str, content: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        request = urllib.request.Request(self._root + path, headers={"Content-Type": "application/json"})
+    def ask(
+        self, path: str, content: dict[str, Any] | None = None, method: str | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self._root + path, headers=headers, method=method)
         if content is not None:
             request.data = json.dumps(content).encode()
         if self._token:
@@ -33,3 +36,10 @@ class Api:
                 return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             return error.code, {}
+
+    def page(self, path: str) -> str:
+        """What a browser would show."""
+        request = urllib.request.Request(self._root + path, headers={"Authorization": f"Bearer {self._token}"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            text: str = response.read().decode()
+        return text

@@ -27,7 +27,9 @@ def test_the_known_login_works_and_no_other(api: Api) -> None:
     assert api.log_in("airflow", "airflow") == 201
 
 
-@pytest.mark.parametrize("path", ["/api/v2/dags", "/api/v2/config", "/api/v2/connections", "/api/v2/variables"])
+@pytest.mark.parametrize(
+    "path", ["/api/v2/dags", "/api/v2/config", "/api/v2/connections", "/api/v2/variables", "/dbt-docs/"]
+)
 def test_who_has_not_logged_in_is_refused(api: Api, path: str) -> None:
     assert api.ask(path)[0] == 401
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lakehouse.dbt_graph import models_read
 from lakehouse.documentation import write_pages
 from lakehouse.settings import PROJECT_DIR, Settings
 
@@ -58,6 +59,15 @@ def listed(dbt_dir: Path, target: Path) -> list[dict[str, Any]]:
 
 def models_tagged(nodes: dict[str, dict[str, Any]], tag: str) -> set[str]:
     return {name for name, node in nodes.items() if node["resource_type"] == "model" and tag in node["tags"]}
+
+
+def test_airflow_draws_what_dbt_knows_of_who_reads_whom(nodes: dict[str, dict[str, Any]]) -> None:
+    known = {
+        name: tuple(sorted(read.split(".")[-1] for read in nodes[name]["depends_on"]["nodes"] if "model." in read))
+        for name in models_tagged(nodes, "olist")
+    }
+
+    assert models_read(PROJECT_DIR / "dbt") == known
 
 
 def test_the_build_of_a_second_source_has_its_own_models_only(nodes: dict[str, dict[str, Any]]) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from lakehouse import marts, warehouse
 from lakehouse.contract import Contract
+from lakehouse.dbt_run import Node
 from lakehouse.errors import MartsError, WarehouseError
 from lakehouse.settings import PROJECT_DIR, Settings
 
@@ -202,8 +203,8 @@ def test_a_build_whose_dbt_was_killed_is_completed_by_the_next(
     change_everything(shop, deliver)
     seen: list[str] = []
 
-    def kill(name: str, _rows: int | None, _seconds: float) -> None:
-        seen.append(name)
+    def kill(node: Node) -> None:
+        seen.append(node.name)
         if len(seen) == nodes:
             (dbt,) = psutil.Process().children()
             dbt.kill()
@@ -224,8 +225,8 @@ def test_a_build_whose_dbt_was_killed_is_completed_by_the_next(
 def test_a_killed_full_refresh_is_a_full_refresh_again(shop: Settings, contract: Contract) -> None:
     expected = all_marts(shop)
 
-    def kill(name: str, _rows: int | None, _seconds: float) -> None:
-        if name == "dim_seller":
+    def kill(node: Node) -> None:
+        if node.name == "dim_seller":
             (dbt,) = psutil.Process().children()
             dbt.kill()
 
@@ -242,8 +243,8 @@ def test_a_build_that_lost_its_lock_does_not_count_as_complete(
     change_everything(shop, deliver)
     ended: list[int] = []
 
-    def end_the_locks_session(name: str, _rows: int | None, _seconds: float) -> None:
-        if name == "fct_orders":
+    def end_the_locks_session(node: Node) -> None:
+        if node.name == "fct_orders":
             with warehouse.connect(shop, "loader") as connection, connection.cursor() as cursor:
                 cursor.execute(
                     "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' "
@@ -268,7 +269,7 @@ from lakehouse.settings import Settings
 
 settings = Settings.load(state=sys.argv[1])
 marts.run(settings, read_contract(settings.contracts_dir, "olist"), full_refresh=True,
-          log=lambda name, *_: print(name, flush=True))
+          log=lambda node: print(node.name, flush=True))
 """
 
 

@@ -5,9 +5,11 @@
 ) }}
 
 -- dbt parses only one of the two branches below:
-{% for model in ['customers', 'order_items', 'orders', 'products', 'sellers'] -%}
--- depends_on: {{ ref('stg_' ~ model) }}
-{% endfor %}
+-- depends_on: {{ ref('stg_customers') }}
+-- depends_on: {{ ref('stg_order_items') }}
+-- depends_on: {{ ref('stg_orders') }}
+-- depends_on: {{ ref('stg_products') }}
+-- depends_on: {{ ref('stg_sellers') }}
 {% if not changed_only() %}
 
 -- A full refresh makes everything anew: nothing is listed.

@@ -1,0 +1,62 @@
+"""### Bring the marts up to everything that was loaded: one dbt, its models and tests visible one by one
+
+Started by the DAG `lake` whenever it has loaded something (asset `warehouse_raw`), or by hand. One run at a time; a run
+that finds the marts up to date ends at once, with everything behind `build` skipped.
+
+| Task | What | If it is red |
+| --- | --- | --- |
+| `build` | decides whether the marts are due and runs dbt once; returns what it did. Tests that warn stand in its log and in what it returns | its log names every model and test that failed. Mend the model or the data, then clear `build` with what is downstream. A build that was killed is completed by its next try |
+| `models.…` | one box per model: green when the model and its tests are through. They start no dbt and no process; each log has a line for the model and one per test (seconds, rows, message). Skipped: not part of this build (views and `dim_date` are only built when the project changed), or what it reads failed | the model or one of its tests failed: the log says which, and how many rows are against it. Clear `build`, not the box: a box only shows |
+| `compare` | rows of each fact = current keys of its source, in `ops.mart_reconciliation` | rows were lost or doubled: a defect of the pipeline. Keep the state, report it with `lakehouse status --format json` |
+| `publish_docs` | dbt's pages of the models, at [/dbt-docs](/dbt-docs/), when the project changed | the marts are not touched by it. Clear it to try again |
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import TaskGroup, dag, task
+from dbt_boxes import ModelBox
+from dbt_models import READS
+from pipeline_tasks import DEFAULTS, RAW
+
+
+@dag(schedule=[RAW], max_active_runs=1, doc_md=__doc__, tags=["pipeline"], default_args=DEFAULTS)
+def marts() -> None:
+    """The boxes stand behind `build`, so that clearing it clears them, but do not wait for it."""
+
+    @task(execution_timeout=timedelta(hours=1))
+    def build(**context: Any) -> dict[str, Any]:
+        from marts_tasks import build_marts
+
+        return build_marts(context)
+
+    @task
+    def compare() -> None:
+        from lakehouse import reconcile
+        from lakehouse.odcs import read_contract
+        from lakehouse.settings import Settings
+
+        settings = Settings.load()
+        reconcile.facts(settings, read_contract(settings.contracts_dir, settings.source))
+
+    @task
+    def publish_docs() -> str:
+        from marts_tasks import docs_folder
+
+        from lakehouse import dbt_docs
+        from lakehouse.settings import Settings
+
+        return str(dbt_docs.publish(Settings.load(), docs_folder()))
+
+    built = build()
+    built >> [compare(), publish_docs()]
+    with TaskGroup("models", tooltip="what dbt builds") as models:
+        boxes = {name: ModelBox(task_id=name, build="build") for name in READS}
+        for name, read in READS.items():
+            boxes[name] << [boxes[each] for each in read]
+    built >> models
+
+
+marts()

@@ -1,0 +1,124 @@
+"""The DAG `marts`: one dbt and a box per model, when there is something to build, when there is not, when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_api import Api
+from compose import Stack, names_in
+
+from lakehouse import warehouse
+from lakehouse.dbt_graph import models_read
+from lakehouse.settings import PROJECT_DIR
+
+BOXES = {f"models.{name}" for name in models_read(PROJECT_DIR / "dbt")}
+RUNS = "/api/v2/dags/marts/dagRuns"
+# Rows that the contract would never let in, and what follows them into the marts.
+FAULT = [
+    "create table ops.kept as select * from raw_olist.customers",
+    "alter table raw_olist.customers alter customer_unique_id drop not null",
+    "update raw_olist.customers set customer_unique_id = null",
+]
+REPAIR = [
+    "delete from raw_olist.customers",
+    "insert into raw_olist.customers select * from ops.kept",
+    "drop table ops.kept",
+    "alter table raw_olist.customers alter customer_unique_id set not null",
+]
+START_OVER = "update ops.marts_state set load_id = 0, status = 'building'"
+
+
+@pytest.fixture(scope="module")
+def api(stack: Stack, shop: Path) -> Api:
+    """Of an Airflow whose warehouse has something loaded that is not in the marts."""
+    stack.wait_until_healthy("airflow-scheduler")
+    stack.cli("land", "/data", "--state", "main", mount=next(shop.iterdir()))
+    for step in ("bronze", "silver", "load"):
+        stack.cli(step, "--state", "main")
+    execute(stack, START_OVER)
+    api = Api(stack)
+    api.log_in("airflow", "airflow")
+    return api
+
+
+@pytest.fixture
+def fault(stack: Stack, api: Api) -> Iterator[None]:
+    """Persons without a name: no model minds, one test does."""
+    execute(stack, *FAULT, START_OVER)
+    yield
+    execute(stack, *REPAIR, START_OVER)
+
+
+def test_each_model_is_a_box_that_is_green_once_it_is_built_and_tested(stack: Stack, api: Api) -> None:
+    run = finished(stack, api, begun(api))
+
+    assert states(api, run) == dict.fromkeys(BOXES | {"build", "compare", "publish_docs"}, "success")
+    lines = log(api, run, "models.fct_orders")
+    assert any(line.startswith("model fct_orders: success, ") and " rows, " in line for line in lines), lines
+    assert any(line.startswith("test unique_fct_orders_order_id: pass, 0 rows against it") for line in lines), lines
+    page = api.page("/dbt-docs/")
+    assert "One row per order: an accumulating snapshot" in page
+    assert names_in(page, {**stack.secrets_made(), "looked for": "fct_orders"}) == {"looked for"}
+
+
+def test_a_run_with_nothing_to_build_ends_in_the_check_of_what_was_loaded(stack: Stack, api: Api) -> None:
+    finished(stack, api, begun(api))
+
+    run = finished(stack, api, begun(api))
+
+    assert states(api, run) == {**dict.fromkeys(BOXES | {"compare", "publish_docs"}, "skipped"), "build": "success"}
+    assert result(api, run)["done"] is False
+
+
+def test_a_test_that_fails_makes_its_models_box_red_and_no_other(stack: Stack, api: Api, fault: None) -> None:
+    run = begun(api)
+
+    stack.wait(lambda: states(api, run)["build"] == "up_for_retry", "the build did not fail")
+    while_it_may_be_mended = states(api, run)
+    api.ask(f"{RUNS}/{run}/taskInstances/build", {"new_state": "failed"}, "PATCH")
+    found = states(api, finished(stack, api, run, "failed"))
+
+    assert "failed" not in while_it_may_be_mended.values()
+    assert {box for box in BOXES if found[box] == "failed"} == {"models.int_customers_current"}
+    assert found["models.stg_customers"] == "success"
+    assert found["models.fct_orders"] == "skipped"
+    lines = log(api, run, "models.int_customers_current")
+    assert any("customer_unique_id: fail, " in line and "rows against it" in line for line in lines), lines
+
+
+def begun(api: Api) -> str:
+    status, run = api.ask(RUNS, {"logical_date": None})
+    assert status == 200, run
+    return str(run["dag_run_id"])
+
+
+def finished(stack: Stack, api: Api, run: str, state: str = "success") -> str:
+    stack.wait(lambda: api.ask(f"{RUNS}/{run}")[1]["state"] in ("success", "failed"), "the run did not end")
+    assert api.ask(f"{RUNS}/{run}")[1]["state"] == state, states(api, run)
+    return run
+
+
+def states(api: Api, run: str) -> dict[str, Any]:
+    tasks = api.ask(f"{RUNS}/{run}/taskInstances?limit=100")[1]["task_instances"]
+    return {task["task_id"]: task["state"] for task in tasks}
+
+
+def result(api: Api, run: str) -> dict[str, Any]:
+    """What `build` returned."""
+    path = f"{RUNS}/{run}/taskInstances/build/xcomEntries/return_value?deserialize=true"
+    value: dict[str, Any] = api.ask(path)[1]["value"]
+    return value
+
+
+def log(api: Api, run: str, task: str) -> list[str]:
+    content = api.ask(f"{RUNS}/{run}/taskInstances/{task}/logs/1")[1]["content"]
+    return [str(line["event"]) for line in content]
+
+
+def execute(stack: Stack, *statements: str) -> None:
+    with warehouse.connect(stack.settings(), "loader") as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
