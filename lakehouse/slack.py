@@ -10,7 +10,6 @@ import json
 import urllib.error
 import urllib.request
 from typing import Any
-from urllib.parse import urlsplit
 
 from lakehouse.notices import NotSent
 
@@ -51,7 +50,7 @@ def post(webhook: str, text: str, blocks: list[dict[str, Any]], timeout: float =
 
     Raises NotSent with what to do.
     """
-    if urlsplit(webhook).scheme not in ("http", "https"):
+    if not webhook.startswith(("https://", "http://")):
         raise NotSent("The webhook is no http(s) address. Correct the file secrets/slack_webhook.")
     payload = {"text": escaped(text, TEXT_CHARACTERS), "blocks": blocks}
     status, answer, headers = _answer(webhook, payload, timeout)
@@ -85,6 +84,8 @@ def _answer(webhook: str, payload: dict[str, Any], timeout: float) -> tuple[int,
     except urllib.error.HTTPError as error:
         with error:
             return error.code, _beginning(error), error.headers
+    except TimeoutError:
+        raise NotSent(f"Slack did not answer within {timeout:g} s.") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         # Only the reason of an error that has one: texts of others can hold the address.
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__

@@ -128,7 +128,7 @@ class Sender:
             slack.post(webhook, notice.text, notice.blocks)
         except NotSent as failure:
             if attempts & (attempts + 1) == 0:  # the first time, then ever more rarely
-                log.warning("Not sent (attempt %s), it will be: %s\n%s", attempts + 1, failure, notice.text)
+                log.warning("Not sent (attempt %s), it will be: %s %s", attempts + 1, notice.event_id, failure)
             raise
         log.info("Sent to Slack: %s", notice.event_id)
         return "slack"
@@ -154,7 +154,9 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
         for event_id, run in runs.items():
             if event_id not in known:
                 try:
-                    announce(settings, ended_runs.describe(session, run, parts_untold))
+                    _log_if_sent_elsewhere(
+                        settings, announce(settings, ended_runs.describe(session, run, parts_untold))
+                    )
                 except Exception:  # one that cannot be told must not keep back the others
                     log.exception("The end of %s could not be noted", event_id)
                     complete = False
@@ -162,8 +164,16 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
         for parts in untold.values():
             backfill = ended_runs.ended_backfill(session, parts)
             if backfill is not None:
-                announce_backfill(settings, backfill)
+                _log_if_sent_elsewhere(settings, announce_backfill(settings, backfill))
     return complete
+
+
+def _log_if_sent_elsewhere(settings: Any, notices: list[Notice]) -> None:
+    """What Slack is to get is in the log at once, whether Slack is there or not. Without Slack, sending is logging."""
+    if settings.slack_webhook() is not None:
+        for notice in notices:
+            if not notice.is_silent:
+                log.info("%s", notice.text)
 
 
 class Listener:
