@@ -10,6 +10,7 @@ A subject is what can fail and be green again: a batch of the DAG `lake`, otherw
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,11 +18,12 @@ from urllib.parse import quote
 
 from lakehouse import summary
 from lakehouse.contract import Contract
-from lakehouse.errors import LakehouseError
 from lakehouse.messages import Message, Part, duration
 from lakehouse.notices import Kind, Notice, end_before, note
 from lakehouse.odcs import read_contract
 from lakehouse.settings import Settings
+
+log = logging.getLogger(__name__)
 
 SYMBOLS = {"success": "✅", "failed": "❌", "recovered": "💚", "quality": "⚠️", "summary": "📦"}
 TOP_REASONS = 5
@@ -151,8 +153,8 @@ def _batch_of(settings: Settings, run: EndedRun) -> tuple[Batch | None, str | No
     try:
         contract = read_contract(settings.contracts_dir, settings.source)
         return _read_batch(settings, contract, run.batch_date)
-    except LakehouseError as error:
-        return None, f"not known: {str(error).splitlines()[0]}"
+    except Exception as error:
+        return None, _not_known(run.batch_date, error)
 
 
 def _read_batch(settings: Settings, contract: Contract, day: date) -> tuple[Batch | None, str | None]:
@@ -165,12 +167,18 @@ def _read_batch(settings: Settings, contract: Contract, day: date) -> tuple[Batc
     try:
         found = summary.top_reasons(settings, contract, [table for table, _ in records], day)[:TOP_REASONS]
         reasons = tuple(f"{rows:,} in {table}: {reason}" for table, reason, rows in found)
-    except LakehouseError as error:
-        reasons = (f"not known: {str(error).splitlines()[0]}",)
+    except Exception as error:
+        reasons = (_not_known(day, error),)
     rejected = [f"{counts['rejected']:,} in {table}: rejected, not readable" for table, counts in records]
     rejected = [line for line in rejected if not line.startswith("0 ")]
     counts = sums["records"], sums["rejected"], sums["quarantined"], sums["superseded"], sums["raw"]
     return Batch(*counts, (*rejected, *reasons), counted_at), None
+
+
+def _not_known(day: date, error: Exception) -> str:
+    """What to say in place of a figure. A fault of ours counts, too: it must not keep the message back for ever."""
+    log.exception("What is told of batch %s is not complete", day)
+    return f"not known: {(str(error).splitlines() or [''])[0] or type(error).__name__}"
 
 
 def _ended(run: EndedRun, kind: Kind, batch: Batch | None, trouble: str | None, *, is_silent: bool) -> Notice:
