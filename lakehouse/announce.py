@@ -154,7 +154,8 @@ def _batch_of(settings: Settings, run: EndedRun) -> tuple[Batch | None, str | No
         contract = read_contract(settings.contracts_dir, settings.source)
         return _read_batch(settings, contract, run.batch_date)
     except Exception as error:
-        return None, _not_known(run.batch_date, error)
+        log.exception("The rows of batch %s are not known", run.batch_date)
+        return None, _not_known(error)
 
 
 def _read_batch(settings: Settings, contract: Contract, day: date) -> tuple[Batch | None, str | None]:
@@ -168,16 +169,16 @@ def _read_batch(settings: Settings, contract: Contract, day: date) -> tuple[Batc
         found = summary.top_reasons(settings, contract, [table for table, _ in records], day)[:TOP_REASONS]
         reasons = tuple(f"{rows:,} in {table}: {reason}" for table, reason, rows in found)
     except Exception as error:
-        reasons = (_not_known(day, error),)
+        log.exception("The reasons of batch %s are not known", day)
+        reasons = (_not_known(error),)
     rejected = [f"{counts['rejected']:,} in {table}: rejected, not readable" for table, counts in records]
     rejected = [line for line in rejected if not line.startswith("0 ")]
     counts = sums["records"], sums["rejected"], sums["quarantined"], sums["superseded"], sums["raw"]
     return Batch(*counts, (*rejected, *reasons), counted_at), None
 
 
-def _not_known(day: date, error: Exception) -> str:
+def _not_known(error: Exception) -> str:
     """What to say in place of a figure. A fault of ours counts, too: it must not keep the message back for ever."""
-    log.exception("What is told of batch %s is not complete", day)
     return f"not known: {(str(error).splitlines() or [''])[0] or type(error).__name__}"
 
 

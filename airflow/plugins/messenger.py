@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 30
 # One round with nothing to do takes 20 ms, one that sends rarely a second; one that waits for a Slack that does not
 # answer takes ten, and must not keep tasks from running for so long.
-FORK_WAITS_SECONDS = 2
+FORK_WAITS_SECONDS = 1
 STOP_WAITS_SECONDS = 5
 # Clocks differ, and a transaction may become visible late: rounds look back so far beyond the last one.
 OVERLAP = timedelta(hours=1)
