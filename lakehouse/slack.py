@@ -25,6 +25,8 @@ TEXT_CHARACTERS = 4000
 
 # Slack answers within a second; more than this it must not hold up what else there is to say.
 TIMEOUT_SECONDS = 10
+# Who hangs once hangs for a while.
+UNANSWERED_SECONDS = 300
 # What Slack says of a message that it will never take, however often it comes.
 ABOUT_THE_MESSAGE = {"invalid_blocks", "invalid_blocks_format", "invalid_payload", "no_text", "msg_too_long"}
 
@@ -84,8 +86,8 @@ def _answer(webhook: str, payload: dict[str, Any], timeout: float) -> tuple[int,
     except urllib.error.HTTPError as error:
         with error:
             return error.code, _beginning(error), error.headers
-    except TimeoutError:
-        raise NotSent(f"Slack did not answer within {timeout:g} s.") from None
+    except TimeoutError:  # it got the message, and may have taken it: each further try can make it come once more
+        raise NotSent(f"Slack did not answer within {timeout:g} s.", retry_after=UNANSWERED_SECONDS) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         # Only the reason of an error that has one: texts of others can hold the address.
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
