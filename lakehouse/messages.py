@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakehouse.slack import (
-    CONTEXT_ELEMENTS,
+    BLOCKS,
     FIELD_CHARACTERS,
     HEADER_CHARACTERS,
     SECTION_CHARACTERS,
@@ -58,12 +58,12 @@ class Message:
         facts = [_mrkdwn(f"*{escaped(n, 100)}*\n{escaped(v, FIELD_CHARACTERS - 110)}") for n, v in self.facts]
         if facts:
             blocks.append({"type": "section", "fields": facts[:SECTION_FIELDS]})
-        blocks += [{"type": "section", "text": _mrkdwn(_part(part))} for part in self.parts]
+        blocks += [{"type": "section", "text": _mrkdwn(_part(part))} for part in self.parts[: BLOCKS - 4]]
         if self.links:
             links = " · ".join(f"<{escaped(address, 1000)}|{escaped(name, 200)}>" for name, address in self.links[:2])
             blocks.append({"type": "section", "text": _mrkdwn(links)})
         event = _mrkdwn(escaped(f"Event {self.event_id}", FIELD_CHARACTERS))
-        blocks.append({"type": "context", "elements": [event][:CONTEXT_ELEMENTS]})
+        blocks.append({"type": "context", "elements": [event]})
         return blocks
 
 

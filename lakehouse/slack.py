@@ -1,6 +1,7 @@
 """A text and its Block Kit blocks -> one message through an incoming webhook of Slack; and what Slack allows in one.
 
-The webhook's address is a secret: no message of this module holds it.
+The webhook's address is a secret: no message of this module holds it. Airflow's SlackWebhookHook would want it as a
+connection in the environment, where all tasks see it, and needs Airflow where this is tested.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ HEADER_CHARACTERS = 150
 SECTION_CHARACTERS = 3000
 SECTION_FIELDS = 10
 FIELD_CHARACTERS = 2000
-CONTEXT_ELEMENTS = 10
 # Of the text beside the blocks, which notifications show: Slack advises 4,000 and cuts at 40,000.
 TEXT_CHARACTERS = 4000
 

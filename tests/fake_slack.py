@@ -22,6 +22,14 @@ from typing import Any
 WEBHOOK = "/services/T000/B000/XXXX"
 TEXT_LIMITS = {"header": 150, "section": 3000, "field": 2000, "element": 2000}
 
+MARKS = {
+    "✅": ("#007a5a", "✓"),
+    "❌": ("#e01e5a", "✕"),
+    "💚": ("#2eb67d", "♥"),
+    "⚠️": ("#c98a00", "!"),
+    "📦": ("#1264a3", "▣"),
+}
+
 
 class FakeSlack(ThreadingHTTPServer):
     """`messages`: what arrived and was taken, in order. `answers`: what to say to the next requests instead of taking
@@ -153,7 +161,7 @@ def _blocks(message: dict[str, Any]) -> str:
     parts = []
     for block in message.get("blocks") or []:
         if block["type"] == "header":
-            parts.append(f"<h2>{html.escape(block['text']['text'])}</h2>")
+            parts.append(f"<h2>{_with_mark(html.escape(block['text']['text']))}</h2>")
         elif block["type"] == "context":
             parts.append(f"<p class=context>{' '.join(_mrkdwn(e['text']) for e in block['elements'])}</p>")
         elif block["type"] == "section":
@@ -163,6 +171,15 @@ def _blocks(message: dict[str, Any]) -> str:
         else:
             parts.append("<hr>")
     return "".join(parts) or f"<p>{_mrkdwn(message.get('text', ''))}</p>"
+
+
+def _with_mark(title: str) -> str:
+    """Its emoji as a sign that every font has: where pages are photographed there may be no font of emojis."""
+    symbol, _, rest = title.partition(" ")
+    if symbol not in MARKS:
+        return title
+    colour, sign = MARKS[symbol]
+    return f'<span class=mark style="background:{colour}">{sign}</span> {rest}'
 
 
 def _mrkdwn(text: str) -> str:
@@ -191,6 +208,8 @@ article{position:relative;padding:8px 0 8px 48px}article+article{border-top:1px 
 .face{position:absolute;left:0;top:12px;width:36px;height:36px;border-radius:8px;background:#4a154b;color:#fff;
 font:700 20px/34px sans-serif;text-align:center}
 .name{margin:0}.app{background:#e8e8e8;color:#616061;font-size:10px;padding:1px 3px;border-radius:2px}
+.mark{display:inline-block;width:20px;height:20px;border-radius:4px;color:#fff;font:700 14px/20px sans-serif;
+text-align:center;vertical-align:1px}
 h2{font-size:18px;font-weight:900;margin:4px 0 8px}p{margin:6px 0}a{color:#1264a3;text-decoration:none}
 .fields{display:grid;grid-template-columns:1fr 1fr;gap:8px 24px;margin:8px 0}
 pre{background:#f8f8f8;border:1px solid #ddd;border-radius:4px;padding:8px;

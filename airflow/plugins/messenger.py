@@ -4,10 +4,11 @@ A thread of the scheduler looks into Airflow's database, notes in the warehouse 
 yet, and sends what has not been sent: whenever a run ends, and every half minute by itself. So hook and sweep are the
 same code: what a killed scheduler, a stopped warehouse or a Slack that is down has kept back, the next round finds.
 
-A thread, not a process: another Python with Airflow in it takes 150 MB. The scheduler forks its workers, and a child
-forked while this thread holds a lock of some C library would find it locked for ever. Hence the first round comes half
-a minute after the start, when the workers are there; a fork that comes later (a worker died) waits until the round is
-over, at most FORK_WAITS_SECONDS; and connections are opened and closed within a round, so that no child inherits one.
+A thread, not a process: another Python with Airflow in it takes 150 MB, what this needs beside it 45. The scheduler
+forks its workers, and a child forked while this thread holds a lock of some C library would find it locked for ever.
+Hence the first round comes half a minute after the start, or when a run ends: by then the workers are there. A fork
+that comes later (a worker died) waits until the round is over, at most FORK_WAITS_SECONDS. And connections are opened
+and closed within a round, so that no child inherits one.
 """
 
 from __future__ import annotations

@@ -63,12 +63,25 @@ MANY = tuple(f"line {number} " + "<" * 400 for number in range(500))
         {"facts": ((LONG, "<&>" * 3000),)},
         {"facts": (), "parts": (), "links": ()},
         {"parts": (Part("Failed", MANY),)},
+        {"parts": (Part("Failed", MANY),) * 60},
         {"parts": (Part(LONG, MANY, is_code=True),)},
         {"parts": (Part("Failed", ("&" * 10_000,), is_code=True),)},
         {"parts": (Part("Failed", ("",)),)},
         {"links": ((LONG, "http://127.0.0.1/" + LONG), ("b", "http://b"), ("c", "http://c"))},
     ],
-    ids=["title", "event", "many facts", "a long fact", "nothing", "many lines", "code", "escaped", "empty", "links"],
+    ids=[
+        "title",
+        "event",
+        "many facts",
+        "a long fact",
+        "nothing",
+        "many lines",
+        "many parts",
+        "code",
+        "escaped",
+        "empty",
+        "links",
+    ],
 )
 def test_whatever_is_said_slack_takes_it(changes: dict[str, object]) -> None:
     assert faults(message(**changes).blocks()) == []
@@ -116,6 +129,6 @@ def test_the_fake_shows_a_message_to_people(tmp_path: Path) -> None:
     assert "Rows in: 1,240   Loaded: 1,234" in readable(arrived)
     assert "ValueError: a < b & c" in readable(arrived)
     shown = page([arrived])
-    assert "<h2>❌ lake 2018-01-05 failed</h2>" in shown
+    assert "✕</span> lake 2018-01-05 failed</h2>" in shown
     assert "<pre>ValueError: a &lt; b &amp; c</pre>" in shown
     assert '<a href="http://127.0.0.1:8080/dags/lake">The run</a>' in shown
