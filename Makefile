@@ -14,7 +14,8 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run status sql stop doctor test test-nightly lint format docs bench clean \
-	up down logs ps backfill psql credentials new-secret images base-image bundle load-bundle test-stack bench-stack
+	up down logs ps backfill psql credentials new-secret fake-slack images base-image bundle load-bundle \
+	test-stack bench-stack
 
 ##@ Use it
 run: $(if $(filter docker,$(TARGET)),,setup)  ## Bring DATA=path (folder, files or zip) through the pipeline; without DATA, a small generated source
@@ -60,6 +61,9 @@ credentials:  ## Where everything is, with users and passwords
 
 new-secret:  ## Forget a generated secret: make new-secret NAME=loader_password; `make up` makes and hands out a new one
 	@docker compose run --rm --no-deps -T secrets-init forget $(NAME)
+
+fake-slack:  ## Take the stack's messages in place of Slack, show them here and on a page; it says what to put into secrets/slack_webhook
+	@$(if $(PYTHON),$(PYTHON) tests/fake_slack.py $(if $(PORT),--port $(PORT)),echo "python3 is needed." >&2; exit 1)
 
 images:  ## Build all images (what has not changed comes from the cache) and print their sizes
 	@stack/images
@@ -121,6 +125,7 @@ bench-stack: setup-dev  ## Measure the stack: build, start, memory, the real arc
 ## FROM     First day of a backfill, YYYY-MM-DD
 ## TO       Its last day
 ## NAME     The secret to forget
+## PORT     Where `fake-slack` listens. Unset: 8099
 ## ARGS    Arguments for pytest or the benchmark: ARGS="tests/unit -x", ARGS=--quick
 ## PYTHON  The Python to make .venv with, 3.11 to 3.13: PYTHON=python3.12. Unset: the newest on the PATH
 

@@ -3,7 +3,8 @@
 A setting is read from `LAKEHOUSE_<NAME>`, else from the file `.env` beside pyproject.toml, else its default holds.
 A password is read from `LAKEHOUSE_<ROLE>_PASSWORD`, else from the file named by `LAKEHOUSE_<ROLE>_PASSWORD_FILE`, else
 from `<secrets_dir>/<role>_password`. The same folder may hold a layer's user of the store (`store_<layer>_access_key`,
-`store_<layer>_secret_key`) and the token that Spark's Connect server asks for (`connect_token`).
+`store_<layer>_secret_key`), the token that Spark's Connect server asks for (`connect_token`), and the address of a
+Slack webhook (`slack_webhook`).
 Reading settings creates and starts nothing.
 """
 
@@ -126,6 +127,9 @@ class Settings(BaseSettings):
 
     lock_wait_seconds: int = Field(600, ge=0, description="how long to wait for another run before giving up")
     vacuum_retention_hours: int = Field(168, ge=0, description="how long `maintain` keeps old files of Delta tables")
+    quarantine_warning_share: float = Field(
+        0.01, ge=0, le=1, description="share of a batch's records, rejected or quarantined, above which Slack is warned"
+    )
     called_as: str | None = Field(
         None, description="how people call this command line, where they do not see it: `docker compose run --rm cli`"
     )
@@ -297,6 +301,10 @@ class Settings(BaseSettings):
         if self.spark_token is not None:
             return self.spark_token.get_secret_value()
         return _content(self.secrets_path / "connect_token")
+
+    def slack_webhook(self) -> str | None:
+        """Address that takes messages for people; None: they go to the log."""
+        return _content(self.secrets_path / "slack_webhook")
 
 
 @dataclass(frozen=True)

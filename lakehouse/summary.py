@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,16 @@ class Figure:
     rows: tuple[tuple[Any, ...], ...]
 
 
-def records_per_table(settings: Settings, contract: Contract) -> list[tuple[str, dict[str, int]]]:
-    """Per table, in the contract's order: its records at each stage, summed over all batches."""
+def records_per_table(
+    settings: Settings, contract: Contract, batch_date: date | None = None
+) -> list[tuple[str, dict[str, int]]]:
+    """Per table, in the contract's order: its records at each stage, of one batch or summed over all."""
     sums = ", ".join(f"sum({stage})::bigint" for stage in STAGES)
     with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
         cursor.execute(
-            f"select table_name, {sums} from ops.reconciliation where source = %s group by table_name",  # noqa: S608
-            (contract.source,),
+            f"select table_name, {sums} from ops.reconciliation "  # noqa: S608
+            "where source = %s and batch_date = coalesce(%s, batch_date) group by table_name",
+            (contract.source, batch_date),
         )
         found = {table: dict(zip(STAGES, counts, strict=True)) for table, *counts in cursor.fetchall()}
     return [(table.name, found[table.name]) for table in contract.tables if table.name in found]
@@ -63,15 +67,33 @@ def figures(settings: Settings, contract: Contract) -> list[Figure]:
     return found
 
 
-def top_reasons(settings: Settings, contract: Contract, tables: Sequence[str]) -> list[tuple[str, str, int]]:
-    """(table, reason, rows) of what is in quarantine or was kept with a warning, from silver's ledgers; most first."""
+def last_counted(settings: Settings, contract: Contract, batch_date: date) -> datetime | None:
+    """When the records of a batch were last counted (ops.reconciliation); None: never."""
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select max(checked_at) from ops.reconciliation where source = %s and batch_date = %s",
+            (contract.source, batch_date),
+        )
+        moment: datetime | None
+        (moment,) = cursor.fetchone() or (None,)
+    return moment
+
+
+def top_reasons(
+    settings: Settings, contract: Contract, tables: Sequence[str], batch_date: date | None = None
+) -> list[tuple[str, str, int]]:
+    """(table, reason, rows) of what is in quarantine or was kept with a warning, from silver's ledgers; most first.
+
+    Of one batch, or summed over all.
+    """
     from lakehouse.ledger import read_ledger
     from lakehouse.store import open_store
 
     store = open_store(settings, "silver")
     totals: dict[tuple[str, str], int] = {}
     for table in tables:
-        for entry in read_ledger(store, f"{contract.source}/{table}").entries.values():
+        entries = read_ledger(store, f"{contract.source}/{table}").entries
+        for entry in entries.values() if batch_date is None else filter(None, [entries.get(batch_date)]):
             for reason, rows in entry.warnings.items():
                 totals[table, reason] = totals.get((table, reason), 0) + rows
     return sorted(((t, reason, rows) for (t, reason), rows in totals.items()), key=lambda row: (-row[2], *row[:2]))

@@ -91,4 +91,24 @@ create table if not exists ops.taken_up (
     primary key (source, place, batch_date)
 );
 
+-- What people are told (Slack, or the log), noted before it is sent and marked after; one row per event, for ever: what
+-- has none is told. happened_at: end of the run it is about. is_silent: kept, never sent.
+create table if not exists ops.notices (
+    event_id text primary key,
+    notice_id bigint generated always as identity,
+    subject text not null,
+    kind text not null check (kind in ('success', 'failed', 'recovered', 'quality', 'summary')),
+    happened_at timestamptz not null,
+    is_silent boolean not null,
+    text text not null,
+    blocks jsonb not null,
+    noted_at timestamptz not null default now(),
+    attempts integer not null default 0,
+    last_error text,
+    sent_at timestamptz,
+    sent_to text check (sent_to in ('slack', 'log'))
+);
+create index if not exists notices_unsent on ops.notices (notice_id) where sent_at is null and not is_silent;
+create index if not exists notices_of_subject on ops.notices (subject, happened_at);
+
 reset role;

@@ -199,6 +199,9 @@ def test_an_own_password_stands_in_the_address_made_of_it(stack: Stack) -> None:
         ("store_bronze_secret_key", b"1234567", "at least 8"),
         ("store_bronze_access_key", b"ab", "3 to 64"),
         ("connect_token", b"16 letters & more", "at least 16"),
+        ("slack_webhook", b"hooks.slack.com/services/T/B/x", "begins with https://"),
+        ("slack_webhook", b"https://hooks.slack.com/services/T/B/x and more", "begins with https://"),
+        ("slack_webhook", b"", "is empty. Remove it to have none"),
         ("lodaer_password", b"a-slip-of-the-pen", "no such secret. Known are: postgres_password"),
     ],
 )
@@ -214,6 +217,32 @@ def test_an_own_file_that_cannot_be_used_is_refused_by_name(
     assert f"secrets/{name}: " in message
     assert complaint in message
     assert (stack.given(), stack.show("owner_password")) == (before, before["cli"]["owner_password"])
+
+
+def test_the_webhook_is_never_made(stack: Stack) -> None:
+    assert "slack_webhook" not in {name for files in stack.given().values() for name in files}
+    assert "Put your own into secrets/slack_webhook" in stack.refusal("show", "slack_webhook")
+
+
+def test_the_users_webhook_is_given_to_the_scheduler_alone_and_taken_away_with_its_file(stack: Stack) -> None:
+    before = stack.given()
+    webhook = "https://hooks.slack.com/services/T000/B000/of-my-own"
+    (stack.own / "slack_webhook").write_text(f"{webhook}\n")
+
+    assert stack.run() == ["airflow-scheduler"]
+
+    assert stack.given()["airflow-scheduler"] == {**before["airflow-scheduler"], "slack_webhook": webhook}
+    assert {name for name, files in stack.given().items() if "slack_webhook" in files} == {"airflow-scheduler"}
+    assert stack.run() == []
+
+    (stack.own / "slack_webhook").write_text(f"{webhook}-changed")
+    assert stack.run() == ["airflow-scheduler"]
+    assert stack.show("slack_webhook") == f"{webhook}-changed"
+
+    (stack.own / "slack_webhook").unlink()
+    assert stack.run() == ["airflow-scheduler"]
+    assert stack.given() == before
+    assert stack.run() == []
 
 
 def test_all_faults_are_told_at_once(stack: Stack) -> None:

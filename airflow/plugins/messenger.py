@@ -1,0 +1,233 @@
+"""The end of each of the pipeline's runs -> one message, to Slack or to the log.
+
+A thread of the scheduler looks into Airflow's database, notes in the warehouse (ops.notices) what has not been told
+yet, and sends what has not been sent: whenever a run ends, and every half minute by itself. So hook and sweep are the
+same code: what a killed scheduler, a stopped warehouse or a Slack that is down has kept back, the next round finds.
+
+A thread, not a process: another Python with Airflow in it takes 150 MB, what this needs beside it 45. The scheduler
+forks its workers, and a child forked while this thread holds a lock of some C library would find it locked for ever.
+Hence the first round comes half a minute after the start, or when a run ends: by then the workers are there. A fork
+that comes later (a worker died) waits until the round is over, at most FORK_WAITS_SECONDS. And connections are opened
+and closed within a round, so that no child inherits one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.listeners import hookimpl
+from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+
+    from lakehouse.notices import Notice
+
+log = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 30
+# One round with nothing to do takes 20 ms, one that sends rarely a second; one that waits for a Slack that does not
+# answer takes ten, and must not keep tasks from running for so long.
+FORK_WAITS_SECONDS = 1
+STOP_WAITS_SECONDS = 5
+# Clocks differ, and a transaction may become visible late: rounds look back so far beyond the last one.
+OVERLAP = timedelta(hours=1)
+
+
+class Messenger(threading.Thread):
+    """Rounds, until the process ends."""
+
+    def __init__(self) -> None:
+        super().__init__(name="messenger", daemon=True)
+        self._wake = threading.Event()
+        self._is_stopping = False
+        self._at_rest = threading.Lock()
+        self._fork_waited = False
+        # The first round of a process looks at all runs there are.
+        self._since = datetime.min.replace(tzinfo=UTC)
+        self._slack_wants_rest_until = 0.0
+
+    def start(self) -> None:
+        """Also from now on forks wait for the end of a round."""
+        os.register_at_fork(
+            before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork_in_child
+        )
+        super().start()
+
+    def wake(self) -> None:
+        """There is something to tell."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let a round come to its end, for a while."""
+        self._is_stopping = True
+        self.wake()
+        self.join(STOP_WAITS_SECONDS)
+
+    def run(self) -> None:
+        """The thread."""
+        while True:
+            self._wake.wait(INTERVAL_SECONDS)
+            self._wake.clear()
+            if self._is_stopping:
+                return
+            try:
+                with self._at_rest:
+                    self._round()
+            except Exception:  # whatever it is: the scheduler goes on, and so does this
+                log.exception("Messages could not be noted or sent; tried again in %s s", INTERVAL_SECONDS)
+
+    def _round(self) -> None:
+        """Note what ended, send what is noted."""
+        from lakehouse.notices import NotSent, send_unsent
+        from lakehouse.settings import Settings
+
+        settings = Settings.load()
+        begin = datetime.now(UTC)
+        if note_what_ended(settings, self._since):
+            self._since = begin - OVERLAP
+        if time.monotonic() < self._slack_wants_rest_until:
+            return
+        try:
+            send_unsent(settings, Sender(settings))
+        except NotSent as failure:  # it is in the log
+            self._slack_wants_rest_until = time.monotonic() + failure.retry_after
+
+    def _before_fork(self) -> None:
+        self._fork_waited = self._at_rest.acquire(timeout=FORK_WAITS_SECONDS)
+
+    def _after_fork(self) -> None:
+        if self._fork_waited:
+            self._at_rest.release()
+
+    def _after_fork_in_child(self) -> None:
+        """The thread is not there: nobody would ever release its lock."""
+        self._at_rest = threading.Lock()
+
+
+class Sender:
+    """Sends a notice to where the secret says, which is read each time: a new one counts at once."""
+
+    def __init__(self, settings: Any) -> None:
+        self._settings = settings
+
+    def __call__(self, notice: Notice, attempts: int) -> str:
+        from lakehouse import slack
+        from lakehouse.notices import NotSent
+
+        webhook = self._settings.slack_webhook()
+        if webhook is None:
+            log.info("%s", notice.text)
+            return "log"
+        try:
+            slack.post(webhook, notice.text, notice.blocks)
+        except NotSent as failure:
+            if attempts & (attempts + 1) == 0:  # the first time, then ever more rarely
+                log.warning("Not sent (attempt %s), it will be: %s %s", attempts + 1, notice.event_id, failure)
+            raise
+        log.info("Sent to Slack: %s", notice.event_id)
+        return "slack"
+
+
+def note_what_ended(settings: Any, since: datetime) -> bool:
+    """Note each run and backfill that ended since then and is not noted; False: not all could be, look again."""
+    import ended_runs
+    from airflow.utils.session import create_session
+
+    from lakehouse.announce import announce, announce_backfill
+    from lakehouse.notices import noted
+
+    complete = True
+    # A session of this round alone, not the thread's: it ends with it.
+    with create_session(scoped=False) as session:
+        backfills = ended_runs.backfills(session)
+        told = noted(settings, backfills)
+        untold = {event_id: parts for event_id, parts in backfills.items() if event_id not in told}
+        parts_untold = [part for parts in untold.values() for part in parts]
+        runs = {ended_runs.event_id(run): run for run in ended_runs.ended_since(session, since)}
+        known = noted(settings, runs)
+        for event_id, run in runs.items():
+            if event_id not in known:
+                try:
+                    _log_if_sent_elsewhere(
+                        settings, announce(settings, ended_runs.describe(session, run, parts_untold))
+                    )
+                except Exception:  # one that cannot be told must not keep back the others
+                    log.exception("The end of %s could not be noted", event_id)
+                    complete = False
+        # After their runs, which are silent only as long as their summary is to come.
+        for parts in untold.values():
+            backfill = ended_runs.ended_backfill(session, parts)
+            if backfill is not None:
+                _log_if_sent_elsewhere(settings, announce_backfill(settings, backfill))
+    return complete
+
+
+def _log_if_sent_elsewhere(settings: Any, notices: list[Notice]) -> None:
+    """What Slack is to get is in the log at once, whether Slack is there or not. Without Slack, sending is logging."""
+    if settings.slack_webhook() is not None:
+        for notice in notices:
+            if not notice.is_silent:
+                log.info("%s", notice.text)
+
+
+class Listener:
+    """What Airflow calls: in every process, so it must cost nothing and break nothing."""
+
+    def __init__(self) -> None:
+        self._messenger: Messenger | None = None
+        self._run_ended = False
+
+    @hookimpl
+    def on_starting(self, component: object) -> None:
+        """A Job does not know yet of what kind it is; tasks are forked from the scheduler, but are no Job."""
+        if type(component).__name__ == "Job" and sys.argv[1:2] == ["scheduler"]:
+            self._messenger = Messenger()
+            self._messenger.start()
+
+    @hookimpl
+    def before_stopping(self, component: object) -> None:
+        """The scheduler was asked to end."""
+        if type(component).__name__ == "Job" and self._messenger is not None:
+            self._messenger.stop()
+
+    @hookimpl
+    def on_dag_run_success(self, dag_run: DagRun, msg: str) -> None:
+        """In the scheduler's transaction."""
+        self._wake_after_commit(dag_run)
+
+    @hookimpl
+    def on_dag_run_failed(self, dag_run: DagRun, msg: str) -> None:
+        """In the scheduler's transaction."""
+        self._wake_after_commit(dag_run)
+
+    def _wake_after_commit(self, dag_run: DagRun) -> None:
+        """Before it, no other session sees the end of the run."""
+        from sqlalchemy import event
+        from sqlalchemy.orm import object_session
+
+        session = object_session(dag_run)
+        if self._messenger is None or session is None:
+            return
+        self._run_ended = True
+        # The scheduler's session is one and the same for as long as it lives.
+        if not event.contains(session, "after_commit", self._committed):
+            event.listen(session, "after_commit", self._committed)
+
+    def _committed(self, _: object) -> None:
+        if self._run_ended and self._messenger is not None:
+            self._run_ended = False
+            self._messenger.wake()
+
+
+class MessengerPlugin(AirflowPlugin):
+    """Found by Airflow in its folder of plugins."""
+
+    name = "messenger"
+    listeners = [Listener()]  # noqa: RUF012 - as Airflow reads it
