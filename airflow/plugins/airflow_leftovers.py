@@ -11,6 +11,8 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+DOCS = "dbt_docs"  # lakehouse/dbt_docs.py: no logs, and read for as long as the models stay the same
+
 
 def remove_logs(older_than: timedelta) -> int:
     """The number of files removed from the folder of the logs, with the folders that this left empty."""
@@ -20,6 +22,8 @@ def remove_logs(older_than: timedelta) -> int:
     limit = time.time() - older_than.total_seconds()
     removed = 0
     for folder, _, names in os.walk(root, topdown=False):
+        if Path(folder).name == DOCS:
+            continue
         for name in names:
             file = Path(folder, name)
             if file.lstat().st_mtime < limit:
