@@ -148,11 +148,12 @@ def _is_silent(run: EndedRun, kind: Kind, before: Kind | None) -> bool:
 
 def _batch_of(settings: Settings, run: EndedRun) -> tuple[Batch | None, str | None]:
     """Where its records went, and what kept us from knowing: whatever is broken, the end of the run must be told."""
-    if run.batch_date is None or run.found_nothing:
+    if run.batch_date is None:
         return None, None
     try:
         contract = read_contract(settings.contracts_dir, settings.source)
-        return _read_batch(settings, contract, run.batch_date)
+        batch, trouble = _read_batch(settings, contract, run.batch_date)
+        return batch, None if run.found_nothing else trouble
     except Exception as error:
         log.exception("The rows of batch %s are not known", run.batch_date)
         return None, _not_known(error)
@@ -198,17 +199,17 @@ def _ended(run: EndedRun, kind: Kind, batch: Batch | None, trouble: str | None, 
         parts.insert(0, _what_failed(run))
         if run.failure is not None:
             links.append((f"Log of {run.failure.task}", run.failure.log_url))
-    title = f"{run.subject} {_what_happened(run, kind)}"
+    title = f"{run.subject} {_what_happened(run, kind, batch)}"
     message = Message(SYMBOLS[kind], title, run.event_id, tuple(facts), tuple(parts), tuple(links))
     return _notice(message, run.subject, kind, run.ended_at, is_silent=is_silent)
 
 
-def _what_happened(run: EndedRun, kind: Kind) -> str:
+def _what_happened(run: EndedRun, kind: Kind, batch: Batch | None) -> str:
     if kind == "failed":
         return "failed"
     green = "is green again" if kind == "recovered" else "succeeded"
     if run.found_nothing:
-        return f"{green}: {'no batch was delivered' if run.batch_date else 'there was nothing to do'}"
+        return f"{green}: {'there was nothing to do' if batch or not run.batch_date else 'no batch was delivered'}"
     return green
 
 

@@ -255,7 +255,7 @@ class _Loud(FakeSlack):
         return status, answer, headers
 
 
-def _bridge() -> str | None:
+def bridge() -> str | None:
     """This machine's address on Docker's own bridge, where its containers and nobody else reach it; None: no Docker,
     or one in a virtual machine, which passes host.docker.internal on to 127.0.0.1."""
     command = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
@@ -274,13 +274,11 @@ def main() -> None:
 
     shown = _Loud("127.0.0.1", options.port, options.record)
     servers: list[FakeSlack] = [shown]
-    bridge = _bridge()
-    if bridge is not None:
-        try:
-            servers.append(_Loud(bridge, options.port, options.record))
+    address = bridge()
+    if address is not None:
+        with suppress(OSError):  # Docker in a virtual machine: the bridge is not here
+            servers.append(_Loud(address, options.port, options.record))
             servers[1].messages = shown.messages  # one page for both
-        except OSError:  # Docker in a virtual machine: the bridge is not here
-            bridge = None
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"Page: http://127.0.0.1:{options.port}\nWebhook for containers of the stack; then `make up`:\n")

@@ -134,6 +134,13 @@ class TestOneRun:
 
         assert notice.text.startswith("✅ lake 2018-01-05 succeeded: no batch was delivered\n")
 
+    def test_a_batch_that_was_through_already_is_not_told_as_a_day_without_one(self, settings: Settings) -> None:
+        counted(settings, MONDAY + timedelta(minutes=2))
+
+        (notice,) = announce(settings, run(found_nothing=True))
+
+        assert notice.text.startswith("✅ lake 2018-01-05 succeeded: there was nothing to do\n")
+
     def test_marts_tell_what_they_built_and_nothing_if_there_was_nothing(self, settings: Settings) -> None:
         built = announce(settings, marts("a", remarks=(("Models", "24"),)))
         surplus = announce(settings, marts("b", hours=1, found_nothing=True))

@@ -110,8 +110,8 @@ class Stack:
             f"{service} did not become healthy",
         )
 
-    def wait(self, holds: Callable[[], object], otherwise: str) -> None:
-        deadline = time.monotonic() + HEALTHY_SECONDS
+    def wait(self, holds: Callable[[], object], otherwise: str, seconds: float = HEALTHY_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < deadline, otherwise
             time.sleep(0.2)

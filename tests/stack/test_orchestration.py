@@ -1,0 +1,296 @@
+"""Airflow runs the pipeline by itself: what is dropped reaches the marts, whatever is killed, and people are told once.
+
+A stack of its own, so that nothing else lands in it. Every test delivers days of its own; the last one compares.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import urllib.parse
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_api import Api
+from compose import Stack
+from conftest import CONTRACT, readable_by_all, removed_afterwards, run_embedded
+from fake_slack import WEBHOOK, FakeSlack, bridge, fake_slack
+from held_up import copying_held_up
+from outcomes import all_rows, days_of, differences, query
+
+from benchmarks.sandbox import environment_of_stack, free_port
+from lakehouse.settings import Settings
+from lakehouse.synthetic import Disturbances, generate
+
+PROJECT = "lakehouse-airflow-test"
+DAYS = 9
+EMPTY_DAY = "2017-06-01"
+ACTIVE = ("queued", "running")
+# A killed scheduler's tasks are missed after half a minute, taken up after another, and tried again.
+RECOVERED_SECONDS = 400
+DELTA_VERSIONS = """
+from deltalake import DeltaTable
+from lakehouse.odcs import read_contract
+from lakehouse.settings import Settings
+from lakehouse.store import open_store
+
+settings = Settings.load(state="main")
+for layer in ("bronze", "silver"):
+    store = open_store(settings, layer)
+    for table in read_contract(settings.contracts_dir, settings.source).tables:
+        key = f"{settings.source}/{table.name}"
+        if DeltaTable.is_deltatable(store.delta_url(key), store.delta_options()):
+            print(layer, table.name, DeltaTable(store.delta_url(key), storage_options=store.delta_options()).version())
+"""
+
+
+@dataclass
+class Orchestrated:
+    """The stack, what it is delivered, and what it tells."""
+
+    stack: Stack
+    api: Api
+    drop: Path
+    slack: FakeSlack
+    days: dict[str, Path]
+    told: list[str] = field(default_factory=list)
+
+    def deliver(self, *days: str) -> None:
+        """As a careful sender does: under a hidden name until it is whole."""
+        for day in days:
+            hidden = self.drop / f".{day}"
+            shutil.copytree(self.days[day], hidden, copy_function=shutil.copy)
+            readable_by_all(hidden)
+            shutil.rmtree(self.drop / day, ignore_errors=True)
+            hidden.rename(self.drop / day)
+
+    def runs(self, dag: str) -> list[dict[str, Any]]:
+        found = self.api.ask(f"/api/v2/dags/{dag}/dagRuns?order_by=-run_after&limit=100")[1]
+        return found.get("dag_runs", [])
+
+    def runs_of(self, day: str) -> list[dict[str, Any]]:
+        return [run for run in self.runs("lake") if run["conf"].get("batch_date") == day]
+
+    def tasks(self, run: dict[str, Any]) -> list[dict[str, Any]]:
+        identifier = urllib.parse.quote(run["dag_run_id"], safe="")
+        path = f"/api/v2/dags/{run['dag_id']}/dagRuns/{identifier}/taskInstances?limit=100"
+        found: list[dict[str, Any]] = self.api.ask(path)[1]["task_instances"]
+        return found
+
+    def wait_until_through(self, *days: str, state: str = "success") -> None:
+        """A run of each day has ended so, and nothing that followed from it is under way."""
+        complaint = f"{days} did not end as {state}"
+        self.stack.wait(lambda: all(self._ended(day, state) for day in days), complaint, RECOVERED_SECONDS)
+        self.stack.wait(lambda: not self._active(), "something goes on and on")
+
+    def begin(self, day: str) -> dict[str, Any]:
+        """By hand, from Airflow's page."""
+        status, run = self.api.ask("/api/v2/dags/lake/dagRuns", {"logical_date": None, "conf": {"batch_date": day}})
+        assert status == 200, run
+        return run
+
+    def news(self) -> Counter[str]:
+        """Titles of the messages that have come since this was last asked; none is under way any more."""
+        runs = [run for dag in ("lake", "marts") for run in self.runs(dag) if run["run_type"] != "backfill"]
+        ended = {f"{run['dag_id']}/{run['dag_run_id']}" for run in runs}
+        self.stack.wait(lambda: ended <= {event.rsplit("/", 2)[0] for event in self._noted()}, "a run was not noted")
+        self.stack.wait(lambda: len(self.slack.messages) >= self._sent(), "a message is under way")
+        events = [event_of(message) for message in self.slack.messages]
+        assert len(events) == len(set(events)), "told twice"
+        titles = [title_of(message) for message in self.slack.messages]
+        new = titles[len(self.told) :]
+        self.told = titles
+        return Counter(new)
+
+    def _ended(self, day: str, state: str) -> bool:
+        return any(run["state"] == state for run in self.runs_of(day))
+
+    def _active(self) -> bool:
+        return any(run["state"] in ACTIVE for dag in ("arrivals", "lake", "marts") for run in self.runs(dag))
+
+    def _noted(self) -> list[str]:
+        return [event for (event,) in self.query("select event_id from ops.notices")]
+
+    def _sent(self) -> int:
+        ((count,),) = self.query("select count(*) from ops.notices where not is_silent")
+        return int(count)
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        return query(self.stack.settings(), statement, "loader")
+
+
+def title_of(message: dict[str, Any]) -> str:
+    """Without the mark in front of it."""
+    return str(message["text"]).splitlines()[0].partition(" ")[2]
+
+
+def event_of(message: dict[str, Any]) -> str:
+    found = re.search(r"Event: ([^\s\"\\]+)", json.dumps(message))
+    assert found, message
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def shop_of_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("days") / "batches"
+    disturbances = Disturbances(seller_changes=0.1, product_changes=0.1)
+    generate(folder, seed=23, scale=0.2, days=DAYS, faults=0.0005, disturbances=disturbances, contract=CONTRACT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def airflow(engine: None, tmp_path_factory: pytest.TempPathFactory, shop_of_days: Path) -> Iterator[Orchestrated]:
+    """Up, with an empty drop folder, and a Slack on this machine."""
+    drop = readable_by_all(tmp_path_factory.mktemp("drop"))
+    ports = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT", "SPARK_PORT", "MINIO_CONSOLE_PORT")}
+    own = tmp_path_factory.mktemp("own-secrets")
+    with fake_slack(bridge() or "127.0.0.1") as slack:
+        webhook = f"http://host.docker.internal:{slack.server_address[1]}{WEBHOOK}\n"
+        (own / "slack_webhook").write_text(webhook)
+        environment = environment_of_stack(
+            PROJECT, SECRETS_DIR=str(readable_by_all(own)), DROP_DIR=str(drop), QUARANTINE_WARNING_SHARE="0.5", **ports
+        )
+        with removed_afterwards(Stack(PROJECT, environment, tmp_path_factory.mktemp("clients"))) as stack:
+            stack.make("up")
+            api = Api(stack)
+            api.log_in("airflow", "airflow")
+            days = {path.name: path for path in days_of(shop_of_days)}
+            found = Orchestrated(stack, api, drop, slack, days)
+            stack.wait(lambda: any(run["state"] == "success" for run in found.runs("lake")), "the day's own run")
+            yesterday = found.runs("lake")[0]["logical_date"][:10]
+            assert found.news() == {f"lake {yesterday} succeeded: no batch was delivered": 1}
+            yield found
+
+
+@pytest.fixture(scope="module")
+def day(shop_of_days: Path) -> list[str]:
+    """The dates, in order."""
+    return [path.name for path in days_of(shop_of_days)]
+
+
+def test_a_dropped_batch_reaches_the_marts_with_no_hand_on_it(airflow: Orchestrated, day: list[str]) -> None:
+    airflow.deliver(day[0])
+
+    airflow.wait_until_through(day[0])
+
+    assert airflow.query("select status from ops.marts_state") == [("complete",)]
+    assert airflow.news() == {f"lake {day[0]} succeeded": 1, "marts succeeded": 1}
+    (run,) = airflow.runs_of(day[0])
+    assert {task["state"] for task in airflow.tasks(run)} == {"success"}
+
+
+def test_three_at_once_and_out_of_order(airflow: Orchestrated, day: list[str]) -> None:
+    airflow.deliver(day[3], day[1], day[2])
+
+    airflow.wait_until_through(*day[1:4])
+
+    told = airflow.news()
+    assert 1 <= told.pop("marts succeeded") <= 3
+    assert told == {f"lake {name} succeeded": 1 for name in day[1:4]}
+
+
+def test_an_empty_day_works_on_nothing(airflow: Orchestrated) -> None:
+    before = airflow.stack.python("cli", DELTA_VERSIONS).stdout
+
+    run = airflow.begin(EMPTY_DAY)
+    airflow.wait_until_through(EMPTY_DAY)
+
+    states = {task["task_id"]: task["state"] for task in airflow.tasks(run)}
+    assert states == {
+        "batch": "success",
+        "table.bronze": "skipped",
+        "table.silver": "skipped",
+        "table.load": "skipped",
+        "reconcile": "skipped",
+    }
+    assert airflow.stack.python("cli", DELTA_VERSIONS).stdout == before != ""
+    assert airflow.news() == {f"lake {EMPTY_DAY} succeeded: no batch was delivered": 1}
+
+
+def test_a_run_begun_twice_does_everything_once(airflow: Orchestrated, day: list[str]) -> None:
+    loads = airflow.query("select load_id, loaded_at from ops.load_log order by 1")
+    versions = airflow.stack.python("cli", DELTA_VERSIONS).stdout
+
+    airflow.begin(day[0])
+    airflow.begin(day[0])
+    airflow.stack.wait(lambda: len(airflow.runs_of(day[0])) == 3, "they did not begin")
+    airflow.wait_until_through(day[0])
+
+    assert airflow.query("select load_id, loaded_at from ops.load_log order by 1") == loads
+    assert airflow.stack.python("cli", DELTA_VERSIONS).stdout == versions
+    assert airflow.news() == {f"lake {day[0]} succeeded: there was nothing to do": 2}
+
+
+def test_a_refused_batch_is_told_while_others_go_on_and_recovers_when_it_is_corrected(
+    airflow: Orchestrated, day: list[str]
+) -> None:
+    right = airflow.days[day[4]]
+    wrong = right.with_name("wrong")
+    shutil.copytree(right, wrong)
+    orders = wrong / "olist_orders_dataset.csv"
+    orders.write_bytes(orders.read_bytes().replace(b"order_status", b"order_state", 1))
+
+    airflow.days[day[4]] = wrong
+    airflow.deliver(day[4], day[5])
+    airflow.wait_until_through(day[4], state="failed")
+    airflow.wait_until_through(day[5])
+
+    told = airflow.news()
+    assert told == {f"lake {day[4]} failed": 1, f"lake {day[5]} succeeded": 1, "marts succeeded": 1}
+    failed = next(message for message in airflow.slack.messages if title_of(message) == f"lake {day[4]} failed")
+    assert "does not keep the contract" in json.dumps(failed)
+    (run,) = airflow.runs_of(day[4])
+    assert {task["try_number"] for task in airflow.tasks(run) if task["task_id"] == "batch"} == {1}
+
+    airflow.days[day[4]] = right
+    airflow.deliver(day[4])
+    airflow.wait_until_through(day[4])
+
+    assert airflow.news() == {f"lake {day[4]} is green again": 1, "marts succeeded": 1}
+
+
+@pytest.mark.parametrize(
+    ("number", "service"), [(6, "airflow-scheduler"), (7, "spark-connect")], ids=["the scheduler", "Spark's driver"]
+)
+def test_killed_in_the_middle_of_a_load_it_ends_green_by_itself(
+    airflow: Orchestrated, day: list[str], number: int, service: str
+) -> None:
+    airflow.deliver(day[number])
+    with copying_held_up(airflow.stack, "main"):
+        airflow.stack.kill(service)
+    airflow.stack.wait_until_healthy(service)
+
+    airflow.wait_until_through(day[number])
+
+    told = airflow.news()
+    assert 1 <= told.pop("marts succeeded") <= 2
+    assert told == {f"lake {day[number]} succeeded": 1}
+
+
+def test_a_backfill_tells_once_and_changes_nothing(airflow: Orchestrated, day: list[str]) -> None:
+    loads = airflow.query("select count(*), max(load_id) from ops.load_log")
+
+    said = airflow.stack.make("backfill", f"FROM={day[0]}", f"TO={day[1]}").stdout
+    airflow.stack.wait(lambda: any(title_of(m).startswith("Backfill") for m in airflow.slack.messages), "no summary")
+
+    assert [line.split()[:2] for line in said.splitlines()] == [[day[0], "success"], [day[1], "success"]]
+    assert airflow.query("select count(*), max(load_id) from ops.load_log") == loads
+    (title,) = airflow.news()
+    assert title.startswith(f"Backfill of {day[0]} to {day[1]}")
+
+
+def test_after_all_that_the_marts_are_those_of_the_undisturbed_run(
+    airflow: Orchestrated, day: list[str], embedded: Settings, shop_of_days: Path
+) -> None:
+    airflow.deliver(day[8])
+    airflow.wait_until_through(day[8])
+    shutil.rmtree(shop_of_days / "wrong")
+
+    reference = run_embedded(embedded, "orchestrated", shop_of_days)
+
+    assert differences(all_rows(airflow.stack.settings()), all_rows(reference)) == {}
