@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 import urllib.parse
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow_api import Api
-from compose import Stack
+from compose import SERVICES, Stack
 from conftest import CONTRACT, readable_by_all, removed_afterwards, run_embedded
 from fake_slack import WEBHOOK, FakeSlack, bridge, fake_slack
 from held_up import copying_held_up
@@ -28,7 +29,8 @@ from lakehouse.settings import Settings
 from lakehouse.synthetic import Disturbances, generate
 
 PROJECT = "lakehouse-airflow-test"
-DAYS = 9
+DAYS = 13
+AWAY_SECONDS = 20
 EMPTY_DAY = "2017-06-01"
 ACTIVE = ("queued", "running")
 # A killed scheduler's tasks are missed after half a minute, taken up after another, and tried again.
@@ -46,6 +48,19 @@ for layer in ("bronze", "silver"):
         key = f"{settings.source}/{table.name}"
         if DeltaTable.is_deltatable(store.delta_url(key), store.delta_options()):
             print(layer, table.name, DeltaTable(store.delta_url(key), storage_options=store.delta_options()).version())
+"""
+
+
+KILL_TASKS = r"""
+killed=0
+for process in /proc/[0-9]*; do
+    title=$(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) || continue
+    case $title in
+        *"<idle>"*) ;;
+        "airflow worker -- "*) kill -KILL "${process#/proc/}" && killed=$((killed + 1)) ;;
+    esac
+done
+echo $killed
 """
 
 
@@ -254,22 +269,47 @@ def test_a_refused_batch_is_told_while_others_go_on_and_recovers_when_it_is_corr
     assert airflow.news() == {f"lake {day[4]} is green again": 1, "marts succeeded": 1}
 
 
-@pytest.mark.parametrize(
-    ("number", "service"), [(6, "airflow-scheduler"), (7, "spark-connect")], ids=["the scheduler", "Spark's driver"]
-)
-def test_killed_in_the_middle_of_a_load_it_ends_green_by_itself(
-    airflow: Orchestrated, day: list[str], number: int, service: str
-) -> None:
-    airflow.deliver(day[number])
-    with copying_held_up(airflow.stack, "main"):
-        airflow.stack.kill(service)
-    airflow.stack.wait_until_healthy(service)
+def kill_tasks(stack: Stack) -> None:
+    """Every task's process, and the executor's worker that watches over it; not the workers that wait for work."""
+    assert int(stack.compose("exec", "--no-TTY", "airflow-scheduler", "bash", "-c", KILL_TASKS).stdout) >= 2
 
-    airflow.wait_until_through(day[number])
+
+def away_for_a_while(service: str) -> Callable[[Stack], None]:
+    def stop_and_start(stack: Stack) -> None:
+        stack.compose("stop", "--timeout", "1", service)
+        time.sleep(AWAY_SECONDS)  # the blow itself
+        stack.compose("start", service)
+        stack.wait_until_healthy(service)
+
+    return stop_and_start
+
+
+BLOWS: dict[str, Callable[[Stack], None]] = {
+    "the tasks and their supervisors are killed": kill_tasks,
+    "the scheduler is killed": lambda stack: stack.kill("airflow-scheduler"),
+    "the api-server is killed": lambda stack: stack.kill("airflow-api-server"),
+    "the Connect server is killed": lambda stack: stack.kill("spark-connect"),
+    "the warehouse is away": away_for_a_while("postgres"),
+    "the store is away": away_for_a_while("minio"),
+}
+
+
+@pytest.mark.parametrize("blow", BLOWS, ids=lambda blow: blow.replace(" ", "_"))
+def test_in_the_middle_of_a_load_and_the_run_ends_green_by_itself(
+    airflow: Orchestrated, day: list[str], blow: str
+) -> None:
+    name = day[6 + list(BLOWS).index(blow)]
+    airflow.deliver(name)
+    with copying_held_up(airflow.stack, "main"):
+        BLOWS[blow](airflow.stack)
+    for service in SERVICES:
+        airflow.stack.wait_until_healthy(service)
+
+    airflow.wait_until_through(name)
 
     told = airflow.news()
     assert 1 <= told.pop("marts succeeded") <= 2
-    assert told == {f"lake {day[number]} succeeded": 1}
+    assert told == {f"lake {name} succeeded": 1}
 
 
 def test_a_backfill_tells_once_and_changes_nothing(airflow: Orchestrated, day: list[str]) -> None:
@@ -287,8 +327,8 @@ def test_a_backfill_tells_once_and_changes_nothing(airflow: Orchestrated, day: l
 def test_after_all_that_the_marts_are_those_of_the_undisturbed_run(
     airflow: Orchestrated, day: list[str], embedded: Settings, shop_of_days: Path
 ) -> None:
-    airflow.deliver(day[8])
-    airflow.wait_until_through(day[8])
+    airflow.deliver(day[-1])
+    airflow.wait_until_through(day[-1])
     shutil.rmtree(shop_of_days / "wrong")
 
     reference = run_embedded(embedded, "orchestrated", shop_of_days)

@@ -187,7 +187,9 @@ def test_each_service_sees_its_own_secrets_only(stack: Stack) -> None:
     assert seen["minio"] == {"store_root_user", "store_root_password"}
     assert seen["spark-master"] == {"spark_rpc_secret"}
     assert seen["spark-worker"] == {"spark_rpc_secret", "loader_password"}
-    assert seen["airflow-api-server"] == seen["airflow-triggerer"] == seen["airflow-dag-processor"]
+    assert seen["airflow-api-server"] == seen["airflow-dag-processor"]
+    watching = {"store_landing_access_key", "store_landing_secret_key"}
+    assert seen["airflow-triggerer"] == seen["airflow-api-server"] | watching
     for name, files in seen.items():
         if name != "postgres":
             assert not {"owner_password", "postgres_password"} & files, name
