@@ -331,8 +331,9 @@ def test_a_backfill_tells_once_and_changes_nothing(airflow: Orchestrated, day: l
 def test_after_all_that_the_marts_are_those_of_the_undisturbed_run(
     airflow: Orchestrated, day: list[str], embedded: Settings, shop_of_days: Path
 ) -> None:
-    airflow.deliver(day[-1])
-    airflow.wait_until_through(day[-1])
+    rest = [name for name in day if not (airflow.drop / name).exists()]
+    airflow.deliver(*rest)
+    airflow.wait_until_through(*rest)
     shutil.rmtree(shop_of_days / "wrong")
 
     reference = run_embedded(embedded, "orchestrated", shop_of_days)
