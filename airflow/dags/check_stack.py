@@ -2,14 +2,22 @@
 
 Started by hand; reads only, and may run at any time, beside other runs too.
 
-| Task | It is green when | If it is red |
-| --- | --- | --- |
-| `spark` | a session opens through Spark Connect and a worker counts some rows | `docker compose ps` (spark-connect, spark-master, spark-worker healthy?), then `docker compose logs spark-connect spark-worker`; UNAUTHENTICATED: the token of the scheduler is not the server's, `make up` hands it out again |
-| `store` | each layer can be listed by its own user; returned: the folders of the source in it | `docker compose ps minio`, then `docker compose up minio-init`, which makes buckets, users and policies |
-| `warehouse` | each role of the pipeline logs in | `docker compose ps postgres`; the log says which role was refused and what to do |
+| Task | What |
+| --- | --- |
+| `spark` | a session opens through Spark Connect and a worker counts some rows |
+| `store` | each layer can be listed by its own user; returned: the folders of the source in it |
+| `warehouse` | each role of the pipeline logs in |
 
-The first lines of the failed task's log name the cause. Clear the task to try again.
-"""  # noqa: E501
+#### When it fails
+
+The first lines of the failed task's log name the cause; clear the task to try again.
+
+- `spark`: `docker compose ps` (spark-connect, spark-master, spark-worker healthy?), then `docker compose logs
+  spark-connect spark-worker`. UNAUTHENTICATED: the token of the scheduler is not the server's; `make up` hands it out
+  again.
+- `store`: `docker compose ps minio`, then `docker compose up minio-init`, which makes buckets, users and policies.
+- `warehouse`: `docker compose ps postgres`; the log says which role was refused and what to do.
+"""
 
 from __future__ import annotations
 

@@ -3,12 +3,21 @@
 Started by the DAG `lake` whenever it has loaded something (asset `warehouse_raw`), or by hand. One run at a time; a run
 that finds the marts up to date ends at once, with everything behind `build` skipped.
 
-| Task | What | If it is red |
+| Task | What | Again |
 | --- | --- | --- |
-| `build` | decides whether the marts are due and runs dbt once; returns what it did. Tests that warn stand in its log and in what it returns | its log names every model and test that failed. Mend the model or the data, then clear `build` with what is downstream. A build that was killed is completed by its next try |
-| `models.…` | one box per model: green when the model and its tests are through. They start no dbt and no process; each log has a line for the model and one per test (seconds, rows, message). Skipped: not part of this build (views and `dim_date` are only built when the project changed), or what it reads failed | the model or one of its tests failed: the log says which, and how many rows are against it. Clear `build`, not the box: a box only shows |
-| `compare` | rows of each fact = current keys of its source, in `ops.mart_reconciliation` | rows were lost or doubled: a defect of the pipeline. Keep the state, report it with `lakehouse status --format json` |
-| `publish_docs` | dbt's pages of the models, at [/dbt-docs](/dbt-docs/), when the project changed | the marts are not touched by it. Clear it to try again |
+| `build` | decides whether the marts are due and runs dbt once; returns what it did. Tests that warn stand in its log | goes on where it stopped |
+| `models.…` | one box per model, green when the model and its tests are through. They start no dbt and no process; each log has a line for the model and one per test (seconds, rows, message). Skipped: not part of this build (views and `dim_date` are only built when the project changed), or what it reads failed | only shows: clear `build`, not the box |
+| `compare` | rows of each fact = current keys of its source, in `ops.mart_reconciliation` | compares again |
+| `publish_docs` | dbt's pages of the models, at [/dbt-docs](/dbt-docs/), when the project changed | the same pages |
+
+#### When it fails
+
+- `build`: its log names every model and test that failed. Mend the model or the data, then clear `build` with what is
+  downstream. A build that was killed is completed by its next try.
+- `models.…`: the model or one of its tests failed; the log says which, and how many rows are against it. Clear `build`.
+- `compare`: rows were lost or doubled, which must not happen. Keep everything as it is and report it, with
+  `lakehouse status --format json`.
+- `publish_docs`: the marts are not touched by it. Clear it to try again.
 """  # noqa: E501
 
 from __future__ import annotations
