@@ -15,7 +15,7 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run status sql stop doctor test test-nightly lint format docs bench clean \
 	up down logs ps backfill psql credentials new-secret fake-slack images base-image bundle load-bundle \
-	test-stack bench-stack
+	test-stack bench-stack bench-airflow
 
 ##@ Use it
 run: $(if $(filter docker,$(TARGET)),,setup)  ## Bring DATA=path (folder, files or zip) through the pipeline; without DATA, a small generated source
@@ -116,6 +116,9 @@ bench: setup-dev  ## Measure; results go to benchmarks/results.md (twenty minute
 
 bench-stack: setup-dev  ## Measure the stack: build, start, memory, the real archive (ten minutes; ARGS=--cold builds from nothing)
 	@$(BIN)/python -m benchmarks.stack $(ARGS)
+
+bench-airflow: setup-dev  ## Measure Airflow: a day to the marts, its own share, an empty day, memory (ten minutes)
+	@$(BIN)/python -m benchmarks.airflow
 
 ##@ Variables: make TARGET NAME=value
 ## DATA    What `run` takes in: a folder, CSV files or a zip; several in quotes (paths without spaces). Unset: a small generated source

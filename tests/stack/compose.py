@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.airflow_api import Api
 from lakehouse.settings import PROJECT_DIR, ROLES, Settings, Target
 
 HEALTHY_SECONDS = 180
@@ -79,6 +80,10 @@ class Stack:
             *("run", "--rm", "--no-TTY", "--no-deps", "--entrypoint", "bash", "secrets-init", "-c", EVERY_SECRET)
         )
         return dict(line.split() for line in shown.stdout.splitlines() if line != "airflow_admin_password airflow")
+
+    def airflow(self) -> Api:
+        """Its REST API, at the published port."""
+        return Api(self.compose("port", "airflow-api-server", "8080").stdout.strip())
 
     def settings(self, state: str = "main") -> Settings:
         """Of a client of the warehouse outside the stack."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import urllib.request
 
 import pytest
-from airflow_api import Api
 from compose import Stack
+
+from benchmarks.airflow_api import Api
 
 
 @pytest.fixture
 def api(stack: Stack) -> Api:
-    return Api(stack)
+    return stack.airflow()
 
 
 def test_its_page_is_there(stack: Stack) -> None:

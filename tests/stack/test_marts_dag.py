@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_api import Api
 from compose import Stack, names_in
 
+from benchmarks.airflow_api import Api
 from lakehouse import warehouse
 from lakehouse.dbt_graph import models_read
 from lakehouse.settings import PROJECT_DIR
@@ -35,7 +35,7 @@ START_OVER = "update ops.marts_state set load_id = 0, status = 'building'"
 def api(stack: Stack, shop: Path) -> Api:
     """Of an Airflow whose warehouse has something loaded that is not in the marts."""
     stack.wait_until_healthy("airflow-scheduler")
-    api = Api(stack)
+    api = stack.airflow()
     api.log_in("airflow", "airflow")
     for dag in ("arrivals", "lake"):  # they would do the same by themselves
         api.ask(f"/api/v2/dags/{dag}", {"is_paused": True}, "PATCH")

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_api import Api
 from compose import SERVICES, Stack
 from conftest import CONTRACT, readable_by_all, removed_afterwards, run_embedded
 from fake_slack import WEBHOOK, FakeSlack, bridge, fake_slack
 from held_up import copying_held_up
 from outcomes import all_rows, days_of, differences, query
 
+from benchmarks.airflow_api import Api
 from benchmarks.sandbox import environment_of_stack, free_port
 from lakehouse.settings import Settings
 from lakehouse.synthetic import Disturbances, generate
@@ -172,7 +172,7 @@ def airflow(engine: None, tmp_path_factory: pytest.TempPathFactory, shop_of_days
         )
         with removed_afterwards(Stack(PROJECT, environment, tmp_path_factory.mktemp("clients"))) as stack:
             stack.make("up")
-            api = Api(stack)
+            api = stack.airflow()
             api.log_in("airflow", "airflow")
             days = {path.name: path for path in days_of(shop_of_days)}
             found = Orchestrated(stack, api, drop, slack, days)

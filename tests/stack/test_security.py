@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from airflow_api import Api
 from compose import ONE_SHOTS, SERVICES, Stack, docker, names_in
 from conftest import readable_by_all
 from outcomes import query
@@ -375,8 +374,8 @@ def test_a_users_own_secrets_are_in_force_until_they_are_taken_away(stack: Stack
         assert own["bi_reader_password"] in stack.make("credentials").stdout
         assert logs_in(stack, "bi_reader", own["bi_reader_password"])
         assert not logs_in(stack, "bi_reader", made)
-        assert Api(stack).log_in("airflow", own["airflow_admin_password"]) == 201
-        assert Api(stack).log_in("airflow", "airflow") == 401
+        assert stack.airflow().log_in("airflow", own["airflow_admin_password"]) == 201
+        assert stack.airflow().log_in("airflow", "airflow") == 401
         stack.cli("sql", "select 1", "--state", "main")
     finally:
         for name in own:
@@ -387,8 +386,8 @@ def test_a_users_own_secrets_are_in_force_until_they_are_taken_away(stack: Stack
     assert made_anew not in (made, own["bi_reader_password"])
     assert logs_in(stack, "bi_reader", made_anew)
     assert not logs_in(stack, "bi_reader", own["bi_reader_password"])
-    assert Api(stack).log_in("airflow", "airflow") == 201
-    assert Api(stack).log_in("airflow", own["airflow_admin_password"]) == 401
+    assert stack.airflow().log_in("airflow", "airflow") == 201
+    assert stack.airflow().log_in("airflow", own["airflow_admin_password"]) == 401
 
 
 def test_three_workers_register_where_three_are_asked_for(stack: Stack) -> None:

@@ -7,14 +7,12 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from compose import Stack
-
 
 class Api:
-    """Of a stack, as whoever has logged in."""
+    """Of the Airflow at `address` (host:port), as whoever has logged in."""
 
-    def __init__(self, stack: Stack) -> None:
-        self._root = f"http://{stack.compose('port', 'airflow-api-server', '8080').stdout.strip()}"
+    def __init__(self, address: str) -> None:
+        self._root = f"http://{address}"
         self._token = ""
 
     def log_in(self, user: str, password: str) -> int:

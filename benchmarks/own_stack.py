@@ -1,0 +1,90 @@
+"""A compose project of a benchmark's own: its commands, and the memory that its services hold."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from benchmarks.sandbox import environment_of_stack
+from lakehouse.settings import PROJECT_DIR
+
+UNITS = {"B": 1 / 1024**2, "KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
+
+
+@dataclass
+class Peaks:
+    """The most memory of each service, in MB, and of all at one time."""
+
+    services: dict[str, float] = field(default_factory=dict)
+    together: float = 0.0
+
+    def add(self, sample: dict[str, float]) -> None:
+        for name, size in sample.items():
+            self.services[name] = max(size, self.services.get(name, 0.0))
+        self.together = max(self.together, sum(sample.values()))
+
+
+class OwnStack:
+    """The project `name`, with the given settings of docs/stack.md and no others. Inside `with`: nothing of it is there
+    before, nothing afterwards."""
+
+    def __init__(self, name: str, **settings: str) -> None:
+        self._name = name
+        self._environment = environment_of_stack(name, **settings)
+
+    def __enter__(self) -> OwnStack:
+        self._remove()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._remove()
+
+    def run(self, *command: str) -> str:
+        """What it says on both streams; its failure ends the benchmark."""
+        done = subprocess.run(
+            command,
+            cwd=PROJECT_DIR,
+            env=self._environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)} failed:\n{done.stdout}")
+        return done.stdout
+
+    def memory(self, services: str = "") -> dict[str, float]:
+        """MB of each service now whose name begins so; what all runs of `cli` hold counts as one."""
+        found: dict[str, float] = {}
+        for line in self.run("docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}").splitlines():
+            match = re.fullmatch(rf"{self._name}-({services}.*?)(?:-run-\w+|-\d+) ([\d.]+)(\w+) / .*", line)
+            if match:
+                name, size, unit = match.groups()
+                found[name] = found.get(name, 0.0) + float(size) * UNITS[unit]
+        return found
+
+    @contextmanager
+    def watched(self, services: str = "") -> Iterator[Peaks]:
+        """Samples until it is left; docker takes two seconds for each."""
+        peaks, stop = Peaks(), threading.Event()
+
+        def watch() -> None:
+            while not stop.is_set():
+                peaks.add(self.memory(services))
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield peaks
+        finally:
+            stop.set()
+            thread.join()
+
+    def _remove(self) -> None:
+        self.run("docker", "compose", "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
