@@ -14,7 +14,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run status sql stop doctor test test-nightly lint format docs bench clean \
-	up down logs ps backfill psql credentials new-secret fake-slack images base-image bundle load-bundle \
+	up down logs ps backfill backup restore psql credentials new-secret fake-slack images base-image bundle load-bundle \
 	test-stack bench-stack bench-airflow
 
 ##@ Use it
@@ -56,6 +56,12 @@ backfill:  ## Bring the landed batches of a range through Airflow again: make ba
 psql:  ## A psql session in the stack's warehouse, as the role bi_reader
 	@stack/psql
 
+backup:  ## Everything that the stack keeps, into a new folder; it stops and starts again: make backup DIR=backups/monday
+	@stack/backup $(DIR)
+
+restore:  ## A stack from such a folder, where there is none: make restore DIR=backups/monday, then make up
+	@stack/restore $(DIR)
+
 credentials:  ## Where everything is, with users and passwords
 	@stack/addresses --passwords
 
@@ -92,7 +98,7 @@ test-nightly: setup-dev  ## Those that take long, too, and all of the stack's
 	@$(BIN)/pytest $(ARGS)
 	@$(BIN)/pytest tests/stack $(ARGS)
 
-test-stack: setup-dev  ## The stack from nothing to the marts, its faults and its locks (builds images, takes a quarter of an hour)
+test-stack: setup-dev  ## The stack from nothing to the marts, its faults, Airflow and its messages (builds images, takes forty minutes)
 	@stack/images
 	@$(BIN)/pytest tests/stack -m "not nightly" $(ARGS)
 
@@ -127,6 +133,7 @@ bench-airflow: setup-dev  ## Measure Airflow: a day to the marts, its own share,
 ## SERVICE  The one service whose logs to follow
 ## FROM     First day of a backfill, YYYY-MM-DD
 ## TO       Its last day
+## DIR      The folder of a backup
 ## NAME     The secret to forget
 ## PORT     Where `fake-slack` listens. Unset: 8099
 ## ARGS    Arguments for pytest or the benchmark: ARGS="tests/unit -x", ARGS=--quick

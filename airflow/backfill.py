@@ -96,16 +96,21 @@ def _backfill(day: date, conf: dict[str, object]) -> str:
 
 
 def _ended(backfill_id: int) -> str | None:
-    """Once a backfill is complete, the state of its run; None if another run was under way for its day."""
+    """Once its run has ended, the state of it; None if another run was under way for the day, so that it has none."""
     from airflow.models.backfill import Backfill
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
-    from sqlalchemy import select
+    from airflow.utils.state import State
+    from sqlalchemy import func, select, update
 
     while True:
         with create_session() as session:
             complete = session.scalar(select(Backfill.completed_at).where(Backfill.id == backfill_id))
             state = session.scalar(select(DagRun.state).where(DagRun.backfill_id == backfill_id))
+            if complete is None and state in State.finished_dr_states:
+                # The scheduler would say so, too, when it looks: every half minute. The next day need not wait for it.
+                session.execute(update(Backfill).where(Backfill.id == backfill_id).values(completed_at=func.now()))
+                return str(state)
         if complete is not None:
             return None if state is None else str(state)
         time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -14,7 +14,8 @@ written to for five seconds; another file later makes it news again.
 #### When it fails
 
 Store or warehouse do not answer: mend them (`check_stack` tells which), then clear the failed task. Nothing that came
-meanwhile is lost: each run looks at everything that is there.
+meanwhile is lost: each run looks at everything that is there. So does one that is triggered by hand; do that after this
+DAG was paused, or wait for an hour.
 """
 
 from __future__ import annotations

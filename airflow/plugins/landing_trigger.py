@@ -14,10 +14,12 @@ log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LOOKS = 3.0
 # A look costs more the more batches there are: nine tenths of the time at least, nobody looks.
 REST = 10
+# What was told then was told in vain if `arrivals` was paused: Airflow keeps no events for a DAG that is.
+SECONDS_UNTIL_TOLD_AGAIN = 3600.0
 
 
 class LandingTrigger(BaseEventTrigger):
-    """Wakes `arrivals` when something has come or changed; started again, once for all that is there.
+    """Wakes `arrivals` when something has come or changed; when it starts, and every hour, for all that is there.
 
     The event names what came for whoever reads it. What is to be done about it is found out anew by the DAG: Airflow
     may drop an event that comes while it makes a run for an earlier one.
@@ -36,9 +38,12 @@ class LandingTrigger(BaseEventTrigger):
         clock = asyncio.get_running_loop().time
         settings = await asyncio.to_thread(Settings.load)
         seen: set[arrivals.Arrival] = set()
+        forget_at = clock() + SECONDS_UNTIL_TOLD_AGAIN
         told = ""
         while True:
             begin = clock()
+            if begin > forget_at:
+                seen, forget_at = set(), begin + SECONDS_UNTIL_TOLD_AGAIN
             try:
                 there = set(await asyncio.to_thread(arrivals.there, settings))
                 if came := sorted(arrival.name for arrival in there - seen):

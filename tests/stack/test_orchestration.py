@@ -33,6 +33,7 @@ DAYS = 13
 AWAY_SECONDS = 20
 EMPTY_DAY = "2017-06-01"
 ACTIVE = ("queued", "running")
+TOLD = ("lake", "marts", "maintenance")
 # A killed scheduler's tasks are missed after half a minute, taken up after another, and tried again.
 RECOVERED_SECONDS = 400
 DELTA_VERSIONS = """
@@ -103,15 +104,15 @@ class Orchestrated:
         self.stack.wait(lambda: all(self._ended(day, state) for day in days), complaint, RECOVERED_SECONDS)
         self.stack.wait(lambda: not self._active(), "something goes on and on")
 
-    def begin(self, day: str) -> dict[str, Any]:
+    def begin(self, dag: str, **conf: str) -> dict[str, Any]:
         """By hand, from Airflow's page."""
-        status, run = self.api.ask("/api/v2/dags/lake/dagRuns", {"logical_date": None, "conf": {"batch_date": day}})
+        status, run = self.api.ask(f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})
         assert status == 200, run
         return run
 
     def news(self) -> Counter[str]:
         """Titles of the messages that have come since this was last asked; none is under way any more."""
-        runs = [run for dag in ("lake", "marts") for run in self.runs(dag) if run["run_type"] != "backfill"]
+        runs = [run for dag in TOLD for run in self.runs(dag) if run["run_type"] != "backfill"]
         ended = {f"{run['dag_id']}/{run['dag_run_id']}" for run in runs}
         self.stack.wait(lambda: ended <= {event.rsplit("/", 2)[0] for event in self._noted()}, "a run was not noted")
         self.stack.wait(lambda: len(self.slack.messages) >= self._sent(), "a message is under way")
@@ -155,6 +156,8 @@ def shop_of_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("days") / "batches"
     disturbances = Disturbances(seller_changes=0.1, product_changes=0.1)
     generate(folder, seed=23, scale=0.2, days=DAYS, faults=0.0005, disturbances=disturbances, contract=CONTRACT)
+    payments = days_of(folder)[-1] / "olist_order_payments_dataset.csv"
+    payments.write_bytes(re.sub(rb"(?m),([\d.]+)$", rb",BRL \1", payments.read_bytes()))
     return folder
 
 
@@ -168,7 +171,7 @@ def airflow(engine: None, tmp_path_factory: pytest.TempPathFactory, shop_of_days
         webhook = f"http://host.docker.internal:{slack.server_address[1]}{WEBHOOK}\n"
         (own / "slack_webhook").write_text(webhook)
         environment = environment_of_stack(
-            PROJECT, SECRETS_DIR=str(readable_by_all(own)), DROP_DIR=str(drop), QUARANTINE_WARNING_SHARE="0.5", **ports
+            PROJECT, SECRETS_DIR=str(readable_by_all(own)), DROP_DIR=str(drop), QUARANTINE_WARNING_SHARE="0.05", **ports
         )
         with removed_afterwards(Stack(PROJECT, environment, tmp_path_factory.mktemp("clients"))) as stack:
             stack.make("up")
@@ -184,7 +187,7 @@ def airflow(engine: None, tmp_path_factory: pytest.TempPathFactory, shop_of_days
 
 @pytest.fixture(scope="module")
 def day(shop_of_days: Path) -> list[str]:
-    """The dates, in order."""
+    """The dates, in order. On the last one no payment has a value that is a number."""
     return [path.name for path in days_of(shop_of_days)]
 
 
@@ -212,7 +215,7 @@ def test_three_at_once_and_out_of_order(airflow: Orchestrated, day: list[str]) -
 def test_an_empty_day_works_on_nothing(airflow: Orchestrated) -> None:
     before = airflow.stack.python("cli", DELTA_VERSIONS).stdout
 
-    run = airflow.begin(EMPTY_DAY)
+    run = airflow.begin("lake", batch_date=EMPTY_DAY)
     airflow.wait_until_through(EMPTY_DAY)
 
     states = {task["task_id"]: task["state"] for task in airflow.tasks(run)}
@@ -231,8 +234,8 @@ def test_a_run_begun_twice_does_everything_once(airflow: Orchestrated, day: list
     loads = airflow.query("select load_id, loaded_at from ops.load_log order by 1")
     versions = airflow.stack.python("cli", DELTA_VERSIONS).stdout
 
-    airflow.begin(day[0])
-    airflow.begin(day[0])
+    airflow.begin("lake", batch_date=day[0])
+    airflow.begin("lake", batch_date=day[0])
     airflow.stack.wait(lambda: len(airflow.runs_of(day[0])) == 3, "they did not begin")
     airflow.wait_until_through(day[0])
 
@@ -267,6 +270,23 @@ def test_a_refused_batch_is_told_while_others_go_on_and_recovers_when_it_is_corr
     airflow.wait_until_through(day[4])
 
     assert airflow.news() == {f"lake {day[4]} is green again": 1, "marts succeeded": 1}
+
+
+def test_bad_rows_are_told_beside_and_slack_hears_of_it_later_if_it_is_away(
+    airflow: Orchestrated, day: list[str]
+) -> None:
+    airflow.slack.answers += [(503, "service_unavailable", {})] * 3
+    airflow.deliver(day[-1])
+
+    airflow.wait_until_through(day[-1])
+
+    told = airflow.news()
+    (quality,) = (title for title in told if "are in quarantine" in title)
+    assert quality.startswith(f"lake {day[-1]}: 1")  # 63 of 551 records
+    assert told == {f"lake {day[-1]} succeeded": 1, quality: 1, "marts succeeded": 1}
+    assert airflow.slack.answers == []
+    (message,) = (message for message in airflow.slack.messages if title_of(message) == quality)
+    assert "payment_value" in json.dumps(message)
 
 
 def kill_tasks(stack: Stack) -> None:
@@ -326,6 +346,23 @@ def test_a_backfill_tells_once_and_changes_nothing(airflow: Orchestrated, day: l
     assert airflow.query("select count(*), max(load_id) from ops.load_log") == loads
     (title,) = airflow.news()
     assert title.startswith(f"Backfill of {day[0]} to {day[1]}")
+
+
+def test_the_weekly_maintenance_is_green_and_changes_no_row(airflow: Orchestrated) -> None:
+    before = all_rows(airflow.stack.settings())
+
+    run = airflow.begin("maintenance")
+    airflow.stack.wait(
+        lambda: airflow.runs("maintenance")[0]["state"] not in ACTIVE, "maintenance goes on and on", RECOVERED_SECONDS
+    )
+
+    assert {task["task_id"]: task["state"] for task in airflow.tasks(run)} == {
+        "maintain": "success",
+        "airflow_logs": "success",
+        "airflow_runs": "success",
+    }
+    assert all_rows(airflow.stack.settings()) == before
+    assert airflow.news() == {"maintenance succeeded": 1}
 
 
 def test_after_all_that_the_marts_are_those_of_the_undisturbed_run(

@@ -8,21 +8,18 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from archive import ARCHIVE, NEEDS_ARCHIVE
 from outcomes import all_rows, days_of, differences, query
 
 from lakehouse.contract import Contract
 from lakehouse.pipeline import RunReport
 from lakehouse.replay import replay
-from lakehouse.settings import PROJECT_DIR, Settings
+from lakehouse.settings import Settings
 from lakehouse.summary import top_reasons
 
-ARCHIVE = PROJECT_DIR.parent / "shared" / "data" / "olist" / "brazilian-ecommerce.zip"
 Run = Callable[..., RunReport]
 
-pytestmark = [
-    pytest.mark.olist,
-    pytest.mark.skipif(not ARCHIVE.is_file(), reason=f"the real archive is not at {ARCHIVE}"),
-]
+pytestmark = NEEDS_ARCHIVE
 
 ROWS = {
     "customers": 99_441,

@@ -1,0 +1,126 @@
+"""The real archive, replayed in months and backfilled by Airflow, is the archive that came as one batch."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archive import ARCHIVE, NEEDS_ARCHIVE
+from compose import Stack
+from conftest import readable_by_all, removed_afterwards, run_embedded
+from outcomes import days_of, differences, query, rows_whatever_the_batches
+
+from benchmarks.sandbox import environment_of_stack, free_port
+from lakehouse.replay import replay
+from lakehouse.settings import Settings
+
+PROJECT = "lakehouse-backfill-test"
+LOADS = "select load_id, table_name, batch_date, loaded_at from ops.load_log order by 1"
+NEWEST_BUILT = """
+    select status = 'complete' and load_id = (select max(load_id) from ops.load_log) from ops.marts_state
+"""
+
+pytestmark = NEEDS_ARCHIVE
+
+
+@pytest.fixture(scope="module")
+def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One of its own. What is landed waits: `arrivals` does not look."""
+    ports = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT")}
+    with removed_afterwards(
+        Stack(PROJECT, environment_of_stack(PROJECT, **ports), tmp_path_factory.mktemp("clients"))
+    ) as stack:
+        stack.make("up")
+        pause(stack, "arrivals", True)
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def months(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The archive's batches, by date."""
+    folder = tmp_path_factory.mktemp("archive") / "months"
+    replay(ARCHIVE, folder, "month")
+    readable_by_all(folder)
+    return days_of(folder)
+
+
+def test_three_months(stack: Stack, months: list[Path], embedded: Settings, tmp_path: Path) -> None:
+    """To March of 2017, where it is a real shop: 5,000 orders and the million places."""
+    three = tmp_path / "three"
+    as_one(months[:5], three)
+    for month in months[5:7]:
+        shutil.copytree(month, three / month.name)
+    whole = as_one(days_of(three), tmp_path / "whole")
+
+    backfill(stack, readable_by_all(three))
+
+    reference = run_embedded(embedded, "three_months", whole)
+    assert query(reference, "select count(*) from marts.fct_orders") == [(5_591,)]
+    assert differences(rows_whatever_the_batches(stack.settings()), rows_whatever_the_batches(reference)) == {}
+
+
+def test_again_and_by_arrivals_nothing_is_done_twice(stack: Stack, months: list[Path]) -> None:
+    before = query(stack.settings(), LOADS, "loader")
+
+    said = stack.make("backfill", f"FROM={months[5].name}", f"TO={months[6].name}").stdout
+    pause(stack, "arrivals", False)
+    ask(stack, "/api/v2/dags/arrivals/dagRuns", {"logical_date": None})
+    stack.wait(lambda: {run["state"] for run in runs(stack, "arrivals")} == {"success"}, "arrivals did not end well")
+    pause(stack, "arrivals", True)
+
+    assert [line.split()[1] for line in said.splitlines()] == ["success", "success"]
+    assert {run["run_type"] for run in runs(stack, "lake")} == {"scheduled", "backfill"}
+    assert query(stack.settings(), LOADS, "loader") == before
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(5400)
+def test_all_of_it(stack: Stack, months: list[Path], embedded: Settings) -> None:
+    backfill(stack, months[0].parent)
+
+    reference = run_embedded(embedded, "archive", ARCHIVE)
+    assert differences(rows_whatever_the_batches(stack.settings()), rows_whatever_the_batches(reference)) == {}
+
+
+def backfill(stack: Stack, batches: Path) -> None:
+    """All that lies in the folder: landed at once, brought through Airflow day by day."""
+    days = [batch.name for batch in days_of(batches)]
+    stack.cli("land", "/data", "--state", "main", mount=batches)
+    said = stack.make("backfill", f"FROM={days[0]}", f"TO={days[-1]}").stdout
+    assert [line.split()[:2] for line in said.splitlines()] == [[day, "success"] for day in days]
+    stack.wait(lambda: query(stack.settings(), NEWEST_BUILT, "loader") == [(True,)], "the marts were not built")
+
+
+def runs(stack: Stack, dag: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ask(stack, f"/api/v2/dags/{dag}/dagRuns?limit=100")["dag_runs"]
+    return found
+
+
+def pause(stack: Stack, dag: str, is_paused: bool) -> None:
+    ask(stack, f"/api/v2/dags/{dag}", {"is_paused": is_paused}, "PATCH")
+
+
+def ask(stack: Stack, *question: Any) -> dict[str, Any]:
+    api = stack.airflow()
+    api.log_in("airflow", "airflow")
+    status, answer = api.ask(*question)
+    assert status == 200, answer
+    return answer
+
+
+def as_one(batches: Sequence[Path], parent: Path) -> Path:
+    """One batch with the records of all, in their order, dated as the last."""
+    whole = parent / batches[-1].name
+    whole.mkdir(parents=True)
+    for file in {file.name for batch in batches for file in batch.iterdir()}:
+        with (whole / file).open("wb") as to:
+            for number, batch in enumerate(batch for batch in batches if (batch / file).exists()):
+                with (batch / file).open("rb") as part:
+                    header = part.readline()
+                    if number == 0:
+                        to.write(header)
+                    shutil.copyfileobj(part, to)
+    return readable_by_all(whole)

@@ -1,0 +1,69 @@
+"""A stack that was lost comes back from its backup: data, passwords, Airflow's history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from compose import Stack
+from outcomes import Rows, all_rows
+
+from benchmarks.airflow_api import Api
+
+RUNS = "/api/v2/dags/lake/dagRuns?order_by=id"
+
+
+@pytest.fixture(scope="module")
+def loaded(stack: Stack, shop: Path) -> dict[str, Rows]:
+    """What the marts hold, whoever loaded it first."""
+    stack.cli("run", "/data", "--state", "main", mount=shop)
+    return all_rows(stack.settings())
+
+
+@pytest.fixture(scope="module")
+def backup(stack: Stack, loaded: dict[str, Rows], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("backup") / "monday"
+    stack.make("backup", f"DIR={folder}")
+    return folder
+
+
+def test_the_stack_runs_again_after_its_backup(stack: Stack, loaded: dict[str, Rows], backup: Path) -> None:
+    stack.wait_until_healthy("airflow-scheduler")
+
+    assert all_rows(stack.settings()) == loaded
+    assert backup.stat().st_mode & 0o077 == 0
+
+
+def test_nothing_is_written_over(stack: Stack, backup: Path) -> None:
+    before = (backup / "SHA256SUMS").read_text()
+
+    assert "holds something" in stack.make("backup", f"DIR={backup}", check=False).stderr
+    assert "There is a stack already" in stack.make("restore", f"DIR={backup}", check=False).stderr
+    assert (backup / "SHA256SUMS").read_text() == before
+
+
+def test_a_damaged_backup_is_refused(stack: Stack, backup: Path, tmp_path: Path) -> None:
+    for file in backup.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes()[: 1 << 20])
+
+    assert "damaged" in stack.make("restore", f"DIR={tmp_path}", check=False).stderr
+
+
+def test_a_lost_stack_comes_back(stack: Stack, loaded: dict[str, Rows], backup: Path) -> None:
+    runs = identifiers(stack)
+    secrets = stack.secrets_made()
+    stack.compose("--profile", "*", "down", "--volumes", "--timeout", "5")
+
+    stack.make("restore", f"DIR={backup}")
+    stack.make("up")
+
+    assert all_rows(stack.settings()) == loaded
+    assert stack.secrets_made() == secrets
+    assert identifiers(stack)[: len(runs)] == runs
+    assert "Nothing new" in stack.cli("run", "--state", "main").stdout
+
+
+def identifiers(stack: Stack) -> list[str]:
+    api: Api = stack.airflow()
+    api.log_in("airflow", "airflow")
+    return [run["dag_run_id"] for run in api.ask(RUNS)[1]["dag_runs"]]
