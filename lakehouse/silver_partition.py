@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 QUARANTINE = "_source_file string, _row bigint, _batch_date date, reasons array<string>, record string"
-# Of spark/log_store, where an image brings it.
+# Of spark/java, where an image brings it.
 LOG_STORE_OF_S3A, CONDITIONAL_LOG_STORE = "spark.delta.logStore.s3a.impl", "lakehouse.ConditionalLogStore"
 
 
 def commits_atomically(store: Store, session: Callable[[], SparkSession]) -> bool:
     """Whether Spark's commit to a table of this store never overwrites another's; only then may delta-rs write it.
 
-    In a folder it never does; on S3 not with the log store of spark/log_store, which the stack's Connect server has.
+    In a folder it never does; on S3 not with the log store of spark/java, which the stack's Connect server has.
     """
     return store.spark_commits_atomically or session().conf.get(LOG_STORE_OF_S3A, "") == CONDITIONAL_LOG_STORE
 

@@ -24,7 +24,7 @@ def jar(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     image = image_of("spark-master")
     if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode != 0:
         pytest.fail(f"the image {image} is not there: make images")
-    file = tmp_path_factory.mktemp("jar") / "log-store.jar"
+    file = tmp_path_factory.mktemp("jar") / "lakehouse.jar"
     out = ["docker", "run", "--rm", "--network", "none", "--entrypoint", "cat", image]
     done = subprocess.run([*out, f"/opt/spark/jars/{file.name}"], capture_output=True, check=True)
     file.write_bytes(done.stdout)
