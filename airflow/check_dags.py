@@ -1,6 +1,6 @@
 """The DAG files -> exit code 0, or 1 with everything that is wrong with them. Run in the image, without a network:
 
-    docker run --rm --network none --read-only --tmpfs /tmp IMAGE python airflow/check_dags.py [FOLDER]
+    docker run --rm --pull never --network none --read-only --tmpfs /tmp IMAGE python airflow/check_dags.py [FOLDER]
 
 Every file must be read within a second and hold a DAG; every DAG must have a text that says what to do when it fails;
 every task an owner and a time limit, and those of the pipeline further tries, each later than the one before.

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import Any
+
+TRIES = 10
 
 
 class Api:
@@ -34,6 +38,38 @@ class Api:
                 return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             return error.code, {}
+
+    def runs(self, dag: str) -> list[dict[str, Any]]:
+        """The newest first, a hundred at most."""
+        found: list[dict[str, Any]] = self._must(f"/api/v2/dags/{dag}/dagRuns?order_by=-run_after&limit=100")[
+            "dag_runs"
+        ]
+        return found
+
+    def tasks(self, run: dict[str, Any]) -> list[dict[str, Any]]:
+        """Those of a mapped task one by one."""
+        identifier = urllib.parse.quote(run["dag_run_id"], safe="")
+        path = f"/api/v2/dags/{run['dag_id']}/dagRuns/{identifier}/taskInstances?limit=100"
+        found: list[dict[str, Any]] = self._must(path)["task_instances"]
+        return found
+
+    def begin(self, dag: str, **conf: str) -> dict[str, Any]:
+        """A run by hand."""
+        return self._must(f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})
+
+    def pause(self, dag: str, is_paused: bool = True) -> None:
+        self._must(f"/api/v2/dags/{dag}", {"is_paused": is_paused}, "PATCH")
+
+    def _must(self, *question: Any) -> dict[str, Any]:
+        """Asked again if the server fails: a database that came back has cut the connections that it kept."""
+        for attempt in range(1, TRIES + 1):
+            status, answer = self.ask(*question)
+            if status == 200:
+                return answer
+            if status < 500 or attempt == TRIES:
+                break
+            time.sleep(1)
+        raise RuntimeError(f"{question} was answered with {status}: {answer}")
 
     def page(self, path: str) -> str:
         """What a browser would show."""

@@ -31,7 +31,7 @@ TOP_REASONS = 5
 
 @dataclass(frozen=True)
 class Failure:
-    """The first task that failed. `error`: the first error line of its log; None: it wrote none."""
+    """The first task that failed. `error`: the first error of its log, in a line or a few; None: it wrote none."""
 
     task: str
     log_url: str
@@ -217,7 +217,8 @@ def _what_failed(run: EndedRun) -> Part:
     if run.failure is None:
         return Part("No task failed", ("the run itself was ended: by its time limit, or by hand",))
     error = run.failure.error or "ended without an error of its own (was it killed?)"
-    return Part(f"First failed: {run.failure.task}", (error,), is_code=run.failure.error is not None)
+    lines = tuple(error.splitlines())
+    return Part(f"First failed: {run.failure.task}", lines, is_code=run.failure.error is not None)
 
 
 def _rows(batch: Batch) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -79,6 +80,17 @@ def dropped(settings: Settings, day: date | None = None) -> list[Arrival]:
             content = [*names[batch_date], *(f"{state.st_size} {state.st_mtime_ns}" for state in states)]
             found.append(Arrival("drop", batch_date, hashlib.sha256("\n".join(content).encode()).hexdigest()))
     return found
+
+
+def unreadable(settings: Settings) -> list[str]:
+    """What in the drop folder cannot be looked into, in sentences; none while somebody still writes there."""
+    if settings.drop_dir is None or not (faults := find_files([settings.drop_dir], may_be_empty=True).faults):
+        return []
+    newest = 0.0
+    for path in [settings.drop_dir, *settings.drop_dir.rglob("*")]:
+        with suppress(FileNotFoundError):  # somebody is clearing up
+            newest = max(newest, path.lstat().st_ctime)
+    return faults if time.time() - newest > AT_REST_SECONDS else []
 
 
 def news(settings: Settings, contract: Contract) -> list[Arrival]:

@@ -1,22 +1,27 @@
 """What an orchestrator calls: a function per task, with dates and names as text, so that they can be handed from one
 task to the next. Each may be called again: what is done already stays as it is. They log what they do, with counts.
 
-    runs_to_start   which of the batches that arrived are news
-    batch           lands a dropped delivery, names the tables of the batch that are due
-    bring           bronze, silver or load of one table
-    count           every record of what was loaded
-    clean_up        the weekly maintenance
+    runs_to_start           which of the batches that arrived are news
+    look_into_drop_folder   what lies there and cannot be read
+    batch                   lands a dropped delivery, names the tables of the batch that are due
+    bring                   bronze, silver or load of one table
+    count                   every record of what was loaded
+    compare                 the marts with what was loaded
+    publish_docs            dbt's pages of the models
+    clean_up                the weekly maintenance
 """
 
 from __future__ import annotations
 
 import logging
 from datetime import date
+from pathlib import Path
 from typing import Any
 
-from lakehouse import arrivals, landing, load, maintain, marts, pipeline, reconcile, warehouse
+from lakehouse import arrivals, dbt_docs, landing, load, maintain, marts, pipeline, reconcile, warehouse
 from lakehouse.conformance import ensure_conformance
 from lakehouse.contract import Contract
+from lakehouse.errors import DeliveryRefused
 from lakehouse.ledger import StepResult
 from lakehouse.manifest import read_manifest
 from lakehouse.odcs import read_contract
@@ -34,6 +39,13 @@ def runs_to_start() -> list[dict[str, Any]]:
     for arrival in found:
         log.info("News: the batch of %s in %s", arrival.batch_date, arrival.place)
     return [{"trigger_run_id": news.name, "conf": {"batch_date": news.batch_date.isoformat()}} for news in found]
+
+
+def look_into_drop_folder() -> None:
+    """Raises DeliveryRefused with all that lies there and cannot be looked into; other batches go on."""
+    settings, _ = _open()
+    if faults := arrivals.unreadable(settings):
+        raise DeliveryRefused("the drop folder", faults, f"Correct or remove it; the folder is {settings.drop_dir}.")
 
 
 def batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
@@ -92,6 +104,16 @@ def count() -> dict[str, Any] | None:
         "batches": sorted({of_table.batch_date.isoformat() for of_table in counts}),
         "rows": sum(of_table.raw for of_table in counts),
     }
+
+
+def compare() -> None:
+    """Raises ReconciliationError naming every fact whose rows are not the current keys of its source."""
+    reconcile.facts(*_open())
+
+
+def publish_docs(folder: Path) -> str:
+    """Where dbt's pages are afterwards."""
+    return str(dbt_docs.publish(_open()[0], folder))
 
 
 def clean_up() -> dict[str, Any]:

@@ -1,16 +1,24 @@
-# Read by backup and restore: which volumes hold what cannot be made again, or not soon; and how to get at them.
+# Read by backup and restore: what of the stack cannot be made again, or not soon, and how to get at it.
 # shellcheck shell=bash
 
 PROJECT=$(docker compose config | sed -n 's/^name: //p')
 KEPT=(secrets postgres minio lakehouse)
-IMAGE=ecommerce-data-pipeline/secrets-init  # small, and here anyway
+IMAGE=ecommerce-data-pipeline/secrets-init  # has tar, and is the smallest
+OWN_SECRETS=$(docker compose config | awk '$1 == "source:" {source = $2} $1 == "target:" && $2 == "/own" {print source; exit}')
 
 volume() { echo "${PROJECT}_$1"; }
 
-# with_mounts MOUNT MOUNT COMMAND…: as root, whose files they are not all, and without a network.
-with_mounts() {
-    docker run --rm --network none --user 0:0 --volume "$1" --volume "$2" --entrypoint "$3" "$IMAGE" "${@:4}"
+# in_volume VOLUME[:ro] COMMAND…: at /volume, as root, because the files belong to several users; without a network.
+in_volume() {
+    local mount=${1/%:ro/:/volume:ro}
+    [ "$mount" != "$1" ] || mount=$1:/volume
+    docker run --rm --interactive --pull never --network none --user 0:0 --volume "$mount" --entrypoint "$2" "$IMAGE" "${@:3}"
 }
+
+# The user's own secrets, without the page that explains them.
+own_secrets() { find "$OWN_SECRETS" -mindepth 1 -maxdepth 1 -type f ! -name README.md ! -name '.*' -exec basename {} \; | sort; }
+
+sha256() { if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi; }
 
 complain() {
     echo "$*" >&2

@@ -6,6 +6,7 @@ DAG; no worker is busy while nothing comes.
 | Task | What | Again |
 | --- | --- | --- |
 | `news` | compares what is there with what a run has begun with, or somebody has loaded as it is | says the same |
+| `drop_folder` | fails if something in the drop folder cannot be looked into: a damaged zip, a folder that nobody may read | says the same |
 | `lake` | starts the DAG `lake`, once per batch and content | starts nothing twice |
 
 A batch that is delivered again, in part or as a whole, is news. A dropped batch is complete when none of its files was
@@ -13,10 +14,12 @@ written to for five seconds; another file later makes it news again.
 
 #### When it fails
 
-Store or warehouse do not answer: mend them (`check_stack` tells which), then clear the failed task. Nothing that came
-meanwhile is lost: each run looks at everything that is there. So does one that is triggered by hand; do that after this
-DAG was paused, or wait for an hour.
-"""
+- `drop_folder`: its log names what cannot be looked into. Correct or remove it; other batches have started all the same.
+- `news`, `lake`: store or warehouse do not answer. Mend them (`check_stack` tells which), then clear the failed task. Nothing
+  that came meanwhile is lost: each run looks at everything that is there.
+
+A run that is triggered by hand looks, too: do that after this DAG was paused, or wait for an hour.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -42,6 +45,13 @@ def arrivals() -> None:
 
         return orchestration.runs_to_start()
 
+    @task
+    def drop_folder() -> None:
+        from lakehouse import orchestration
+
+        orchestration.look_into_drop_folder()
+
+    drop_folder()
     TriggerDagRunOperator.partial(
         task_id="lake", trigger_dag_id="lake", logical_date=None, skip_when_already_exists=True
     ).expand_kwargs(news())

@@ -43,21 +43,17 @@ def marts() -> None:
 
     @task
     def compare() -> None:
-        from lakehouse import reconcile
-        from lakehouse.odcs import read_contract
-        from lakehouse.settings import Settings
+        from lakehouse import orchestration
 
-        settings = Settings.load()
-        reconcile.facts(settings, read_contract(settings.contracts_dir, settings.source))
+        orchestration.compare()
 
     @task
     def publish_docs() -> str:
         from marts_tasks import docs_folder
 
-        from lakehouse import dbt_docs
-        from lakehouse.settings import Settings
+        from lakehouse import orchestration
 
-        return str(dbt_docs.publish(Settings.load(), docs_folder()))
+        return orchestration.publish_docs(docs_folder())
 
     built = build()
     built >> [compare(), publish_docs()]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # A DAG with this tag is the pipeline's: people are told how its runs end.
 TAG = "pipeline"
-# Runs every minute. People are told when it begins to fail, and when it is green again.
+# Runs whenever something comes. People are told when it begins to fail, and when it is green again.
 FREQUENT = ("arrivals",)
 # Works on one batch: that of its conf, else of the day that it was scheduled for.
 BATCH_DAG = "lake"
@@ -86,7 +86,7 @@ def batch_date(run: DagRun) -> date | None:
         return date.fromisoformat(str(given))
     if run.dag_id != BATCH_DAG:
         return None
-    return (run.data_interval_start or run.logical_date or run.run_after).date()
+    return (run.logical_date or run.run_after).date()  # as dags/lake.py does
 
 
 def backfills(session: Session) -> dict[str, list[Backfill]]:
@@ -206,7 +206,10 @@ def _log_file(session: Session, run: DagRun, task: TaskInstance) -> Path:
 
 
 def first_error(log: Path) -> str | None:
-    """What the first error of a task's log says, in one line; None if there is none, as after a SIGKILL."""
+    """What the first error of a task's log says, None if there is none, as after a SIGKILL.
+
+    Its first line, and what is listed below if that one ends with a colon.
+    """
     if not log.is_file():
         return None
     with log.open(encoding="utf-8", errors="replace") as lines:
@@ -226,5 +229,10 @@ def _said(entry: dict[str, Any]) -> str:
     if details:
         text = str(details[0].get("exc_value") or "").strip()
         kind = str(details[0].get("exc_type") or "").rpartition(".")[2]
-        return f"{kind}: {text.splitlines()[0]}" if text else kind
-    return (str(entry.get("event") or "").strip().splitlines() or [""])[0]
+        return _first_line(f"{kind}: {text}" if text else kind)
+    return _first_line(str(entry.get("event") or "").strip())
+
+
+def _first_line(text: str) -> str:
+    first = text.partition("\n")[0]
+    return text if first.endswith(":") else first

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 3.0
 # A look costs more the more batches there are: nine tenths of the time at least, nobody looks.
-REST = 10
+REST_PER_SECOND_OF_LOOKING = 10
 # What was told then was told in vain if `arrivals` was paused: Airflow keeps no events for a DAG that is.
 SECONDS_UNTIL_TOLD_AGAIN = 3600.0
 
@@ -37,7 +37,7 @@ class LandingTrigger(BaseEventTrigger):
 
         clock = asyncio.get_running_loop().time
         settings = await asyncio.to_thread(Settings.load)
-        seen: set[arrivals.Arrival] = set()
+        seen: set[str] = set()
         forget_at = clock() + SECONDS_UNTIL_TOLD_AGAIN
         told = ""
         while True:
@@ -45,8 +45,9 @@ class LandingTrigger(BaseEventTrigger):
             if begin > forget_at:
                 seen, forget_at = set(), begin + SECONDS_UNTIL_TOLD_AGAIN
             try:
-                there = set(await asyncio.to_thread(arrivals.there, settings))
-                if came := sorted(arrival.name for arrival in there - seen):
+                there = {arrival.name for arrival in await asyncio.to_thread(arrivals.there, settings)}
+                there |= set(await asyncio.to_thread(arrivals.unreadable, settings))
+                if came := sorted(there - seen):
                     yield TriggerEvent(came)
                 seen |= there
                 told = ""
@@ -54,4 +55,4 @@ class LandingTrigger(BaseEventTrigger):
                 if str(error) != told:
                     log.warning("Landing cannot be looked at; it is tried again and again: %s", error)
                 told = str(error)
-            await asyncio.sleep(max(SECONDS_BETWEEN_LOOKS, REST * (clock() - begin)))
+            await asyncio.sleep(max(SECONDS_BETWEEN_LOOKS, REST_PER_SECOND_OF_LOOKING * (clock() - begin)))

@@ -21,7 +21,7 @@ HOPELESS = [
     "lakehouse.errors.ReconciliationError",
 ]
 
-# Half a minute later, then one, then two: a service that restarts is back by then, one that is down is not at once.
+# After 15 to 30 seconds, 30 to 60, one to two minutes: a service that restarts is back by then.
 DEFAULTS: dict[str, Any] = {
     "owner": "lakehouse",
     "retries": 3,

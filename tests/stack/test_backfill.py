@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from archive import ARCHIVE, NEEDS_ARCHIVE
@@ -13,6 +12,7 @@ from compose import Stack
 from conftest import readable_by_all, removed_afterwards, run_embedded
 from outcomes import days_of, differences, query, rows_whatever_the_batches
 
+from benchmarks.airflow_api import Api
 from benchmarks.sandbox import environment_of_stack, free_port
 from lakehouse.replay import replay
 from lakehouse.settings import Settings
@@ -34,7 +34,7 @@ def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         Stack(PROJECT, environment_of_stack(PROJECT, **ports), tmp_path_factory.mktemp("clients"))
     ) as stack:
         stack.make("up")
-        pause(stack, "arrivals", True)
+        logged_in(stack).pause("arrivals")
         yield stack
 
 
@@ -66,13 +66,14 @@ def test_again_and_by_arrivals_nothing_is_done_twice(stack: Stack, months: list[
     before = query(stack.settings(), LOADS, "loader")
 
     said = stack.make("backfill", f"FROM={months[5].name}", f"TO={months[6].name}").stdout
-    pause(stack, "arrivals", False)
-    ask(stack, "/api/v2/dags/arrivals/dagRuns", {"logical_date": None})
-    stack.wait(lambda: {run["state"] for run in runs(stack, "arrivals")} == {"success"}, "arrivals did not end well")
-    pause(stack, "arrivals", True)
+    api = logged_in(stack)
+    api.pause("arrivals", False)
+    api.begin("arrivals")
+    stack.wait(lambda: {run["state"] for run in api.runs("arrivals")} == {"success"}, "arrivals did not end well")
+    api.pause("arrivals")
 
     assert [line.split()[1] for line in said.splitlines()] == ["success", "success"]
-    assert {run["run_type"] for run in runs(stack, "lake")} == {"scheduled", "backfill"}
+    assert {run["run_type"] for run in api.runs("lake")} == {"scheduled", "backfill"}
     assert query(stack.settings(), LOADS, "loader") == before
 
 
@@ -94,21 +95,10 @@ def backfill(stack: Stack, batches: Path) -> None:
     stack.wait(lambda: query(stack.settings(), NEWEST_BUILT, "loader") == [(True,)], "the marts were not built")
 
 
-def runs(stack: Stack, dag: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = ask(stack, f"/api/v2/dags/{dag}/dagRuns?limit=100")["dag_runs"]
-    return found
-
-
-def pause(stack: Stack, dag: str, is_paused: bool) -> None:
-    ask(stack, f"/api/v2/dags/{dag}", {"is_paused": is_paused}, "PATCH")
-
-
-def ask(stack: Stack, *question: Any) -> dict[str, Any]:
+def logged_in(stack: Stack) -> Api:
     api = stack.airflow()
     api.log_in("airflow", "airflow")
-    status, answer = api.ask(*question)
-    assert status == 200, answer
-    return answer
+    return api
 
 
 def as_one(batches: Sequence[Path], parent: Path) -> Path:

@@ -16,7 +16,7 @@ IMAGE = os.environ.get("AIRFLOW_IMAGE", "ecommerce-data-pipeline/airflow")
 READS = models_read(PROJECT_DIR / "dbt")
 # DAG: task > what follows it.
 EDGES = {
-    "arrivals": {"news": {"lake"}, "lake": set()},
+    "arrivals": {"news": {"lake"}, "lake": set(), "drop_folder": set()},
     "lake": {
         "batch": {"table.bronze", "table.silver", "table.load"},
         "table.bronze": {"table.silver"},

@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import time
-import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -85,18 +84,8 @@ class Orchestrated:
             shutil.rmtree(self.drop / day, ignore_errors=True)
             hidden.rename(self.drop / day)
 
-    def runs(self, dag: str) -> list[dict[str, Any]]:
-        found = self.api.ask(f"/api/v2/dags/{dag}/dagRuns?order_by=-run_after&limit=100")[1]
-        return found.get("dag_runs", [])
-
     def runs_of(self, day: str) -> list[dict[str, Any]]:
-        return [run for run in self.runs("lake") if run["conf"].get("batch_date") == day]
-
-    def tasks(self, run: dict[str, Any]) -> list[dict[str, Any]]:
-        identifier = urllib.parse.quote(run["dag_run_id"], safe="")
-        path = f"/api/v2/dags/{run['dag_id']}/dagRuns/{identifier}/taskInstances?limit=100"
-        found: list[dict[str, Any]] = self.api.ask(path)[1]["task_instances"]
-        return found
+        return [run for run in self.api.runs("lake") if run["conf"].get("batch_date") == day]
 
     def wait_until_through(self, *days: str, state: str = "success") -> None:
         """A run of each day has ended so, and nothing that followed from it is under way."""
@@ -104,15 +93,9 @@ class Orchestrated:
         self.stack.wait(lambda: all(self._ended(day, state) for day in days), complaint, RECOVERED_SECONDS)
         self.stack.wait(lambda: not self._active(), "something goes on and on")
 
-    def begin(self, dag: str, **conf: str) -> dict[str, Any]:
-        """By hand, from Airflow's page."""
-        status, run = self.api.ask(f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})
-        assert status == 200, run
-        return run
-
     def news(self) -> Counter[str]:
         """Titles of the messages that have come since this was last asked; none is under way any more."""
-        runs = [run for dag in TOLD for run in self.runs(dag) if run["run_type"] != "backfill"]
+        runs = [run for dag in TOLD for run in self.api.runs(dag) if run["run_type"] != "backfill"]
         ended = {f"{run['dag_id']}/{run['dag_run_id']}" for run in runs}
         self.stack.wait(lambda: ended <= {event.rsplit("/", 2)[0] for event in self._noted()}, "a run was not noted")
         self.stack.wait(lambda: len(self.slack.messages) >= self._sent(), "a message is under way")
@@ -127,7 +110,7 @@ class Orchestrated:
         return any(run["state"] == state for run in self.runs_of(day))
 
     def _active(self) -> bool:
-        return any(run["state"] in ACTIVE for dag in ("arrivals", "lake", "marts") for run in self.runs(dag))
+        return any(run["state"] in ACTIVE for dag in ("arrivals", "lake", "marts") for run in self.api.runs(dag))
 
     def _noted(self) -> list[str]:
         return [event for (event,) in self.query("select event_id from ops.notices")]
@@ -179,8 +162,8 @@ def airflow(engine: None, tmp_path_factory: pytest.TempPathFactory, shop_of_days
             api.log_in("airflow", "airflow")
             days = {path.name: path for path in days_of(shop_of_days)}
             found = Orchestrated(stack, api, drop, slack, days)
-            stack.wait(lambda: any(run["state"] == "success" for run in found.runs("lake")), "the day's own run")
-            yesterday = found.runs("lake")[0]["logical_date"][:10]
+            stack.wait(lambda: any(run["state"] == "success" for run in api.runs("lake")), "the day's own run")
+            yesterday = api.runs("lake")[0]["logical_date"][:10]
             assert found.news() == {f"lake {yesterday} succeeded: no batch was delivered": 1}
             yield found
 
@@ -199,7 +182,7 @@ def test_a_dropped_batch_reaches_the_marts_with_no_hand_on_it(airflow: Orchestra
     assert airflow.query("select status from ops.marts_state") == [("complete",)]
     assert airflow.news() == {f"lake {day[0]} succeeded": 1, "marts succeeded": 1}
     (run,) = airflow.runs_of(day[0])
-    assert {task["state"] for task in airflow.tasks(run)} == {"success"}
+    assert {task["state"] for task in airflow.api.tasks(run)} == {"success"}
 
 
 def test_three_at_once_and_out_of_order(airflow: Orchestrated, day: list[str]) -> None:
@@ -215,10 +198,10 @@ def test_three_at_once_and_out_of_order(airflow: Orchestrated, day: list[str]) -
 def test_an_empty_day_works_on_nothing(airflow: Orchestrated) -> None:
     before = airflow.stack.python("cli", DELTA_VERSIONS).stdout
 
-    run = airflow.begin("lake", batch_date=EMPTY_DAY)
+    run = airflow.api.begin("lake", batch_date=EMPTY_DAY)
     airflow.wait_until_through(EMPTY_DAY)
 
-    states = {task["task_id"]: task["state"] for task in airflow.tasks(run)}
+    states = {task["task_id"]: task["state"] for task in airflow.api.tasks(run)}
     assert states == {
         "batch": "success",
         "table.bronze": "skipped",
@@ -234,8 +217,8 @@ def test_a_run_begun_twice_does_everything_once(airflow: Orchestrated, day: list
     loads = airflow.query("select load_id, loaded_at from ops.load_log order by 1")
     versions = airflow.stack.python("cli", DELTA_VERSIONS).stdout
 
-    airflow.begin("lake", batch_date=day[0])
-    airflow.begin("lake", batch_date=day[0])
+    airflow.api.begin("lake", batch_date=day[0])
+    airflow.api.begin("lake", batch_date=day[0])
     airflow.stack.wait(lambda: len(airflow.runs_of(day[0])) == 3, "they did not begin")
     airflow.wait_until_through(day[0])
 
@@ -263,7 +246,7 @@ def test_a_refused_batch_is_told_while_others_go_on_and_recovers_when_it_is_corr
     failed = next(message for message in airflow.slack.messages if title_of(message) == f"lake {day[4]} failed")
     assert "does not keep the contract" in json.dumps(failed)
     (run,) = airflow.runs_of(day[4])
-    assert {task["try_number"] for task in airflow.tasks(run) if task["task_id"] == "batch"} == {1}
+    assert {task["try_number"] for task in airflow.api.tasks(run) if task["task_id"] == "batch"} == {1}
 
     airflow.days[day[4]] = right
     airflow.deliver(day[4])
@@ -351,12 +334,14 @@ def test_a_backfill_tells_once_and_changes_nothing(airflow: Orchestrated, day: l
 def test_the_weekly_maintenance_is_green_and_changes_no_row(airflow: Orchestrated) -> None:
     before = all_rows(airflow.stack.settings())
 
-    run = airflow.begin("maintenance")
+    run = airflow.api.begin("maintenance")
     airflow.stack.wait(
-        lambda: airflow.runs("maintenance")[0]["state"] not in ACTIVE, "maintenance goes on and on", RECOVERED_SECONDS
+        lambda: airflow.api.runs("maintenance")[0]["state"] not in ACTIVE,
+        "maintenance goes on and on",
+        RECOVERED_SECONDS,
     )
 
-    assert {task["task_id"]: task["state"] for task in airflow.tasks(run)} == {
+    assert {task["task_id"]: task["state"] for task in airflow.api.tasks(run)} == {
         "maintain": "success",
         "airflow_logs": "success",
         "airflow_runs": "success",

@@ -45,6 +45,16 @@ def test_the_exception_is_named_with_its_first_line(ended_runs: ModuleType, tmp_
     assert ended_runs.first_error(file) == "StoreError: The store at minio"
 
 
+def test_what_a_first_line_announces_is_told_too(ended_runs: ModuleType, tmp_path: Path) -> None:
+    refused = {
+        "exc_type": "lakehouse.errors.DeliveryRefused",
+        "exc_value": "It is refused:\n  orders: no key\nMend it.",
+    }
+    file = log(tmp_path, {"level": "error", "event": "Task failed", "error_detail": [refused]})
+
+    assert ended_runs.first_error(file) == "DeliveryRefused: It is refused:\n  orders: no key\nMend it."
+
+
 def test_of_several_errors_the_first_counts(ended_runs: ModuleType, tmp_path: Path) -> None:
     file = log(tmp_path, {"level": "warning", "event": "hm"}, {"level": "error", "event": "one\ntwo"}, FAILED)
 

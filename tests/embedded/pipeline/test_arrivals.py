@@ -173,3 +173,25 @@ def test_arrivals_of_other_content_have_other_names() -> None:
     assert one.name == "landing__2018-01-01__0123456789abcdef"
     assert replace(one, content="f" * 32).name != one.name
     assert replace(one, place="drop").name != one.name
+
+
+def test_what_cannot_be_looked_into_is_refused_by_name_while_others_are_news(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth]
+) -> None:
+    assert drop.drop_dir is not None
+    put(drop, days_of(shop[0])[0])
+    orchestration.look_into_drop_folder()
+    (drop.drop_dir / "orders_2018-01-02.zip").write_bytes(b"PK, and then the disk was full")
+
+    with pytest.raises(DeliveryRefused, match=r"orders_2018-01-02\.zip"):
+        orchestration.look_into_drop_folder()
+
+    assert names(arrivals.news(drop, contract)) == [("drop", FIRST)]
+
+
+def test_what_is_still_being_written_is_no_fault_yet(drop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert drop.drop_dir is not None
+    monkeypatch.setattr(arrivals, "AT_REST_SECONDS", 60.0)
+    (drop.drop_dir / "orders_2018-01-02.zip").write_bytes(b"PK, half of it")
+
+    assert arrivals.unreadable(drop) == []
