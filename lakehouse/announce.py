@@ -98,7 +98,7 @@ class EndedBackfill:
 
 @dataclass(frozen=True)
 class Batch:
-    """Where the records of one batch went. `reasons`: why records are in quarantine or kept with a warning."""
+    """Where the records of one batch went. `reasons`: why records were rejected or quarantined."""
 
     records: int
     rejected: int
@@ -167,15 +167,16 @@ def _read_batch(settings: Settings, contract: Contract, day: date) -> tuple[Batc
     sums = {stage: sum(counts[stage] for _, counts in records) for stage in summary.STAGES}
     reasons: tuple[str, ...]
     try:
-        found = summary.top_reasons(settings, contract, [table for table, _ in records], day)[:TOP_REASONS]
+        from lakehouse.quarantine import reasons_of_batch
+
+        bad = [table for table, counts in records if counts["rejected"] or counts["quarantined"]]
+        found = reasons_of_batch(settings, bad, day)[:TOP_REASONS]
         reasons = tuple(f"{rows:,} in {table}: {reason}" for table, reason, rows in found)
     except Exception as error:
         log.exception("The reasons of batch %s are not known", day)
         reasons = (_not_known(error),)
-    rejected = [f"{counts['rejected']:,} in {table}: rejected, not readable" for table, counts in records]
-    rejected = [line for line in rejected if not line.startswith("0 ")]
     counts = sums["records"], sums["rejected"], sums["quarantined"], sums["superseded"], sums["raw"]
-    return Batch(*counts, (*rejected, *reasons), counted_at), None
+    return Batch(*counts, reasons, counted_at), None
 
 
 def _not_known(error: Exception) -> str:

@@ -78,7 +78,7 @@ def read_status(settings: Settings, contract: Contract) -> Status:
         without_landing=without_landing(settings, contract, manifests),
         last_run=last_run(settings, contract),
         records=records,
-        warnings=summary.top_reasons(settings, contract, [table.name for table in contract.tables]),
+        warnings=summary.warnings(settings, contract, [table.name for table in contract.tables]),
     )
 
 

@@ -79,21 +79,15 @@ def last_counted(settings: Settings, contract: Contract, batch_date: date) -> da
     return moment
 
 
-def top_reasons(
-    settings: Settings, contract: Contract, tables: Sequence[str], batch_date: date | None = None
-) -> list[tuple[str, str, int]]:
-    """(table, reason, rows) of what is in quarantine or was kept with a warning, from silver's ledgers; most first.
-
-    Of one batch, or summed over all.
-    """
+def warnings(settings: Settings, contract: Contract, tables: Sequence[str]) -> list[tuple[str, str, int]]:
+    """(table, reason, rows) of what was kept with a warning, over all batches, from silver's ledgers; most first."""
     from lakehouse.ledger import read_ledger
     from lakehouse.store import open_store
 
     store = open_store(settings, "silver")
     totals: dict[tuple[str, str], int] = {}
     for table in tables:
-        entries = read_ledger(store, f"{contract.source}/{table}").entries
-        for entry in entries.values() if batch_date is None else filter(None, [entries.get(batch_date)]):
+        for entry in read_ledger(store, f"{contract.source}/{table}").entries.values():
             for reason, rows in entry.warnings.items():
                 totals[table, reason] = totals.get((table, reason), 0) + rows
     return sorted(((t, reason, rows) for (t, reason), rows in totals.items()), key=lambda row: (-row[2], *row[:2]))

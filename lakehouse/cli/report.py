@@ -67,7 +67,7 @@ def _print_what_next(console: Console, settings: Settings, contract: Contract) -
     lines: list[tuple[str, str]] = []
     if stopped:
         lines.append((f"{stopped:,} records did not pass", f"{command()} quarantine"))
-    warned = summary.top_reasons(settings, contract, [name for name, _ in records])
+    warned = summary.warnings(settings, contract, [name for name, _ in records])
     if warned:
         lines.append((f"{sum(rows for *_, rows in warned):,} values are suspicious", f"{command()} status --warnings"))
     lines.append(

@@ -6,14 +6,15 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from pydantic import SecretStr
 
 from lakehouse import warehouse
 from lakehouse.announce import EndedBackfill, EndedRun, Failure, announce, announce_backfill
-from lakehouse.ledger import Entry, record
 from lakehouse.notices import Notice
-from lakehouse.settings import Settings
+from lakehouse.settings import Layer, Settings
 from lakehouse.store import open_store
 from tests.fake_slack import faults
 
@@ -47,6 +48,13 @@ def counted(
         )
 
 
+def put_aside(settings: Settings, layer: Layer, stage: str, **reasons: list[Any]) -> None:
+    """Records of the batch's orders, for each of these reasons one."""
+    (given,) = reasons.values()
+    rows = pa.table({"_batch_date": [THE_DAY] * len(given), **reasons})
+    write_deltalake(open_store(settings, layer).delta_url(f"{stage}/olist/orders"), rows, partition_by=["_batch_date"])
+
+
 def kinds(notices: list[Notice]) -> list[tuple[str, bool]]:
     return [(notice.kind, notice.is_silent) for notice in notices]
 
@@ -55,8 +63,8 @@ class TestOneRun:
     def test_a_success_says_where_the_rows_went(self, settings: Settings) -> None:
         counted(settings, MONDAY + timedelta(minutes=2), rejected=2, quarantined=3)
         counted(settings, MONDAY + timedelta(minutes=2), table="order_items")
-        entry = Entry("x", {}, {"price: must be at least 0": 3})
-        record(open_store(settings, "silver"), "olist/orders", THE_DAY, entry)
+        put_aside(settings, "silver", "quarantine", reasons=[["price: must be at least 0"]] * 3 + [["superseded"]])
+        put_aside(settings, "bronze", "rejected", reason=["not UTF-8"] * 2)
 
         (notice,) = announce(settings, run())
 
@@ -67,8 +75,8 @@ class TestOneRun:
             "Loaded: 1,995\n"
             "Quarantined: 5 (0.25%)\n"
             "Top reasons:\n"
-            "  2 in orders: rejected, not readable\n"
             "  3 in orders: price: must be at least 0\n"
+            "  2 in orders: not UTF-8\n"
             "The run: http://run\n"
             "Event: lake/daily/0/ended"
         )
@@ -121,7 +129,7 @@ class TestOneRun:
     def test_it_is_told_even_if_nothing_can_be_found_out_about_its_rows(
         self, settings: Settings, broken: dict[str, str]
     ) -> None:
-        counted(settings, MONDAY + timedelta(minutes=2))
+        counted(settings, MONDAY + timedelta(minutes=2), quarantined=1)
         nowhere = {"s3_endpoint": "http://127.0.0.1:1", "s3_access_key": "x", "s3_secret_key": SecretStr("y")}
 
         (notice,) = announce(settings.model_copy(update={**nowhere, **broken}), run(succeeded=False))

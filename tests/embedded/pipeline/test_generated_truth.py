@@ -11,10 +11,10 @@ from pathlib import Path
 from outcomes import query
 
 from lakehouse.contract import Contract
-from lakehouse.quarantine import SUPERSEDED, bad_records
+from lakehouse.quarantine import SUPERSEDED, bad_records, reasons_of_batch
 from lakehouse.reconcile import Count
 from lakehouse.settings import Settings
-from lakehouse.summary import top_reasons
+from lakehouse.summary import warnings
 from lakehouse.synthetic import KINDS, Truth
 
 Shop = tuple[Path, Truth]
@@ -65,13 +65,26 @@ def test_every_injected_fault_is_found_once_with_its_reasons(
     assert found == expected
 
 
+def test_the_reasons_of_a_batch_are_counted(loaded_shop: Settings, contract: Contract, shop: Shop) -> None:
+    names = [table.name for table in contract.tables]
+    for day, tables in shop[1].batches.items():
+        expected: Counter[tuple[str, str]] = Counter()
+        for table, file in tables.items():
+            expected.update({(table, reason): rows for reason, rows in (file.rejected | file.quarantined).items()})
+
+        found = reasons_of_batch(loaded_shop, names, date.fromisoformat(day))
+
+        assert {(table, reason): rows for table, reason, rows in found} == dict(expected)
+        assert [rows for *_, rows in found] == sorted((rows for *_, rows in found), reverse=True)
+
+
 def test_every_warning_is_counted(loaded_shop: Settings, contract: Contract, shop: Shop) -> None:
     expected: Counter[tuple[str, str]] = Counter()
     for tables in shop[1].batches.values():
         for table, file in tables.items():
             expected.update({(table, reason): rows for reason, rows in file.warnings.items()})
 
-    found = top_reasons(loaded_shop, contract, [table.name for table in contract.tables])
+    found = warnings(loaded_shop, contract, [table.name for table in contract.tables])
 
     assert {(table, reason): rows for table, reason, rows in found} == dict(expected)
 

@@ -15,7 +15,7 @@ from lakehouse.contract import Contract
 from lakehouse.pipeline import RunReport
 from lakehouse.replay import replay
 from lakehouse.settings import Settings
-from lakehouse.summary import top_reasons
+from lakehouse.summary import warnings
 
 Run = Callable[..., RunReport]
 
@@ -117,7 +117,7 @@ def test_facts_have_one_row_per_row_of_their_source(olist: Settings) -> None:
 
 
 def test_its_oddities_are_kept_and_counted(olist: Settings, report: RunReport, contract: Contract) -> None:
-    suspicious = top_reasons(olist, contract, [table.name for table in contract.tables])
+    suspicious = warnings(olist, contract, [table.name for table in contract.tables])
 
     assert {(table, reason): rows for table, reason, rows in suspicious} == SUSPICIOUS
     assert dict(report.marts.warnings) == WARNINGS
