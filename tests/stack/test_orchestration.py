@@ -297,11 +297,7 @@ BLOWS: dict[str, Callable[[Stack], None]] = {
 }
 
 
-# Those that are away for a while take long, and go nightly.
-EACH = [pytest.param(blow, marks=[pytest.mark.nightly] if "away" in blow else []) for blow in BLOWS]
-
-
-@pytest.mark.parametrize("blow", EACH, ids=[blow.replace(" ", "_") for blow in BLOWS])
+@pytest.mark.parametrize("blow", BLOWS, ids=[blow.replace(" ", "_") for blow in BLOWS])
 def test_in_the_middle_of_a_load_and_the_run_ends_green_by_itself(
     airflow: Orchestrated, day: list[str], blow: str
 ) -> None:
