@@ -88,7 +88,7 @@ def unreadable(settings: Settings) -> list[str]:
         return []
     newest = 0.0
     for path in [settings.drop_dir, *settings.drop_dir.rglob("*")]:
-        with suppress(FileNotFoundError):  # somebody is clearing up
+        with suppress(OSError):  # somebody is clearing up, or it is one of the faults
             newest = max(newest, path.lstat().st_ctime)
     return faults if time.time() - newest > AT_REST_SECONDS else []
 
