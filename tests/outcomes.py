@@ -22,6 +22,11 @@ from lakehouse.store import open_store
 
 Rows = list[tuple[Any, ...]]
 
+# Whether the marts hold everything that was loaded; for the role `loader`.
+NEWEST_BUILT = """
+    select status = 'complete' and load_id = (select max(load_id) from ops.load_log) from ops.marts_state
+"""
+
 
 class Silent:
     """An observer that remembers the steps, in their order."""

@@ -10,7 +10,7 @@ import pytest
 from archive import ARCHIVE, NEEDS_ARCHIVE
 from compose import Stack
 from conftest import readable_by_all, removed_afterwards, run_embedded
-from outcomes import days_of, differences, query, rows_whatever_the_batches
+from outcomes import NEWEST_BUILT, days_of, differences, query, rows_whatever_the_batches
 
 from benchmarks.airflow_api import Api
 from benchmarks.sandbox import environment_of_stack, free_port
@@ -19,9 +19,6 @@ from lakehouse.settings import Settings
 
 PROJECT = "lakehouse-backfill-test"
 LOADS = "select load_id, table_name, batch_date, loaded_at from ops.load_log order by 1"
-NEWEST_BUILT = """
-    select status = 'complete' and load_id = (select max(load_id) from ops.load_log) from ops.marts_state
-"""
 
 pytestmark = NEEDS_ARCHIVE
 

@@ -20,7 +20,7 @@ from compose import SERVICES, Stack
 from conftest import CONTRACT, readable_by_all, removed_afterwards, run_embedded
 from fake_slack import WEBHOOK, FakeSlack, bridge, fake_slack
 from held_up import copying_held_up
-from outcomes import all_rows, days_of, differences, query
+from outcomes import NEWEST_BUILT, all_rows, days_of, differences, query
 
 from benchmarks.airflow_api import Api
 from benchmarks.sandbox import environment_of_stack, free_port
@@ -91,6 +91,8 @@ class Orchestrated:
         """A run of each day has ended so, and nothing that followed from it is under way."""
         complaint = f"{days} did not end as {state}"
         self.stack.wait(lambda: all(self._ended(day, state) for day in days), complaint, RECOVERED_SECONDS)
+        # Airflow makes the run of `marts` a moment after that of `lake` has ended.
+        self.stack.wait(lambda: self.query(NEWEST_BUILT) == [(True,)], "the marts were not built", RECOVERED_SECONDS)
         self.stack.wait(lambda: not self._active(), "something goes on and on")
 
     def news(self) -> Counter[str]:
