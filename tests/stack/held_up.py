@@ -13,32 +13,34 @@ from lakehouse.connections import open_connection
 
 
 @contextlib.contextmanager
-def copying_held_up(stack: Stack, state: str) -> Iterator[None]:
-    """Inside: a worker is about to copy rows of a table, and waits."""
+def copying_held_up(stack: Stack, state: str) -> Iterator[str]:
+    """Inside: a worker is about to copy rows of a table, and waits. Which table."""
     with contextlib.closing(open_connection(stack.settings(state), "loader", f"lakehouse_{state}")) as holder:
         cursor = holder.cursor()
-        stack.wait(lambda: lock_a_staging_table(holder), "no table was copied")
+        held: list[str] = []
+        stack.wait(lambda: held.extend(lock_a_staging_table(holder)) or held, "no table was copied")
         stack.wait(lambda: waiting(stack, state), "no worker waits for the table")
         try:
-            yield
+            yield held[0].removeprefix("_staging_").rpartition("_")[0]
         finally:
             with contextlib.suppress(psycopg2.Error):  # the server may have been the one that was killed
                 cursor.execute("rollback")
 
 
-def lock_a_staging_table(holder: psycopg2.extensions.connection) -> bool:
+def lock_a_staging_table(holder: psycopg2.extensions.connection) -> list[str]:
+    """Its name, if there is one."""
     cursor = holder.cursor()
     cursor.execute("select tablename from pg_tables where tablename like '\\_staging\\_%' limit 1")
     found = cursor.fetchone()
     if found is None:
         holder.rollback()
-        return False
+        return []
     try:
         cursor.execute(sql.SQL("lock table {} in access exclusive mode").format(sql.Identifier("raw_olist", *found)))
     except psycopg2.Error:  # published meanwhile
         holder.rollback()
-        return False
-    return True
+        return []
+    return list(found)
 
 
 def waiting(stack: Stack, state: str) -> bool:
