@@ -279,8 +279,9 @@ Blow = Callable[[Orchestrated, str], None]
 
 
 def kill_the_load(airflow: Orchestrated, table: str) -> None:
-    """Of the table. No other task: a worker that is killed while it takes up or hands back work leaves LocalExecutor hung
-    until the scheduler starts again (airflow/README.md)."""
+    """Of the table, and no other task: a worker that is killed while it takes up or hands back work leaves
+    LocalExecutor hung until the scheduler starts again (airflow/README.md).
+    """
     tasks = [task for run in airflow.api.runs("lake") if run["state"] == "running" for task in airflow.api.tasks(run)]
     (load,) = (
         task["id"]
