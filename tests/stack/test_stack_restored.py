@@ -1,4 +1,7 @@
-"""A stack that was lost comes back from its backup: data, passwords, Airflow's history."""
+"""A stack that was lost comes back from its backup: data, passwords, Airflow's history.
+
+By its name the last of all: what the services said at their first start goes with the stack.
+"""
 
 from __future__ import annotations
 
