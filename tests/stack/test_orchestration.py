@@ -51,16 +51,17 @@ for layer in ("bronze", "silver"):
 """
 
 
-# The task's process, and the executor's worker that watches over it: both have the task's id in their title.
-KILL_TASK = r"""
-killed=0
+# All of the executor, and the processes of its tasks; told is the title of each. Not before one of them waits for work:
+# that one has the lock of the queue.
+KILL_WORKERS = r"""
+declare -A workers
 for process in /proc/[0-9]*; do
     title=$(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) || continue
-    case $title in
-        "airflow worker -- "*"$1"*) kill -KILL "${process#/proc/}" && killed=$((killed + 1)) ;;
-    esac
+    [[ $title != "airflow worker -- "* ]] || workers[${process#/proc/}]=$title
 done
-echo $killed
+[[ ${workers[*]} == *"<idle>"* ]] || exit 0
+kill -KILL "${!workers[@]}"
+printf '%s\n' "${workers[@]}"
 """
 
 
@@ -278,18 +279,18 @@ def test_bad_rows_are_told_beside_and_slack_hears_of_it_later_if_it_is_away(
 Blow = Callable[[Orchestrated, str], None]
 
 
-def kill_the_load(airflow: Orchestrated, table: str) -> None:
-    """Of the table, and no other task: a worker that is killed while it takes up or hands back work leaves
-    LocalExecutor hung until the scheduler starts again (airflow/README.md).
-    """
+def kill_every_worker(airflow: Orchestrated, table: str) -> None:
+    """The load, its supervisor, what other tasks there are, and the workers that wait for some."""
     tasks = [task for run in airflow.api.runs("lake") if run["state"] == "running" for task in airflow.api.tasks(run)]
     (load,) = (
         task["id"]
         for task in tasks
         if (task["task_id"], task["rendered_map_index"], task["state"]) == ("table.load", table, "running")
     )
-    kill = ("exec", "--no-TTY", "airflow-scheduler", "bash", "-c", KILL_TASK, "kill", load)
-    assert int(airflow.stack.compose(*kill).stdout) == 2
+    kill = ("exec", "--no-TTY", "airflow-scheduler", "bash", "-c", KILL_WORKERS)
+    titles: list[str] = []
+    airflow.stack.wait(lambda: titles.extend(airflow.stack.compose(*kill).stdout.splitlines()) or titles, "all busy")
+    assert sum(load in title for title in titles) == 2, titles
 
 
 def killed(service: str) -> Blow:
@@ -308,7 +309,7 @@ def away_for_a_while(service: str) -> Blow:
 
 
 BLOWS: dict[str, Blow] = {
-    "the task and its supervisor are killed": kill_the_load,
+    "the task, its supervisor and all workers are killed": kill_every_worker,
     "the scheduler is killed": killed("airflow-scheduler"),
     "the api-server is killed": killed("airflow-api-server"),
     "the Connect server is killed": killed("spark-connect"),
