@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,6 +21,7 @@ from psycopg2.extras import execute_values
 from lakehouse import warehouse
 from lakehouse.contract import Contract
 from lakehouse.delivery import find_files
+from lakehouse.errors import Busy
 from lakehouse.manifest import MANIFEST, is_date, read_manifest
 from lakehouse.pending import pending_steps
 from lakehouse.settings import Settings
@@ -27,6 +29,11 @@ from lakehouse.store import open_store
 
 # A dropped file that nobody wrote to for so long is complete. If it was not, it is news again.
 AT_REST_SECONDS = 5.0
+
+# Who has taken up a batch: a run of the orchestrator, by its id, or one of these.
+BY_HAND = "lakehouse run"  # also the lock that such a run holds
+LOADED = "loaded by somebody else"
+LANDED = "landed from the drop folder"
 
 
 @dataclass(frozen=True)
@@ -95,19 +102,36 @@ def unreadable(settings: Settings) -> list[str]:
 
 def news(settings: Settings, contract: Contract) -> list[Arrival]:
     """What is there and no run has begun with. What somebody has loaded already, as it is, is none; that is noted."""
-    taken_up = _taken_up(settings, contract)
-    found = [arrival for arrival in there(settings) if arrival not in taken_up]
+    begun = _begun_with(settings, contract)
+    found = [arrival for arrival in there(settings) if arrival not in begun]
     in_landing = [arrival for arrival in found if arrival.place == "landing"]
     manifests = [manifest for arrival in in_landing if (manifest := read_manifest(settings, arrival.batch_date))]
     due = {unit.batch_date for unit in pending_steps(settings, contract, manifests)}
     done = [arrival for arrival in in_landing if arrival.batch_date not in due]
-    take_up(settings, contract, done, "loaded by somebody else")
+    take_up(settings, contract, done, LOADED)
     return [arrival for arrival in found if arrival not in done]
 
 
-def take_up(settings: Settings, contract: Contract, arrivals: list[Arrival], run_id: str) -> None:
-    """A run begins with these: they are no news any more."""
-    rows = [(contract.source, arrival.place, arrival.batch_date, arrival.content, run_id) for arrival in arrivals]
+def to_land(settings: Settings, contract: Contract, day: date, run_id: str) -> list[Arrival]:
+    """What the drop folder holds for a day, unless it was landed as it is, or taken up by another run.
+
+    It may lie there for years: a correction that was landed since must not be undone by it.
+    """
+    taken_up = _taken_up(settings, contract)
+    return [arrival for arrival in dropped(settings, day) if taken_up.get(arrival, run_id) == run_id]
+
+
+@contextmanager
+def by_hand(settings: Settings, contract: Contract) -> Iterator[None]:
+    """Inside, somebody takes through everything that is landed. What they leave undone is news again."""
+    with warehouse.lock(settings, BY_HAND, shared=True):
+        take_up(settings, contract, landed(settings), BY_HAND)
+        yield
+
+
+def take_up(settings: Settings, contract: Contract, arrivals: list[Arrival], who: str) -> None:
+    """A run begins with these, or has done with them: they are no news any more."""
+    rows = [(contract.source, arrival.place, arrival.batch_date, arrival.content, who) for arrival in arrivals]
     with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
         execute_values(
             cursor,
@@ -118,7 +142,26 @@ def take_up(settings: Settings, contract: Contract, arrivals: list[Arrival], run
         )
 
 
-def _taken_up(settings: Settings, contract: Contract) -> set[Arrival]:
+def _begun_with(settings: Settings, contract: Contract) -> set[Arrival]:
+    """Without those that somebody began by hand who is not at it any more: killed, perhaps."""
+    taken_up = _taken_up(settings, contract)
+    if BY_HAND in taken_up.values() and not _somebody_is_at_it(settings):
+        return {arrival for arrival, who in taken_up.items() if who != BY_HAND}
+    return set(taken_up)
+
+
+def _somebody_is_at_it(settings: Settings) -> bool:
+    try:
+        with warehouse.lock(settings, BY_HAND, wait_seconds=0):
+            return False
+    except Busy:
+        return True
+
+
+def _taken_up(settings: Settings, contract: Contract) -> dict[Arrival, str]:
+    """Of each batch and place what was taken up last, and by whom."""
     with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
-        cursor.execute("select place, batch_date, content from ops.taken_up where source = %s", (contract.source,))
-        return {Arrival(*row) for row in cursor.fetchall()}
+        cursor.execute(
+            "select place, batch_date, content, run_id from ops.taken_up where source = %s", (contract.source,)
+        )
+        return {Arrival(*arrival): who for *arrival, who in cursor.fetchall()}

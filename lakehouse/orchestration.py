@@ -51,16 +51,17 @@ def look_into_drop_folder() -> None:
 def batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
     """[{table, batch_date}] of what is due in a batch, largest first; empty without a batch, or when all is done.
 
-    What the drop folder holds for the day is landed first. Raises DeliveryRefused with all its faults.
+    What the drop folder holds for the day is landed first, once as it is. Raises DeliveryRefused with all its faults.
     """
     settings, contract = _open()
     day = date.fromisoformat(batch_date)
     warehouse.prepare(settings)
     # Each before it is read: what changes afterwards is news. What is refused was taken up, too.
-    if settings.drop_dir is not None and (dropped := arrivals.dropped(settings, day)):
+    if settings.drop_dir is not None and (dropped := arrivals.to_land(settings, contract, day, run_id)):
         arrivals.take_up(settings, contract, dropped, run_id)
         for landed in landing.land(settings, contract, [settings.drop_dir], log=log.info, only=day):
             log.info("Landed from the drop folder: %s", ", ".join(landed.changed) or "nothing new")
+        arrivals.take_up(settings, contract, dropped, arrivals.LANDED)
     arrivals.take_up(settings, contract, arrivals.landed(settings, day), run_id)
     manifest = read_manifest(settings, day)
     if manifest is None:

@@ -209,8 +209,8 @@ class Settings(BaseSettings):
 
     @property
     def state_name(self) -> str:
-        """The state commands act on: the one asked for, else that of the last run, else `demo`."""
-        return self.state or "demo"
+        """The state commands act on: the one asked for, else that of the last run, else `demo`; on a stack `main`."""
+        return self.state or ("demo" if self.target is Target.EMBEDDED else "main")
 
     @property
     def state_dir(self) -> Path:

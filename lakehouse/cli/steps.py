@@ -71,10 +71,9 @@ def run(
             if paths:
                 observer.note("Checking the delivery")
                 landing.land(settings, contract, paths, day_of(batch_date), log=warn)
-            # It takes everything through that is landed: an orchestrator need not begin with the same.
-            arrivals.take_up(settings, contract, arrivals.landed(settings), "lakehouse run")
             remember_state(settings)
-            report = pipeline.run(settings, contract, observer, full_refresh=full_refresh)
+            with arrivals.by_hand(settings, contract):
+                report = pipeline.run(settings, contract, observer, full_refresh=full_refresh)
             record(report)
     print_report(console, settings, contract, report)
 

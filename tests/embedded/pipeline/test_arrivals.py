@@ -85,6 +85,17 @@ def test_what_somebody_loaded_without_the_orchestrator_is_no_news(
     assert orchestration.count() is None
 
 
+def test_what_somebody_began_by_hand_is_news_once_nobody_is_at_it(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth]
+) -> None:
+    landing.land(drop, contract, [days_of(shop[0])[0]])
+
+    with arrivals.by_hand(drop, contract):
+        assert arrivals.news(drop, contract) == []
+
+    assert names(arrivals.news(drop, contract)) == [("landing", FIRST)]
+
+
 def test_a_dropped_batch_is_landed_by_its_own_run_and_is_then_no_news_in_landing(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
@@ -118,6 +129,42 @@ def test_a_refused_delivery_is_no_news_until_it_is_corrected_and_does_not_stop_t
     broken.write_bytes(whole)
     assert names(arrivals.news(drop, contract)) == [("drop", FIRST)]
     assert orchestration.batch(FIRST.isoformat(), "a third run")
+
+
+def test_an_old_file_in_the_drop_folder_does_not_undo_a_correction_that_was_landed_since(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth], tmp_path: Path
+) -> None:
+    old = put(drop, days_of(shop[0])[0]) / "olist_orders_dataset.csv"
+    orchestration.batch(FIRST.isoformat(), "a run")
+    corrected = tmp_path / "orders_2018-01-01.csv"
+    corrected.write_bytes(old.read_bytes().replace(b",delivered,", b",shipped,", 1))
+    (landed,) = landing.land(drop, contract, [corrected])
+    assert landed.changed == ("orders",)
+
+    for run_id in ("a run", "another run"):  # the first one again, as when somebody clears it
+        orchestration.batch(FIRST.isoformat(), run_id)
+        assert read_manifest(drop, FIRST) == landed.manifest
+
+    shutil.copy(old, old.with_suffix(".new"))
+    old.with_suffix(".new").replace(old)
+    orchestration.batch(FIRST.isoformat(), "a third run")
+    manifest = read_manifest(drop, FIRST)
+    assert manifest is not None and manifest.tables["orders"] != landed.manifest.tables["orders"]
+
+
+def test_a_refused_delivery_is_refused_again_by_its_own_run_and_stops_no_other(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth]
+) -> None:
+    whole = days_of(shop[0])[0]
+    broken = put(drop, whole) / "olist_orders_dataset.csv"
+    broken.write_bytes(broken.read_bytes().replace(b"order_status", b"order_state", 1))
+    for _ in range(2):
+        with pytest.raises(DeliveryRefused):
+            orchestration.batch(FIRST.isoformat(), "a run")
+
+    landing.land(drop, contract, [whole])
+
+    assert orchestration.batch(FIRST.isoformat(), "another run")
 
 
 def test_a_delivery_that_is_still_written_to_is_left_alone(
