@@ -64,14 +64,9 @@ class EndedRun:
     remarks: tuple[tuple[str, str], ...] = ()
 
     @property
-    def event(self) -> str:
-        """Without what happened: `<dag>/<run>/<times cleared>`."""
-        return f"{self.dag_id}/{self.run_id}/{self.clear_number}"
-
-    @property
     def event_id(self) -> str:
         """Of its end."""
-        return f"{self.event}/ended"
+        return event_of_run(self.dag_id, self.run_id, self.clear_number)
 
     @property
     def subject(self) -> str:
@@ -131,6 +126,11 @@ def announce_backfill(settings: Settings, backfill: EndedBackfill) -> list[Notic
     """Note the summary of a backfill; nothing if that was done."""
     notice = _summary(settings, backfill)
     return [notice] if note(settings, notice) else []
+
+
+def event_of_run(dag_id: str, run_id: str, clear_number: int, what: str = "ended") -> str:
+    """The id of something that happens once to a run, until tasks of it are cleared."""
+    return f"{dag_id}/{run_id}/{clear_number}/{what}"
 
 
 def run_url(base_url: str, dag_id: str, run_id: str) -> str:
@@ -239,7 +239,7 @@ def _warning(settings: Settings, run: EndedRun, batch: Batch | None) -> Notice |
     message = Message(
         SYMBOLS["quality"],
         f"{run.subject}: {batch.share:.2%} of the records are in quarantine",
-        f"{run.event}/quality",
+        event_of_run(run.dag_id, run.run_id, run.clear_number, "quality"),
         (*_rows(batch), ("Threshold", f"{settings.quarantine_warning_share:.2%}")),
         (Part("Top reasons", batch.reasons),) if batch.reasons else (),
         (("The run", run.url),),

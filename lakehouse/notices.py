@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from psycopg2.extensions import cursor as Cursor
@@ -79,6 +79,15 @@ def noted(settings: Settings, event_ids: Iterable[str]) -> set[str]:
     with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
         cursor.execute("select event_id from ops.notices where event_id = any(%s)", (list(event_ids),))
         return {event_id for (event_id,) in cursor.fetchall()}
+
+
+def told_since(settings: Settings) -> datetime:
+    """When the first notice was noted; now, if none was: what ended before is not this warehouse's to tell."""
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute("select coalesce(min(noted_at), now()) from ops.notices")
+        moment: datetime
+        (moment,) = cursor.fetchone() or (datetime.now(UTC),)
+    return moment
 
 
 def end_before(settings: Settings, subject: str, moment: datetime) -> Kind | None:

@@ -128,6 +128,7 @@ def clean_up() -> dict[str, Any]:
         "files_removed": done.files_removed,
         "tables_analysed": done.tables_analysed,
         "leftovers": list(done.leftovers),
+        "changed_keys_removed": done.changed_keys_removed,
         "tests": done.tests,
     }
 

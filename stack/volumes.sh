@@ -4,7 +4,10 @@
 PROJECT=$(docker compose config | sed -n 's/^name: //p')
 KEPT=(secrets postgres minio lakehouse)
 IMAGE=ecommerce-data-pipeline/secrets-init  # has tar, and is the smallest
-OWN_SECRETS=$(docker compose config | awk '$1 == "source:" {source = $2} $1 == "target:" && $2 == "/own" {print source; exit}')
+# The folder that secrets-init has as /own; its path may have blanks.
+OWN_SECRETS=$(docker compose config | awk '
+    $1 == "source:" {sub(/^ *source: /, ""); source = $0}
+    $1 == "target:" && $2 == "/own" {gsub(/^"|"$/, "", source); print source; exit}')
 
 volume() { echo "${PROJECT}_$1"; }
 

@@ -11,6 +11,7 @@ import html
 import json
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -272,7 +273,10 @@ def main() -> None:
     parser.add_argument("--record", type=Path, help="file to which messages are added, one JSON per line")
     options = parser.parse_args()
 
-    shown = _Loud("127.0.0.1", options.port, options.record)
+    try:
+        shown = _Loud("127.0.0.1", options.port, options.record)
+    except OSError as error:
+        sys.exit(f"Port {options.port} cannot be listened on ({error.strerror}). Another: make fake-slack PORT=8199")
     servers: list[FakeSlack] = [shown]
     address = bridge()
     if address is not None:
@@ -282,7 +286,8 @@ def main() -> None:
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"Page: http://127.0.0.1:{options.port}\nWebhook for containers of the stack; then `make up`:\n")
-    print(f"  echo http://host.docker.internal:{options.port}{WEBHOOK} >secrets/slack_webhook", flush=True)
+    print(f"  echo http://host.docker.internal:{options.port}{WEBHOOK} >secrets/slack_webhook\n")
+    print("Afterwards: rm secrets/slack_webhook && make up. Until then messages wait for it.", flush=True)
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

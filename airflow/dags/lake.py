@@ -34,7 +34,7 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Metadata, Param, dag, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
-from pipeline_tasks import DEFAULTS, RAW, SPARK_POOL
+from pipeline_tasks import DEFAULTS, RAW, SPARK_POOL, day_of
 
 
 @dag(
@@ -55,8 +55,7 @@ def lake() -> None:
     def batch(params: Any = None, dag_run: Any = None) -> list[dict[str, str]]:
         from lakehouse import orchestration
 
-        day = params["batch_date"] or f"{dag_run.logical_date or dag_run.run_after:%Y-%m-%d}"
-        return orchestration.batch(day, dag_run.run_id)
+        return orchestration.batch(params["batch_date"] or str(day_of(dag_run)), dag_run.run_id)
 
     @task(map_index_template="{{ task.op_kwargs['table'] }}")
     def bronze(table: str, batch_date: str) -> dict[str, int]:

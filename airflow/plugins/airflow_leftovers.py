@@ -11,18 +11,20 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-DOCS = "dbt_docs"  # lakehouse/dbt_docs.py: no logs, and read for as long as the models stay the same
-
 
 def remove_logs(older_than: timedelta) -> int:
-    """The number of files removed from the folder of the logs, with the folders that this left empty."""
+    """The number of files removed from the folder of the logs, with the folders that this left empty.
+
+    dbt's pages lie there, too; they are read for as long as the models stay the same.
+    """
     from airflow.sdk.configuration import conf
+    from marts_tasks import docs_folder
 
     root = Path(conf.get("logging", "base_log_folder"))
     limit = time.time() - older_than.total_seconds()
     removed = 0
     for folder, _, names in os.walk(root, topdown=False):
-        if Path(folder).name == DOCS:
+        if Path(folder) == docs_folder():
             continue
         for name in names:
             file = Path(folder, name)

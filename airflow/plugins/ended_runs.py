@@ -48,7 +48,9 @@ def ended_since(session: Session, since: datetime) -> list[DagRun]:
 
 def event_id(run: DagRun) -> str:
     """That of its end; `clear_number` rises whenever tasks of the run are cleared, so that its next end is another."""
-    return f"{run.dag_id}/{run.run_id}/{run.clear_number}/ended"
+    from lakehouse.announce import event_of_run
+
+    return event_of_run(run.dag_id, run.run_id, run.clear_number)
 
 
 def describe(session: Session, run: DagRun, untold: Sequence[Backfill] = ()) -> EndedRun:
@@ -86,7 +88,9 @@ def batch_date(run: DagRun) -> date | None:
         return date.fromisoformat(str(given))
     if run.dag_id != BATCH_DAG:
         return None
-    return (run.logical_date or run.run_after).date()  # as dags/lake.py does
+    from pipeline_tasks import day_of
+
+    return day_of(run)
 
 
 def backfills(session: Session) -> dict[str, list[Backfill]]:

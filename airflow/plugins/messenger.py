@@ -36,7 +36,8 @@ INTERVAL_SECONDS = 30
 # answer takes ten, and must not keep tasks from running for so long.
 FORK_WAITS_SECONDS = 1
 STOP_WAITS_SECONDS = 5
-# Clocks differ, and a transaction may become visible late: rounds look back so far beyond the last one.
+# Clocks differ, and a transaction may become visible late: rounds look back so far beyond the last one. The first one
+# does so beyond the first notice there is: an Airflow may be older than its warehouse.
 OVERLAP = timedelta(hours=1)
 
 
@@ -49,7 +50,7 @@ class Messenger(threading.Thread):
         self._is_stopping = False
         self._at_rest = threading.Lock()
         self._fork_waited = False
-        # The first round of a process looks at all runs there are.
+        # The first round of a process looks at all runs that there are to tell of.
         self._since = datetime.min.replace(tzinfo=UTC)
         self._slack_wants_rest_until = 0.0
 
@@ -128,7 +129,7 @@ class Sender:
         try:
             slack.post(webhook, notice.text, notice.blocks)
         except NotSent as failure:
-            if attempts & (attempts + 1) == 0:  # the first time, then ever more rarely
+            if (attempts + 1).bit_count() == 1:  # the first, the second, the fourth, the eighth time
                 log.warning("Not sent (attempt %s), it will be: %s %s", attempts + 1, notice.event_id, failure)
             raise
         log.info("Sent to Slack: %s", notice.event_id)
@@ -141,16 +142,17 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
     from airflow.utils.session import create_session
 
     from lakehouse.announce import announce, announce_backfill
-    from lakehouse.notices import noted
+    from lakehouse.notices import noted, told_since
 
     complete = True
+    beginning = told_since(settings) - OVERLAP
     # A session of this round alone, not the thread's: it ends with it.
     with create_session(scoped=False) as session:
         backfills = ended_runs.backfills(session)
         told = noted(settings, backfills)
         untold = {event_id: parts for event_id, parts in backfills.items() if event_id not in told}
         parts_untold = [part for parts in untold.values() for part in parts]
-        runs = {ended_runs.event_id(run): run for run in ended_runs.ended_since(session, since)}
+        runs = {ended_runs.event_id(run): run for run in ended_runs.ended_since(session, max(since, beginning))}
         known = noted(settings, runs)
         for event_id, run in runs.items():
             if event_id not in known:
@@ -164,7 +166,7 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
         # After their runs, which are silent only as long as their summary is to come.
         for parts in untold.values():
             backfill = ended_runs.ended_backfill(session, parts)
-            if backfill is not None:
+            if backfill is not None and backfill.ended_at >= beginning:
                 _log_if_sent_elsewhere(settings, announce_backfill(settings, backfill))
     return complete
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule
@@ -31,3 +31,9 @@ DEFAULTS: dict[str, Any] = {
     "retry_policy": ExceptionRetryPolicy(rules=[RetryRule(exception=HOPELESS, action=RetryAction.FAIL)]),
     "execution_timeout": timedelta(minutes=30),
 }
+
+
+def day_of(run: Any) -> date:
+    """The batch of a run whose conf names none: the day that had ended when it was due; begun by hand, today (UTC)."""
+    day: date = (run.logical_date or run.run_after).date()
+    return day

@@ -10,7 +10,7 @@ import pytest
 
 from lakehouse import slack, warehouse
 from lakehouse.errors import WarehouseError
-from lakehouse.notices import Kind, Notice, NotSent, end_before, note, noted, send_unsent
+from lakehouse.notices import Kind, Notice, NotSent, end_before, note, noted, send_unsent, told_since
 from lakehouse.settings import Settings
 from tests.fake_slack import FakeSlack, fake_slack
 from tests.other_processes import other_processes
@@ -74,6 +74,16 @@ class TestNoting:
         assert end_before(settings, "marts", MONDAY + timedelta(days=4)) == "success"
         assert end_before(settings, "marts", MONDAY + timedelta(days=1)) is None
         assert end_before(settings, "lake 2018-01-05", MONDAY + timedelta(days=4)) is None
+
+    def test_a_new_warehouse_has_nothing_to_tell_of_what_ended_before_it(self, settings: Settings) -> None:
+        begin = datetime.now(UTC)
+        assert begin <= told_since(settings) <= datetime.now(UTC)
+
+        note(settings, notice("a"))
+        first = told_since(settings)
+        note(settings, notice("b"))
+
+        assert told_since(settings) == first
 
     def test_while_the_warehouse_is_down_nothing_is_noted(self, settings: Settings) -> None:
         with pytest.raises(WarehouseError):

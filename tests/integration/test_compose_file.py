@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,23 @@ def test_services_stand_in_the_order_in_which_the_data_meets_them() -> None:
     written = yaml.safe_load((PROJECT_DIR / "docker-compose.yml").read_text())
 
     assert list(written["services"]) == IN_ORDER
+
+
+@pytest.mark.usefixtures("compose_plugin")
+def test_a_backup_finds_ones_own_secrets_whatever_their_folder_is_called(tmp_path: Path) -> None:
+    for folder in ("secrets", "my own secrets"):
+        environment = {**os.environ, "COMPOSE_DISABLE_ENV_FILE": "1", "SECRETS_DIR": str(tmp_path / folder)}
+
+        done = subprocess.run(
+            ["bash", "-c", '. stack/volumes.sh && echo "$OWN_SECRETS"'],
+            cwd=PROJECT_DIR,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert done.stdout == f"{tmp_path / folder}\n"
 
 
 @pytest.mark.usefixtures("compose_plugin")
