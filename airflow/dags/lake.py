@@ -5,7 +5,7 @@ with a `batch_date`.
 
 | Task | What | Again |
 | --- | --- | --- |
-| `batch` | lands what the drop folder holds for the day, if there is one; names the tables of the batch that are due | accepts nothing twice |
+| `batch` | lands what the drop folder holds for the day, if there is one; names the tables of the batch that are due | lands nothing twice |
 | `table.bronze` | the table's file, record by record as it was sent | what is done stays as it is |
 | `table.silver` | typed and unique rows; the rest into quarantine, with the reason | the same |
 | `table.load` | the batch's rows in the warehouse, all at once | the same |
@@ -20,7 +20,7 @@ The first line of the failed task's log says what to do. Every task was tried th
 could not help.
 
 - `batch`, *does not keep the contract*: the delivery was refused as a whole, every fault is listed. Let the sender
-  correct it and put the files there again: the corrected batch runs by itself.
+  correct it and put the files into the drop folder, in place of the old ones: the corrected batch runs by itself.
 - `bronze`, `silver`, `load`: store, Spark or warehouse. Mend it, clear the failed tasks. The DAG `check_stack` tells
   which of them does not answer.
 - `reconcile`: records were lost between two stages, which must not happen. Keep everything as it is and report it.

@@ -10,8 +10,8 @@ Runs on Sundays at 03:00 UTC; by hand at any time, also beside other runs.
 
 #### When it fails
 
-- `maintain`: the first line of its log says what to do. A dbt test that fails here, and not in the daily builds, found
-  rows that no build has looked at since: the message names the test; nothing was changed by it.
+- `maintain`: the first line of its log says what to do. Daily builds test only what has changed: a dbt test that
+  fails here alone found older rows. The message names it; nothing was changed by it.
 - `airflow_logs`: full disk, or rights on the volume of the logs.
 - `airflow_runs`: what `airflow db clean` said is in its log.
 """  # noqa: E501
