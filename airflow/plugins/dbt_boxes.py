@@ -2,7 +2,8 @@
 
 No process is started for a box: the triggerer follows the progress file that the build writes on the volume of the
 logs (lakehouse/dbt_progress.py), puts what dbt said into the box's log and ends it. Whether another try follows one
-that failed, was killed or never began, Airflow is asked; not before, as the first answer costs the triggerer 100 MB.
+that failed, was killed or never began, Airflow is asked; not before, as for its first answer the triggerer makes an
+execution API of its own, of 70 MB.
 """
 
 from __future__ import annotations
