@@ -28,14 +28,21 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Asset, AssetWatcher, dag, task
 from landing_trigger import LandingTrigger
-from pipeline_tasks import DEFAULTS
+from pipeline_tasks import DEFAULTS, LONGEST_RUN
 
 LANDING = Asset(
     name="landing", uri="lakehouse://landing", group="lakehouse", watchers=[AssetWatcher("arrivals", LandingTrigger())]
 )
 
 
-@dag(schedule=[LANDING], max_active_runs=1, default_args=DEFAULTS, doc_md=__doc__, tags=["pipeline"])
+@dag(
+    schedule=[LANDING],
+    max_active_runs=1,
+    dagrun_timeout=LONGEST_RUN,
+    default_args=DEFAULTS,
+    doc_md=__doc__,
+    tags=["pipeline"],
+)
 def arrivals() -> None:
     """From what was noticed to one run of `lake` per batch."""
 

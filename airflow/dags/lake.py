@@ -34,7 +34,7 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Metadata, Param, dag, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
-from pipeline_tasks import DEFAULTS, RAW, SPARK_POOL, day_of
+from pipeline_tasks import DEFAULTS, LONGEST_RUN, RAW, SPARK_POOL, day_of
 
 
 @dag(
@@ -43,6 +43,7 @@ from pipeline_tasks import DEFAULTS, RAW, SPARK_POOL, day_of
     start_date=datetime(2000, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=4,
+    dagrun_timeout=LONGEST_RUN,
     params={"batch_date": Param(None, type=["null", "string"], format="date", title="Batch date, else the day")},
     default_args=DEFAULTS,
     doc_md=__doc__,

@@ -22,7 +22,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
-from pipeline_tasks import DEFAULTS, SPARK_POOL
+from pipeline_tasks import DEFAULTS, LONGEST_RUN, SPARK_POOL
 
 KEEP_LOGS = timedelta(days=30)
 KEEP_RUNS = timedelta(days=90)
@@ -33,6 +33,7 @@ KEEP_RUNS = timedelta(days=90)
     schedule=CronTriggerTimetable("0 3 * * 0", timezone="UTC"),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=LONGEST_RUN,
     default_args=DEFAULTS,
     doc_md=__doc__,
     tags=["pipeline"],

@@ -28,10 +28,17 @@ from typing import Any
 from airflow.sdk import TaskGroup, dag, task
 from dbt_boxes import ModelBox
 from dbt_models import READS
-from pipeline_tasks import DEFAULTS, RAW
+from pipeline_tasks import DEFAULTS, LONGEST_RUN, RAW
 
 
-@dag(schedule=[RAW], max_active_runs=1, doc_md=__doc__, tags=["pipeline"], default_args=DEFAULTS)
+@dag(
+    schedule=[RAW],
+    max_active_runs=1,
+    dagrun_timeout=LONGEST_RUN,
+    doc_md=__doc__,
+    tags=["pipeline"],
+    default_args=DEFAULTS,
+)
 def marts() -> None:
     """The boxes stand behind `build`, so that clearing it clears them, but do not wait for it."""
 

@@ -13,6 +13,9 @@ RAW = Asset(name="warehouse_raw", uri="lakehouse://warehouse/raw", group="lakeho
 # Tasks that hold a Spark client of 200 MB each; airflow/init.py makes the pool.
 SPARK_POOL = "spark"
 
+# When a run ends that would go on for ever: a task that hangs in a library ends by no time limit of its own.
+LONGEST_RUN = timedelta(hours=6)
+
 # What no second try can mend: somebody has to look.
 HOPELESS = [
     "lakehouse.errors.ConfigurationError",

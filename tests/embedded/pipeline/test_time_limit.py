@@ -1,0 +1,50 @@
+"""A time limit that an orchestrator sets by a signal ends a step at once: the main thread does the work itself."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outcomes import Silent, days_of
+
+from lakehouse import bronze, landing, pipeline
+from lakehouse.contract import Contract
+from lakehouse.settings import Settings
+from lakehouse.synthetic import Truth
+
+LIMIT_SECONDS, WORK_SECONDS = 1, 30
+
+
+class OutOfTime(BaseException):
+    """As Airflow's AirflowTaskTimeout."""
+
+
+@pytest.fixture
+def alarm() -> Iterator[None]:
+    """SIGALRM raises, as Airflow lets it; whoever sets the timer."""
+
+    def ring(*_: Any) -> None:
+        raise OutOfTime
+
+    before = signal.signal(signal.SIGALRM, ring)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_it_ends_a_step_of_one_table(
+    settings: Settings, contract: Contract, shop: tuple[Path, Truth], monkeypatch: pytest.MonkeyPatch, alarm: None
+) -> None:
+    (landed,) = landing.land(settings, contract, [days_of(shop[0])[0]])
+    monkeypatch.setattr(bronze, "run", lambda *_: time.sleep(WORK_SECONDS))
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_SECONDS)
+    begin = time.monotonic()
+
+    with pytest.raises(OutOfTime):
+        pipeline.run_step(settings, contract, "bronze", Silent(), table="orders", batch_date=landed.manifest.batch_date)
+
+    assert time.monotonic() - begin < WORK_SECONDS / 2
