@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -258,13 +259,21 @@ class _Loud(FakeSlack):
 
 def bridge() -> str | None:
     """This machine's address on Docker's own bridge, where its containers and nobody else reach it; None: no Docker,
-    or one in a virtual machine, which passes host.docker.internal on to 127.0.0.1."""
-    command = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    or one in a virtual machine, which passes host.docker.internal on to 127.0.0.1.
+
+    An engine that was never started before does not tell its address, only the network: it has the first one there.
+    """
+    command = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return found or None
+    return address_in(json.loads(found)) if found else None
+
+
+def address_in(network: dict[str, str]) -> str:
+    """Docker's own address in a network, as `docker network inspect` tells of it."""
+    return network.get("Gateway") or str(next(ip_network(network["Subnet"]).hosts()))
 
 
 def main() -> None:

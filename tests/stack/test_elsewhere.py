@@ -8,14 +8,13 @@ tests/integration/test_compose_file.py sees.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import docker
 import pytest
 from compose import Stack
 from conftest import readable_by_all, removed_afterwards
+from fake_slack import bridge
 from minio import Minio
 from outcomes import all_rows, differences, query
 from s3_server import s3_settings
@@ -31,8 +30,9 @@ PREFIX = "acme-"
 @pytest.fixture(scope="module")
 def address(engine: None) -> str:
     """Where containers find what this machine publishes."""
-    with closing(docker.from_env()) as client:
-        return str(client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
+    found = bridge()
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="module")

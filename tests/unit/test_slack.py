@@ -11,7 +11,7 @@ import pytest
 
 from lakehouse.notices import NotSent
 from lakehouse.slack import post
-from tests.fake_slack import FakeSlack, fake_slack, faults
+from tests.fake_slack import FakeSlack, address_in, fake_slack, faults
 
 BLOCKS = [{"type": "header", "text": {"type": "plain_text", "text": "marts succeeded"}}]
 
@@ -121,3 +121,14 @@ def test_an_address_that_is_none_is_told_without_it(webhook: str) -> None:
 )
 def test_the_fake_refuses_what_slack_refuses(blocks: object) -> None:
     assert faults(blocks) != []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param({"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}, id="an engine that ran before"),
+        pytest.param({"Subnet": "172.17.0.0/16"}, id="one that never did"),
+    ],
+)
+def test_the_address_at_which_containers_reach_this_machine(told: dict[str, str]) -> None:
+    assert address_in(told) == "172.17.0.1"
