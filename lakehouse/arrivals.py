@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -46,8 +46,31 @@ class Arrival:
 
     @property
     def name(self) -> str:
-        """For the run that takes it up."""
+        """For who watches."""
         return f"{self.place}__{self.batch_date}__{self.content[:16]}"
+
+
+@dataclass(frozen=True)
+class TakenUp:
+    """What was taken up last of a batch in a place, by whom last, and when first."""
+
+    arrival: Arrival
+    who: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class News:
+    """A batch that no run has begun with. `since`: when one began with what lay there before; None: never."""
+
+    arrival: Arrival
+    since: datetime | None
+
+    @property
+    def run_id(self) -> str:
+        """Of the run that is to take it up: the same until one has, another when the same content comes back later."""
+        before = f"{self.since or ''}|{self.arrival.content}"
+        return f"{self.arrival.place}__{self.arrival.batch_date}__{hashlib.sha256(before.encode()).hexdigest()[:16]}"
 
 
 def there(settings: Settings) -> list[Arrival]:
@@ -100,25 +123,38 @@ def unreadable(settings: Settings) -> list[str]:
     return faults if time.time() - newest > AT_REST_SECONDS else []
 
 
-def news(settings: Settings, contract: Contract) -> list[Arrival]:
+def news(settings: Settings, contract: Contract) -> list[News]:
     """What is there and no run has begun with. What somebody has loaded already, as it is, is none; that is noted."""
-    begun = _begun_with(settings, contract)
+    taken_up = _taken_up(settings, contract)
+    begun = {last.arrival for last in taken_up.values() if last.who != BY_HAND}
+    # Somebody may have begun by hand, and not be at it any more: killed, perhaps.
+    begun_by_hand = {last.arrival for last in taken_up.values() if last.who == BY_HAND}
+    if begun_by_hand and _somebody_is_at_it(settings):
+        begun |= begun_by_hand
     found = [arrival for arrival in there(settings) if arrival not in begun]
     in_landing = [arrival for arrival in found if arrival.place == "landing"]
     manifests = [manifest for arrival in in_landing if (manifest := read_manifest(settings, arrival.batch_date))]
     due = {unit.batch_date for unit in pending_steps(settings, contract, manifests)}
     done = [arrival for arrival in in_landing if arrival.batch_date not in due]
     take_up(settings, contract, done, LOADED)
-    return [arrival for arrival in found if arrival not in done]
+    since = {batch: last.at for batch, last in taken_up.items()}
+    return [News(each, since.get((each.place, each.batch_date))) for each in found if each not in done]
 
 
-def to_land(settings: Settings, contract: Contract, day: date, run_id: str) -> list[Arrival]:
-    """What the drop folder holds for a day, unless it was landed as it is, or taken up by another run.
+def to_land(settings: Settings, contract: Contract, day: date) -> list[Arrival]:
+    """What the drop folder holds for a day, unless it was landed as it is, or the day was landed otherwise since.
 
-    It may lie there for years: a correction that was landed since must not be undone by it.
+    It may lie there for years: it must neither undo a correction, nor stop one by being refused again.
     """
     taken_up = _taken_up(settings, contract)
-    return [arrival for arrival in dropped(settings, day) if taken_up.get(arrival, run_id) == run_id]
+    last, landing = taken_up.get(("drop", day)), taken_up.get(("landing", day))
+    found = dropped(settings, day)
+    if last is None or last.arrival not in found:
+        return found
+    is_landed_since = any(
+        landing is None or landing.arrival != there or landing.at > last.at for there in landed(settings, day)
+    )
+    return [] if last.who == LANDED or is_landed_since else found
 
 
 @contextmanager
@@ -137,17 +173,10 @@ def take_up(settings: Settings, contract: Contract, arrivals: list[Arrival], who
             cursor,
             "insert into ops.taken_up (source, place, batch_date, content, run_id) values %s "
             "on conflict (source, place, batch_date) do update "
-            "set content = excluded.content, run_id = excluded.run_id, taken_up_at = now()",
+            "set content = excluded.content, run_id = excluded.run_id, "
+            "taken_up_at = case when taken_up.content = excluded.content then taken_up.taken_up_at else now() end",
             rows,
         )
-
-
-def _begun_with(settings: Settings, contract: Contract) -> set[Arrival]:
-    """Without those that somebody began by hand who is not at it any more: killed, perhaps."""
-    taken_up = _taken_up(settings, contract)
-    if BY_HAND in taken_up.values() and not _somebody_is_at_it(settings):
-        return {arrival for arrival, who in taken_up.items() if who != BY_HAND}
-    return set(taken_up)
 
 
 def _somebody_is_at_it(settings: Settings) -> bool:
@@ -158,10 +187,11 @@ def _somebody_is_at_it(settings: Settings) -> bool:
         return True
 
 
-def _taken_up(settings: Settings, contract: Contract) -> dict[Arrival, str]:
-    """Of each batch and place what was taken up last, and by whom."""
+def _taken_up(settings: Settings, contract: Contract) -> dict[tuple[str, date], TakenUp]:
+    """By place and day."""
     with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select place, batch_date, content, run_id from ops.taken_up where source = %s", (contract.source,)
+            "select place, batch_date, content, run_id, taken_up_at from ops.taken_up where source = %s",
+            (contract.source,),
         )
-        return {Arrival(*arrival): who for *arrival, who in cursor.fetchall()}
+        return {(row[0], row[1]): TakenUp(Arrival(*row[:3]), *row[3:]) for row in cursor.fetchall()}

@@ -36,9 +36,11 @@ def runs_to_start() -> list[dict[str, Any]]:
     settings, contract = _open()
     warehouse.prepare(settings)
     found = arrivals.news(settings, contract)
-    for arrival in found:
-        log.info("News: the batch of %s in %s", arrival.batch_date, arrival.place)
-    return [{"trigger_run_id": news.name, "conf": {"batch_date": news.batch_date.isoformat()}} for news in found]
+    for news in found:
+        log.info("News: the batch of %s in %s", news.arrival.batch_date, news.arrival.place)
+    return [
+        {"trigger_run_id": news.run_id, "conf": {"batch_date": news.arrival.batch_date.isoformat()}} for news in found
+    ]
 
 
 def look_into_drop_folder() -> None:
@@ -56,8 +58,8 @@ def batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
     settings, contract = _open()
     day = date.fromisoformat(batch_date)
     warehouse.prepare(settings)
-    # Each before it is read: what changes afterwards is news. What is refused was taken up, too.
-    if settings.drop_dir is not None and (dropped := arrivals.to_land(settings, contract, day, run_id)):
+    # Each before it is read: what changes afterwards is news.
+    if settings.drop_dir is not None and (dropped := arrivals.to_land(settings, contract, day)):
         arrivals.take_up(settings, contract, dropped, run_id)
         for landed in landing.land(settings, contract, [settings.drop_dir], log=log.info, only=day):
             log.info("Landed from the drop folder: %s", ", ".join(landed.changed) or "nothing new")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -15,7 +15,7 @@ from outcomes import days_of
 
 from lakehouse import arrivals, landing, orchestration
 from lakehouse.contract import Contract
-from lakehouse.errors import DeliveryRefused
+from lakehouse.errors import DeliveryRefused, StoreError
 from lakehouse.manifest import read_manifest
 from lakehouse.pipeline import RunReport
 from lakehouse.settings import Settings
@@ -41,8 +41,9 @@ def put(settings: Settings, delivery: Path) -> Path:
     return Path(shutil.copytree(delivery, settings.drop_dir / delivery.name, dirs_exist_ok=True))
 
 
-def names(found: list[arrivals.Arrival]) -> list[tuple[str, date]]:
-    return sorted((arrival.place, arrival.batch_date) for arrival in found)
+def names(found: Sequence[arrivals.Arrival | arrivals.News]) -> list[tuple[str, date]]:
+    there = [each.arrival if isinstance(each, arrivals.News) else each for each in found]
+    return sorted((arrival.place, arrival.batch_date) for arrival in there)
 
 
 def test_a_landed_batch_is_news_until_a_run_takes_it_up(
@@ -152,19 +153,50 @@ def test_an_old_file_in_the_drop_folder_does_not_undo_a_correction_that_was_land
     assert manifest is not None and manifest.tables["orders"] != landed.manifest.tables["orders"]
 
 
-def test_a_refused_delivery_is_refused_again_by_its_own_run_and_stops_no_other(
+def test_a_refused_delivery_is_refused_by_every_run_until_the_day_is_landed_otherwise(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
     whole = days_of(shop[0])[0]
+    landing.land(drop, contract, [whole / "olist_customers_dataset.csv"], FIRST)
+    orchestration.batch(FIRST.isoformat(), "a run before")
     broken = put(drop, whole) / "olist_orders_dataset.csv"
     broken.write_bytes(broken.read_bytes().replace(b"order_status", b"order_state", 1))
-    for _ in range(2):
+    for run_id in ("a run", "a run", "that of midnight"):
         with pytest.raises(DeliveryRefused):
-            orchestration.batch(FIRST.isoformat(), "a run")
+            orchestration.batch(FIRST.isoformat(), run_id)
 
     landing.land(drop, contract, [whole])
 
-    assert orchestration.batch(FIRST.isoformat(), "another run")
+    for run_id in ("another run", "one more"):
+        assert orchestration.batch(FIRST.isoformat(), run_id)
+
+
+def test_what_a_killed_run_has_begun_to_land_another_one_lands(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(drop, days_of(shop[0])[0])
+    with monkeypatch.context() as broken:
+        broken.setattr(landing, "land", lambda *_, **__: (_ for _ in ()).throw(StoreError("The store is away.")))
+        with pytest.raises(StoreError):
+            orchestration.batch(FIRST.isoformat(), "a run")
+
+    assert orchestration.batch(FIRST.isoformat(), "that of midnight")
+
+
+def test_content_that_comes_back_gets_a_run_of_its_own(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth]
+) -> None:
+    day = days_of(shop[0])[0]
+    started: list[str] = []
+    for _ in range(2):
+        landing.land(drop, contract, [day])
+        started += [run["trigger_run_id"] for run in orchestration.runs_to_start()]
+        orchestration.batch(FIRST.isoformat(), started[-1])
+        landing.remove(drop, contract, FIRST, "orders")
+        started += [run["trigger_run_id"] for run in orchestration.runs_to_start()]
+        orchestration.batch(FIRST.isoformat(), started[-1])
+
+    assert len(started) == len(set(started)) == 4
 
 
 def test_a_delivery_that_is_still_written_to_is_left_alone(
