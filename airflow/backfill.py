@@ -50,6 +50,7 @@ def _range() -> tuple[date, date]:
 
 
 def _landed(first: date, last: date) -> list[date]:
+    """Of the days in the range those that have a batch and have ended."""
     from lakehouse import arrivals
     from lakehouse.errors import LakehouseError
     from lakehouse.settings import Settings
@@ -58,8 +59,12 @@ def _landed(first: date, last: date) -> list[date]:
         days = sorted(arrival.batch_date for arrival in arrivals.landed(Settings.load()))
     except LakehouseError as error:
         sys.exit(str(error))
-    chosen = [day for day in days if first <= day <= last]
-    if not chosen:
+    asked = [day for day in days if first <= day <= last]
+    # Of a day that goes on Airflow makes no run: it has no schedule's interval yet.
+    chosen = [day for day in asked if day < datetime.now(UTC).date()]
+    for day in sorted({*asked} - {*chosen}):
+        _say(f"{day}  left out: it has not ended (UTC). Trigger `lake` with this batch_date")
+    if not asked:
         there = f"Landed are {len(days)} batches from {days[0]} to {days[-1]}." if days else "Nothing is landed at all."
         sys.exit(f"No batch from {first} to {last} is landed. {there}")
     return chosen

@@ -53,9 +53,20 @@ class Api:
         found: list[dict[str, Any]] = self._must(path)["task_instances"]
         return found
 
+    def log(self, run: dict[str, Any], task: str, index: int = -1) -> list[str]:
+        """Of its first try."""
+        identifier = urllib.parse.quote(run["dag_run_id"], safe="")
+        path = f"/api/v2/dags/{run['dag_id']}/dagRuns/{identifier}/taskInstances/{task}/logs/1?map_index={index}"
+        return [str(line["event"]) for line in self._must(path)["content"]]
+
     def begin(self, dag: str, **conf: str) -> dict[str, Any]:
         """A run by hand."""
         return self._must(f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})
+
+    def end(self, run: dict[str, Any], state: str) -> None:
+        """As whoever marks it on its page."""
+        identifier = urllib.parse.quote(run["dag_run_id"], safe="")
+        self._must(f"/api/v2/dags/{run['dag_id']}/dagRuns/{identifier}", {"state": state}, "PATCH")
 
     def pause(self, dag: str, is_paused: bool = True) -> None:
         self._must(f"/api/v2/dags/{dag}", {"is_paused": is_paused}, "PATCH")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from urllib.parse import quote
 
 from lakehouse import summary
@@ -66,7 +66,7 @@ class EndedRun:
     @property
     def event_id(self) -> str:
         """Of its end."""
-        return event_of_run(self.dag_id, self.run_id, self.clear_number)
+        return end_of_run(self.dag_id, self.run_id, self.clear_number)
 
     @property
     def subject(self) -> str:
@@ -128,9 +128,9 @@ def announce_backfill(settings: Settings, backfill: EndedBackfill) -> list[Notic
     return [notice] if note(settings, notice) else []
 
 
-def event_of_run(dag_id: str, run_id: str, clear_number: int, what: str = "ended") -> str:
-    """The id of something that happens once to a run, until tasks of it are cleared."""
-    return f"{dag_id}/{run_id}/{clear_number}/{what}"
+def end_of_run(dag_id: str, run_id: str, clear_number: int) -> str:
+    """The id of the end of a run. One of which tasks were cleared ends once more, which is another event."""
+    return f"{dag_id}/{run_id}/{clear_number}/ended"
 
 
 def run_url(base_url: str, dag_id: str, run_id: str) -> str:
@@ -239,7 +239,8 @@ def _warning(settings: Settings, run: EndedRun, batch: Batch | None) -> Notice |
     message = Message(
         SYMBOLS["quality"],
         f"{run.subject}: {batch.share:.2%} of the records are in quarantine",
-        event_of_run(run.dag_id, run.run_id, run.clear_number, "quality"),
+        # Of the count, not of the run: of two at once on one batch, both ended after it.
+        f"{run.subject.replace(' ', '/')}/{batch.counted_at.astimezone(UTC).isoformat()}/quality",
         (*_rows(batch), ("Threshold", f"{settings.quarantine_warning_share:.2%}")),
         (Part("Top reasons", batch.reasons),) if batch.reasons else (),
         (("The run", run.url),),

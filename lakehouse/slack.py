@@ -10,6 +10,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from typing import Any
 
 from lakehouse.notices import NotSent
@@ -84,8 +85,10 @@ def _answer(webhook: str, payload: dict[str, Any], timeout: float) -> tuple[int,
         with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
             return response.status, _beginning(response), response.headers
     except urllib.error.HTTPError as error:
-        with error:
-            return error.code, _beginning(error), error.headers
+        answer = ""
+        with error, suppress(OSError, http.client.HTTPException):  # the status says enough
+            answer = _beginning(error)
+        return error.code, answer, error.headers
     except TimeoutError:  # it got the message, and may have taken it: each further try can make it come once more
         raise NotSent(f"Slack did not answer within {timeout:g} s.", retry_after=UNANSWERED_SECONDS) from None
     except (OSError, http.client.HTTPException, ValueError) as error:

@@ -21,6 +21,8 @@ from airflow.sdk import BaseOperator, TriggerRule
 from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, StartTriggerArgs, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent
 
+log = logging.getLogger(__name__)
+
 LOOK_SECONDS = 1.0
 ASK_SECONDS = 3.0
 # So long a build may take to begin before anybody asks whether it is going to.
@@ -134,6 +136,7 @@ _asking = asyncio.Lock()
 
 async def _is_over(dag_id: str, run_id: str, task_id: str) -> bool:
     """Whether a task of this run has ended and is not going to be tried again."""
+    from airflow.sdk.exceptions import AirflowRuntimeError
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     key = (dag_id, run_id, task_id)
@@ -141,7 +144,11 @@ async def _is_over(dag_id: str, run_id: str, task_id: str) -> bool:
         asked_at, answer = _answers.get(key, (0.0, False))
         if time.monotonic() - asked_at > LOOK_SECONDS:
             ask = RuntimeTaskInstance.get_task_states
-            states = await asyncio.to_thread(ask, dag_id=dag_id, task_ids=[task_id], run_ids=[run_id])
+            try:
+                states = await asyncio.to_thread(ask, dag_id=dag_id, task_ids=[task_id], run_ids=[run_id])
+            except AirflowRuntimeError as error:  # its database is away, for a while
+                log.warning("Whether %s is over is not known; it is asked again: %s", task_id, error)
+                states = {}
             answer = states.get(run_id, {}).get(task_id) in OVER
             _answers.clear()
             _answers[key] = (time.monotonic(), answer)

@@ -47,10 +47,10 @@ def ended_since(session: Session, since: datetime) -> list[DagRun]:
 
 
 def event_id(run: DagRun) -> str:
-    """That of its end; `clear_number` rises whenever tasks of the run are cleared, so that its next end is another."""
-    from lakehouse.announce import event_of_run
+    """That of its end; `clear_number` rises whenever tasks of the run are cleared."""
+    from lakehouse.announce import end_of_run
 
-    return event_of_run(run.dag_id, run.run_id, run.clear_number)
+    return end_of_run(run.dag_id, run.run_id, run.clear_number)
 
 
 def describe(session: Session, run: DagRun, untold: Sequence[Backfill] = ()) -> EndedRun:
@@ -83,23 +83,23 @@ def describe(session: Session, run: DagRun, untold: Sequence[Backfill] = ()) -> 
 
 def batch_date(run: DagRun) -> date | None:
     """The batch that the run works on; None: no single one."""
-    given = (run.conf or {}).get("batch_date")
-    if given:
-        return date.fromisoformat(str(given))
-    if run.dag_id != BATCH_DAG:
-        return None
     from pipeline_tasks import day_of
 
-    return day_of(run)
+    if run.dag_id != BATCH_DAG:
+        return None
+    given = (run.conf or {}).get("batch_date")  # Airflow has looked at it: `lake` says that it is a date
+    return date.fromisoformat(given) if given else day_of(run)
 
 
 def backfills(session: Session) -> dict[str, list[Backfill]]:
-    """All there are, by event id. `make backfill` starts one of Airflow's per batch, all with one id in their conf."""
+    """The pipeline's, by event id. `make backfill` starts one of Airflow's per batch, all with one id in their conf."""
     from airflow.models.backfill import Backfill
+    from airflow.models.dag import DagTag
     from sqlalchemy import select
 
+    tagged = select(DagTag.dag_id).where(DagTag.name == TAG)
     found: dict[str, list[Backfill]] = {}
-    for backfill in session.scalars(select(Backfill).order_by(Backfill.id)):
+    for backfill in session.scalars(select(Backfill).where(Backfill.dag_id.in_(tagged)).order_by(Backfill.id)):
         found.setdefault(f"backfill/{_backfill_id(backfill)}", []).append(backfill)
     return found
 
@@ -114,17 +114,18 @@ def ended_backfill(session: Session, parts: list[Backfill]) -> EndedBackfill | N
     from lakehouse.announce import EndedBackfill
 
     numbers = [part.id for part in parts]
-    runs = session.scalars(select(DagRun).where(DagRun.backfill_id.in_(numbers)).order_by(DagRun.id)).all()
+    # Not by the run's own backfill_id: that names the last backfill to which its day belonged.
+    of_parts = select(BackfillDagRun.dag_run_id).where(BackfillDagRun.backfill_id.in_(numbers))
+    runs = session.scalars(select(DagRun).where(DagRun.id.in_(of_parts)).order_by(DagRun.id)).all()
     days = session.scalars(select(BackfillDagRun.logical_date).where(BackfillDagRun.backfill_id.in_(numbers))).all()
     dates = {day.date() for day in days if day}
-    asked = (parts[0].dag_run_conf or {}).get("backfill", {}).get("dates")
-    if asked:
+    if asked := _asked_for(parts[0]).get("dates"):
         dates = {date.fromisoformat(day) for day in asked}
     ended = {batch_date(run) or run.run_after.date(): run for run in runs if run.state in ("success", "failed")}
     moments = [part.created_at for part in parts]
     moments += [moment for run in runs for moment in (run.start_date, run.end_date) if moment]
     is_through = bool(dates) and dates <= set(ended)
-    goes_on = any(run.state == "running" for run in runs) or datetime.now(UTC) - max(moments) < STALLED
+    goes_on = any(run.state in ("queued", "running") for run in runs) or datetime.now(UTC) - max(moments) < STALLED
     if not dates or (goes_on and not is_through):
         return None
     return EndedBackfill(
@@ -138,8 +139,14 @@ def ended_backfill(session: Session, parts: list[Backfill]) -> EndedBackfill | N
 
 
 def _backfill_id(backfill: Backfill) -> str:
-    given = (backfill.dag_run_conf or {}).get("backfill", {}).get("id")
+    given = _asked_for(backfill).get("id")
     return str(given) if given else f"airflow-{backfill.id}"
+
+
+def _asked_for(backfill: Backfill) -> dict[str, Any]:
+    """What `make backfill` was asked for; nothing of one that somebody began on Airflow's page."""
+    given = (backfill.dag_run_conf or {}).get("backfill")
+    return given if isinstance(given, dict) else {}
 
 
 def _follows_backfills_only(run: DagRun) -> bool:

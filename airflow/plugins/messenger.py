@@ -164,10 +164,14 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
                     log.exception("The end of %s could not be noted", event_id)
                     complete = False
         # After their runs, which are silent only as long as their summary is to come.
-        for parts in untold.values():
-            backfill = ended_runs.ended_backfill(session, parts)
-            if backfill is not None and backfill.ended_at >= beginning:
-                _log_if_sent_elsewhere(settings, announce_backfill(settings, backfill))
+        for event_id, parts in untold.items():
+            try:
+                backfill = ended_runs.ended_backfill(session, parts)
+                if backfill is not None and backfill.ended_at >= beginning:
+                    _log_if_sent_elsewhere(settings, announce_backfill(settings, backfill))
+            except Exception:
+                log.exception("The end of %s could not be noted", event_id)
+                complete = False
     return complete
 
 

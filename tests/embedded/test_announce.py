@@ -204,7 +204,10 @@ class TestQuality:
 
         warning, ended = announce(settings, run())
 
-        assert (warning.event_id, warning.kind) == ("lake/daily/0/quality", "quality")
+        assert (warning.event_id, warning.kind) == (
+            "lake/2018-01-05/2018-01-08T06:02:00+00:00/quality",
+            "quality",
+        )
         assert warning.text.startswith("⚠️ lake 2018-01-05: 1.10% of the records are in quarantine\n")
         assert "Threshold: 1.00%" in warning.text
         assert ended.kind == "success"
@@ -225,6 +228,13 @@ class TestQuality:
         announce(settings, run())
 
         assert kinds(announce(settings, run("again", hours=1))) == [("success", False)]
+
+    def test_two_runs_that_were_under_way_when_it_was_counted_warn_once(self, settings: Settings) -> None:
+        counted(settings, MONDAY + timedelta(minutes=2), quarantined=500)
+
+        told = kinds(announce(settings, run("arrived")) + announce(settings, run("midnight")))
+
+        assert told == [("quality", False), ("success", False), ("success", False)]
 
     def test_an_empty_batch_has_no_share(self, settings: Settings) -> None:
         with warehouse.connect(settings) as connection:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from compose import Stack, names_in
+from outcomes import query
 
 from benchmarks.airflow_api import Api
 from lakehouse import warehouse
@@ -58,7 +59,7 @@ def test_each_model_is_a_box_that_is_green_once_it_is_built_and_tested(stack: St
     run = finished(stack, api, begun(api))
 
     assert states(api, run) == dict.fromkeys(BOXES | {"build", "compare", "publish_docs"}, "success")
-    lines = log(api, run, "models.fct_orders")
+    lines = api.log({"dag_id": "marts", "dag_run_id": run}, "models.fct_orders")
     assert any(line.startswith("model fct_orders: success, ") and " rows, " in line for line in lines), lines
     assert any(line.startswith("test unique_fct_orders_order_id: pass, 0 rows against it") for line in lines), lines
     page = api.page("/dbt-docs/")
@@ -75,6 +76,18 @@ def test_a_run_with_nothing_to_build_ends_in_the_check_of_what_was_loaded(stack:
     assert result(api, run)["done"] is False
 
 
+def test_without_a_webhook_the_same_text_goes_to_the_log(stack: Stack, api: Api) -> None:
+    sent_to = "select text, sent_to from ops.notices where event_id like 'marts/%/ended' and sent_at is not null"
+    finished(stack, api, begun(api))
+
+    stack.wait(lambda: query(stack.settings(), sent_to, "loader"), "nothing was told")
+
+    (text, place), *_ = query(stack.settings(), sent_to, "loader")
+    said = stack.compose("logs", "--no-color", "--no-log-prefix", "airflow-scheduler").stdout
+    assert place == "log"
+    assert text.splitlines()[0] in said and text.splitlines()[-1] in said
+
+
 def test_a_test_that_fails_makes_its_models_box_red_and_no_other(stack: Stack, api: Api, fault: None) -> None:
     run = begun(api)
 
@@ -87,7 +100,7 @@ def test_a_test_that_fails_makes_its_models_box_red_and_no_other(stack: Stack, a
     assert {box for box in BOXES if found[box] == "failed"} == {"models.int_customers_current"}
     assert found["models.stg_customers"] == "success"
     assert found["models.fct_orders"] == "skipped"
-    lines = log(api, run, "models.int_customers_current")
+    lines = api.log({"dag_id": "marts", "dag_run_id": run}, "models.int_customers_current")
     assert any("customer_unique_id: fail, " in line and "rows against it" in line for line in lines), lines
 
 
@@ -113,11 +126,6 @@ def result(api: Api, run: str) -> dict[str, Any]:
     path = f"{RUNS}/{run}/taskInstances/build/xcomEntries/return_value?deserialize=true"
     value: dict[str, Any] = api.ask(path)[1]["value"]
     return value
-
-
-def log(api: Api, run: str, task: str) -> list[str]:
-    content = api.ask(f"{RUNS}/{run}/taskInstances/{task}/logs/1")[1]["content"]
-    return [str(line["event"]) for line in content]
 
 
 def execute(stack: Stack, *statements: str) -> None:

@@ -28,9 +28,9 @@ from lakehouse.settings import Settings
 from lakehouse.synthetic import Disturbances, generate
 
 PROJECT = "lakehouse-airflow-test"
-DAYS = 13
+DAYS = 14
 AWAY_SECONDS = 20
-EMPTY_DAY = "2017-06-01"
+EMPTY_DAY, ANOTHER_EMPTY_DAY = "2017-06-01", "2017-06-02"
 ACTIVE = ("queued", "running")
 TOLD = ("lake", "marts", "maintenance")
 # A killed scheduler's tasks are missed after half a minute, taken up after another, and tried again.
@@ -186,6 +186,9 @@ def test_a_dropped_batch_reaches_the_marts_with_no_hand_on_it(airflow: Orchestra
     assert airflow.news() == {f"lake {day[0]} succeeded": 1, "marts succeeded": 1}
     (run,) = airflow.runs_of(day[0])
     assert {task["state"] for task in airflow.api.tasks(run)} == {"success"}
+    pages = f"http://127.0.0.1:{airflow.stack.environment['SPARK_PORT']}/app/?appId=app-"
+    for task in ("table.silver", "table.load"):
+        assert any(pages in line for line in airflow.api.log(run, task, 0)), task
 
 
 def test_three_at_once_and_out_of_order(airflow: Orchestrated, day: list[str]) -> None:
@@ -214,6 +217,14 @@ def test_an_empty_day_works_on_nothing(airflow: Orchestrated) -> None:
     }
     assert airflow.stack.python("cli", DELTA_VERSIONS).stdout == before != ""
     assert airflow.news() == {f"lake {EMPTY_DAY} succeeded: no batch was delivered": 1}
+
+
+def test_an_end_of_which_the_scheduler_hears_nothing_is_told_all_the_same(airflow: Orchestrated) -> None:
+    run = airflow.api.begin("lake", batch_date=ANOTHER_EMPTY_DAY)
+    airflow.api.end(run, "failed")
+
+    assert airflow.news() == {f"lake {ANOTHER_EMPTY_DAY} failed": 1}
+    assert "by its time limit, or by hand" in airflow.slack.messages[-1]["text"]
 
 
 def test_a_run_begun_twice_does_everything_once(airflow: Orchestrated, day: list[str]) -> None:
@@ -336,16 +347,23 @@ def test_in_the_middle_of_a_load_and_the_run_ends_green_by_itself(
     assert told == {f"lake {name} succeeded": 1}
 
 
-def test_a_backfill_tells_once_and_changes_nothing(airflow: Orchestrated, day: list[str]) -> None:
-    loads = airflow.query("select count(*), max(load_id) from ops.load_log")
+def test_a_backfill_beside_a_daily_run_tells_once_and_changes_nothing(airflow: Orchestrated, day: list[str]) -> None:
+    daily = day[-2]
+    loads_of_others = f"select count(*), max(load_id) from ops.load_log where batch_date <> '{daily}'"
+    loads = airflow.query(loads_of_others)
+    airflow.deliver(daily)
+    airflow.stack.wait(lambda: airflow.runs_of(daily), "the daily run did not begin")
 
     said = airflow.stack.make("backfill", f"FROM={day[0]}", f"TO={day[1]}").stdout
+    airflow.wait_until_through(daily)
     airflow.stack.wait(lambda: any(title_of(m).startswith("Backfill") for m in airflow.slack.messages), "no summary")
 
     assert [line.split()[:2] for line in said.splitlines()] == [[day[0], "success"], [day[1], "success"]]
-    assert airflow.query("select count(*), max(load_id) from ops.load_log") == loads
-    (title,) = airflow.news()
-    assert title.startswith(f"Backfill of {day[0]} to {day[1]}")
+    assert airflow.query(loads_of_others) == loads
+    told = airflow.news()
+    # None if the run of `marts` that built the day was woken by the backfill, which has seen that they were behind.
+    assert told.pop("marts succeeded", 0) <= 1
+    assert told == {f"Backfill of {day[0]} to {day[1]} ended": 1, f"lake {daily} succeeded": 1}
 
 
 def test_the_weekly_maintenance_is_green_and_changes_no_row(airflow: Orchestrated) -> None:
