@@ -165,16 +165,8 @@ def _read_batch(settings: Settings, contract: Contract, day: date) -> tuple[Batc
         return None, "not counted yet"
     records = summary.records_per_table(settings, contract, day)
     sums = {stage: sum(counts[stage] for _, counts in records) for stage in summary.STAGES}
-    reasons: tuple[str, ...]
-    try:
-        from lakehouse.quarantine import reasons_of_batch
-
-        bad = [table for table, counts in records if counts["rejected"] or counts["quarantined"]]
-        found = reasons_of_batch(settings, bad, day)[:TOP_REASONS]
-        reasons = tuple(f"{rows:,} in {table}: {reason}" for table, reason, rows in found)
-    except Exception as error:
-        log.exception("The reasons of batch %s are not known", day)
-        reasons = (_not_known(error),)
+    most = summary.reasons(settings, contract, day)[:TOP_REASONS]
+    reasons = tuple(f"{rows:,} in {table}: {reason}" for table, reason, rows in most)
     counts = sums["records"], sums["rejected"], sums["quarantined"], sums["superseded"], sums["raw"]
     return Batch(*counts, reasons, counted_at), None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -56,23 +56,22 @@ def bad_records(
                     yield found
 
 
-def reasons_of_batch(settings: Settings, tables: Iterable[str], batch_date: date) -> list[tuple[str, str, int]]:
-    """(table, reason, records) of what of a batch was rejected or quarantined, most records first.
+def reasons_of_table(settings: Settings, table: str, batch_date: date) -> list[tuple[str, int]]:
+    """(reason, records) of what of a table's batch was rejected or quarantined, most records first.
 
     A record counts for each of its reasons; superseded ones are left out.
     """
-    found: list[tuple[str, str, int]] = []
-    for table in tables:
-        for stage, layer in STAGES:
-            records = open_table(open_store(settings, layer), f"{stage}/{settings.source}/{table}")
-            if records is None:
-                continue
-            column = "unnest(reasons)" if stage == "quarantine" else "reason"
-            of_batch = f"select {column} as reason from records where _batch_date = '{batch_date.isoformat()}'"  # noqa: S608
-            counted = f"select reason, count(*) as records from ({of_batch}) group by reason"  # noqa: S608
-            rows = pa.table(QueryBuilder().register("records", records).execute(counted)).to_pylist()
-            found += [(table, row["reason"], row["records"]) for row in rows if row["reason"] != SUPERSEDED]
-    return sorted(found, key=lambda row: (-row[2], *row[:2]))
+    found: list[tuple[str, int]] = []
+    for stage, layer in STAGES:
+        records = open_table(open_store(settings, layer), f"{stage}/{settings.source}/{table}")
+        if records is None:
+            continue
+        column = "unnest(reasons)" if stage == "quarantine" else "reason"
+        of_batch = f"select {column} as reason from records where _batch_date = '{batch_date.isoformat()}'"  # noqa: S608
+        counted = f"select reason, count(*) as records from ({of_batch}) group by reason"  # noqa: S608
+        rows = pa.table(QueryBuilder().register("records", records).execute(counted)).to_pylist()
+        found += [(row["reason"], row["records"]) for row in rows if row["reason"] != SUPERSEDED]
+    return sorted(found, key=lambda row: (-row[1], row[0]))
 
 
 def _read(settings: Settings, layer: Layer, stage: str, table: str, batch_date: date | None) -> Iterator[BadRecord]:

@@ -23,7 +23,7 @@ import pyarrow as pa
 from deltalake import QueryBuilder
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
-from psycopg2.extras import execute_values
+from psycopg2.extras import Json, execute_values
 
 from lakehouse import warehouse
 from lakehouse.contract import Contract
@@ -32,8 +32,12 @@ from lakehouse.ledger import StepResult, read_ledger
 from lakehouse.manifest import Manifest, read_manifest
 from lakehouse.partition import open_table
 from lakehouse.pending import pending_steps
+from lakehouse.quarantine import reasons_of_table
 from lakehouse.settings import Settings
 from lakehouse.store import Store, open_store
+
+# Kept per table and batch; the lake knows all.
+REASONS = 20
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def tables(settings: Settings, contract: Contract, results: Iterable[StepResult]
             manifests = [manifest for manifest in found if manifest is not None and name in manifest.tables]
             due = {unit.batch_date for unit in pending_steps(settings, of_one, manifests)}
             counted = [_count(settings, contract, name, m) for m in manifests if m.batch_date not in due]
-            _note(settings, contract, counted)
+            _note(settings, contract, counted, [_reasons(settings, count) for count in counted])
         counts += counted
     _stop_if([fault for count in counts for fault in count.broken_equations()])
     return counts
@@ -219,21 +223,31 @@ def _uncounted(settings: Settings, contract: Contract) -> set[tuple[str, date]]:
         return {(table, day) for table, day in cursor.fetchall() if table in known}
 
 
-def _note(settings: Settings, contract: Contract, counts: list[Count]) -> None:
-    rows = [(contract.source, *astuple(count), not count.broken_equations()) for count in counts]
+def _reasons(settings: Settings, count: Count) -> dict[str, int]:
+    """The most frequent reasons for which its records were rejected or quarantined."""
+    if not (count.rejected or count.quarantined):
+        return {}
+    return dict(reasons_of_table(settings, count.table, count.batch_date)[:REASONS])
+
+
+def _note(settings: Settings, contract: Contract, counts: list[Count], reasons: list[dict[str, int]]) -> None:
+    rows = [
+        (contract.source, *astuple(count), not count.broken_equations(), Json(of_count))
+        for count, of_count in zip(counts, reasons, strict=True)
+    ]
     with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
         execute_values(
             cursor,
             """
             insert into ops.reconciliation as old (
                 source, table_name, batch_date, records, rejected, bronze, duplicates, superseded, quarantined,
-                silver, raw, holds
+                silver, raw, holds, reasons
             ) values %s
             on conflict (source, table_name, batch_date) do update set
                 records = excluded.records, rejected = excluded.rejected, bronze = excluded.bronze,
                 duplicates = excluded.duplicates, superseded = excluded.superseded,
                 quarantined = excluded.quarantined, silver = excluded.silver, raw = excluded.raw,
-                holds = excluded.holds, checked_at = now()
+                holds = excluded.holds, reasons = excluded.reasons, checked_at = now()
             """,
             rows,
         )

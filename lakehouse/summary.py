@@ -79,6 +79,24 @@ def last_counted(settings: Settings, contract: Contract, batch_date: date) -> da
     return moment
 
 
+def reasons(settings: Settings, contract: Contract, batch_date: date) -> list[tuple[str, str, int]]:
+    """(table, reason, records) of what of a batch was rejected or quarantined, from ops.reconciliation; most first.
+
+    A record counts for each of its reasons.
+    """
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select table_name, reason, times::bigint
+            from ops.reconciliation, jsonb_each_text(reasons) as each (reason, times)
+            where source = %s and batch_date = %s
+            order by times::bigint desc, table_name, reason
+            """,
+            (contract.source, batch_date),
+        )
+        return [(table, reason, times) for table, reason, times in cursor.fetchall()]
+
+
 def warnings(settings: Settings, contract: Contract, tables: Sequence[str]) -> list[tuple[str, str, int]]:
     """(table, reason, rows) of what was kept with a warning, over all batches, from silver's ledgers; most first."""
     from lakehouse.ledger import read_ledger

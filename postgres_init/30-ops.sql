@@ -44,6 +44,8 @@ create table if not exists ops.reconciliation (
     checked_at timestamptz not null default now(),
     primary key (source, table_name, batch_date)
 );
+-- The most frequent reasons of rejected and quarantined records: {reason: records}.
+alter table ops.reconciliation add column if not exists reasons jsonb not null default '{}';
 
 -- Rows of a fact against the current keys of its source, one row per fact; of the keys that the last build made anew,
 -- or of all keys after a full refresh and in maintenance.

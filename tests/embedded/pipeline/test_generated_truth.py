@@ -11,10 +11,10 @@ from pathlib import Path
 from outcomes import query
 
 from lakehouse.contract import Contract
-from lakehouse.quarantine import SUPERSEDED, bad_records, reasons_of_batch
+from lakehouse.quarantine import SUPERSEDED, bad_records
 from lakehouse.reconcile import Count
 from lakehouse.settings import Settings
-from lakehouse.summary import warnings
+from lakehouse.summary import reasons, warnings
 from lakehouse.synthetic import KINDS, Truth
 
 Shop = tuple[Path, Truth]
@@ -66,13 +66,12 @@ def test_every_injected_fault_is_found_once_with_its_reasons(
 
 
 def test_the_reasons_of_a_batch_are_counted(loaded_shop: Settings, contract: Contract, shop: Shop) -> None:
-    names = [table.name for table in contract.tables]
     for day, tables in shop[1].batches.items():
         expected: Counter[tuple[str, str]] = Counter()
         for table, file in tables.items():
             expected.update({(table, reason): rows for reason, rows in (file.rejected | file.quarantined).items()})
 
-        found = reasons_of_batch(loaded_shop, names, date.fromisoformat(day))
+        found = reasons(loaded_shop, contract, date.fromisoformat(day))
 
         assert {(table, reason): rows for table, reason, rows in found} == dict(expected)
         assert [rows for *_, rows in found] == sorted((rows for *_, rows in found), reverse=True)
