@@ -8,8 +8,8 @@ A thread, not a process: another Python with Airflow in it takes 150 MB, what th
 forks its workers, and a child forked while this thread holds a lock of some C library would find it locked for ever.
 Hence the first round comes half a minute after the start, or when a run ends: by then the workers are there. A fork
 that comes later (a worker died) waits until the round is over, at most FORK_WAITS_SECONDS. Connections are opened
-and closed within a round, so that no child inherits one. And nothing here reads the lake: delta-rs would start threads of
-its own, and refuse to work in every process that is forked afterwards.
+and closed within a round, so that no child inherits one. And nothing here reads the lake: delta-rs would start threads
+of its own, and refuse to work in every process that is forked afterwards.
 """
 
 from __future__ import annotations
