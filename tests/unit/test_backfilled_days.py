@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 
 import pytest
 
@@ -16,15 +16,24 @@ assert specification is not None and specification.loader is not None
 backfill = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(backfill)
 
-TODAY = datetime.now(UTC).date()
+TODAY = date(2018, 2, 10)
 YESTERDAY, TOMORROW = TODAY - timedelta(days=1), TODAY + timedelta(days=1)
 LONG_AGO = date(2018, 1, 5)
+
+
+class Noon(datetime):
+    """Of today."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Noon:
+        return cls(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=tz)
 
 
 @pytest.fixture(autouse=True)
 def landed(monkeypatch: pytest.MonkeyPatch) -> None:
     days = (TOMORROW, YESTERDAY, TODAY, LONG_AGO)
     monkeypatch.setattr(arrivals, "landed", lambda _: [Arrival("landing", day, "") for day in days])
+    monkeypatch.setattr(backfill, "datetime", Noon)
 
 
 def test_landed_days_of_the_range_in_order() -> None:
