@@ -23,6 +23,8 @@ from servers import StoreServer, WarehouseServer, empty_store_server, warehouse_
 from benchmarks.sandbox import environment_of_stack, free_port
 from lakehouse.settings import LAYERS, Settings, Target
 
+pytestmark = pytest.mark.nightly
+
 PROJECT = "lakehouse-elsewhere-test"
 PREFIX = "acme-"
 

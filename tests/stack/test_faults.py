@@ -24,9 +24,15 @@ BLOWS: dict[str, tuple[Callable[[Stack], None], bool]] = {
     "the store is restarted": (lambda stack: stack.restart("minio"), True),
     "the warehouse is restarted": (lambda stack: stack.restart("postgres"), False),
 }
+# In every CI run they fall on Airflow's runs (test_orchestration.py).
+NIGHTLY = {"the Connect server is killed", "the store is restarted", "the warehouse is restarted"}
+CASES = [
+    pytest.param(blow, id=blow.replace(" ", "_"), marks=pytest.mark.nightly if blow in NIGHTLY else ())
+    for blow in BLOWS
+]
 
 
-@pytest.mark.parametrize("blow", BLOWS, ids=lambda blow: blow.replace(" ", "_"))
+@pytest.mark.parametrize("blow", CASES)
 def test_the_marts_are_those_of_the_undisturbed_run(stack: Stack, shop: Path, undisturbed: Settings, blow: str) -> None:
     strike, survives = BLOWS[blow]
     state = f"fault_{list(BLOWS).index(blow)}"

@@ -143,7 +143,7 @@ def test_the_known_gaps_of_the_archive_show_as_what_they_are(olist: Settings) ->
 @pytest.mark.parametrize(
     ("period", "seed"),
     [
-        pytest.param("quarter", 1, id="quarters shuffled"),
+        pytest.param("quarter", 1, id="quarters shuffled", marks=pytest.mark.nightly),
         pytest.param("quarter", None, id="quarters in order", marks=pytest.mark.nightly),
         pytest.param("month", None, id="months in order", marks=pytest.mark.nightly),
         pytest.param("month", 2, id="months shuffled", marks=pytest.mark.nightly),
