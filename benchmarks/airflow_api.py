@@ -48,15 +48,13 @@ class Api:
 
     def tasks(self, run: dict[str, Any]) -> list[dict[str, Any]]:
         """Those of a mapped task one by one."""
-        identifier = urllib.parse.quote(run["dag_run_id"], safe="")
-        path = f"/api/v2/dags/{run['dag_id']}/dagRuns/{identifier}/taskInstances?limit=100"
+        path = f"{path_of(run)}/taskInstances?limit=100"
         found: list[dict[str, Any]] = self._must(path)["task_instances"]
         return found
 
     def log(self, run: dict[str, Any], task: str, index: int = -1) -> list[str]:
         """Of its first try."""
-        identifier = urllib.parse.quote(run["dag_run_id"], safe="")
-        path = f"/api/v2/dags/{run['dag_id']}/dagRuns/{identifier}/taskInstances/{task}/logs/1?map_index={index}"
+        path = f"{path_of(run)}/taskInstances/{task}/logs/1?map_index={index}"
         return [str(line["event"]) for line in self._must(path)["content"]]
 
     def begin(self, dag: str, **conf: str) -> dict[str, Any]:
@@ -65,8 +63,7 @@ class Api:
 
     def end(self, run: dict[str, Any], state: str) -> None:
         """As whoever marks it on its page."""
-        identifier = urllib.parse.quote(run["dag_run_id"], safe="")
-        self._must(f"/api/v2/dags/{run['dag_id']}/dagRuns/{identifier}", {"state": state}, "PATCH")
+        self._must(path_of(run), {"state": state}, "PATCH")
 
     def pause(self, dag: str, is_paused: bool = True) -> None:
         self._must(f"/api/v2/dags/{dag}", {"is_paused": is_paused}, "PATCH")
@@ -88,3 +85,8 @@ class Api:
         with urllib.request.urlopen(request, timeout=30) as response:
             text: str = response.read().decode()
         return text
+
+
+def path_of(run: dict[str, Any]) -> str:
+    """Where a run is in the API."""
+    return f"/api/v2/dags/{run['dag_id']}/dagRuns/{urllib.parse.quote(run['dag_run_id'], safe='')}"
