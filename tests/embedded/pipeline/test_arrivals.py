@@ -186,14 +186,15 @@ def test_what_a_killed_run_has_begun_to_land_another_one_lands(
 def test_content_that_comes_back_gets_a_run_of_its_own(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
-    day = days_of(shop[0])[0]
+    """As with `cp -a`: with the times that it had."""
+    file = put(drop, days_of(shop[0])[0]) / "olist_orders_dataset.csv"
+    first, second = file.read_bytes(), file.read_bytes().replace(b",delivered,", b",shipped,", 1)
     started: list[str] = []
-    for _ in range(2):
-        landing.land(drop, contract, [day])
-        started += [run["trigger_run_id"] for run in orchestration.runs_to_start()]
-        orchestration.batch(FIRST.isoformat(), started[-1])
-        landing.remove(drop, contract, FIRST, "orders")
-        started += [run["trigger_run_id"] for run in orchestration.runs_to_start()]
+    for content, written_at in ((first, 1_000_000), (second, 2_000_000), (first, 1_000_000), (second, 2_000_000)):
+        file.write_bytes(content)
+        os.utime(file, (written_at, written_at))
+        (run,) = [run for run in orchestration.runs_to_start() if run["trigger_run_id"].startswith("drop")]
+        started.append(run["trigger_run_id"])
         orchestration.batch(FIRST.isoformat(), started[-1])
 
     assert len(started) == len(set(started)) == 4
