@@ -115,7 +115,7 @@ format: setup-dev  ## Let ruff and sqlfluff format the code
 	@$(BIN)/sqlfluff fix --quiet dbt/models dbt/analyses dbt/tests
 
 docs: setup-dev  ## Write the generated pages of docs/ and dbt's sources files anew
-	@$(LAKEHOUSE) docs
+	@$(BIN)/python -m tools.generate
 
 bench: setup-dev  ## Measure; results go to benchmarks/results.md (twenty minutes; ARGS=--quick takes five)
 	@$(BIN)/python -m benchmarks $(ARGS)

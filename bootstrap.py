@@ -91,7 +91,7 @@ def check_java():
     sys.path.insert(0, PROJECT)
     sys.dont_write_bytecode = True
     from lakehouse.errors import SetupError
-    from lakehouse.java import find_java
+    from lakehouse.spark.java import find_java
 
     try:
         find_java()
@@ -141,7 +141,7 @@ def install(debian, fedora, homebrew):
 
 
 def apt_knows(package):
-    """As in lakehouse/java.py, which a Python that is too old cannot read."""
+    """As in lakehouse/spark/java.py, which a Python that is too old cannot read."""
     command = ["apt-cache", "policy", package]
     try:
         answer = subprocess.check_output(command, env=dict(os.environ, LC_ALL="C"), stderr=subprocess.DEVNULL)

@@ -24,7 +24,7 @@ from benchmarks.figures import Figure, Outcome, Table, shown
 from benchmarks.own_stack import OwnStack, Peaks
 from benchmarks.results import with_section
 from benchmarks.sandbox import free_port
-from lakehouse.synthetic import ORDERS_PER_DAY, generate
+from lakehouse.sample_data.synthetic import ORDERS_PER_DAY, generate
 
 TITLE = "A day through Airflow"
 HISTORY_ORDERS, ORDERS_A_DAY, FIRST_DAY = 100_000, 500, date(2018, 1, 1)

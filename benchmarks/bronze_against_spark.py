@@ -8,9 +8,10 @@ from pathlib import Path
 
 from benchmarks import wide_table
 from benchmarks.figures import Bench, Figure, Outcome, alternating, median_ratio, shown, timed
-from lakehouse import bronze, landing
-from lakehouse.odcs import read_contract
-from lakehouse.session import spark_session
+from lakehouse.bronze import step as bronze
+from lakehouse.contract.odcs import read_contract
+from lakehouse.landing import step as landing
+from lakehouse.spark.session import spark_session
 
 DAY = date(2018, 1, 1)
 ROWS, QUICK_ROWS = 2_000_000, 300_000

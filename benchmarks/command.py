@@ -10,9 +10,9 @@ from pathlib import Path
 
 from benchmarks.memory import PeakMemory
 from benchmarks.sandbox import Sandbox
-from lakehouse import embedded_postgres
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_DIR
+from lakehouse.warehouse.embedded import server as embedded_postgres
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Bench, Figure, Outcome, Table
-from lakehouse import bronze, landing, load, marts, pipeline, reconcile, silver, warehouse
-from lakehouse.contract import Contract
-from lakehouse.dbt_run import Node
-from lakehouse.ledger import StepResult
-from lakehouse.manifest import read_manifest
-from lakehouse.odcs import read_contract
-from lakehouse.pending import Pending
-from lakehouse.session import spark_session
+from lakehouse import warehouse
+from lakehouse.bronze import step as bronze
+from lakehouse.contract.model import Contract
+from lakehouse.contract.odcs import read_contract
+from lakehouse.lake.ledger import StepResult
+from lakehouse.landing import step as landing
+from lakehouse.landing.manifest import read_manifest
+from lakehouse.load import step as load
+from lakehouse.marts import step as marts
+from lakehouse.marts.dbt import Node
+from lakehouse.pipeline import reconcile
+from lakehouse.pipeline import run as pipeline
+from lakehouse.pipeline.pending import Pending
+from lakehouse.sample_data.synthetic import ORDERS_PER_DAY, generate
 from lakehouse.settings import Settings
-from lakehouse.synthetic import ORDERS_PER_DAY, generate
+from lakehouse.silver import step as silver
+from lakehouse.spark.session import spark_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

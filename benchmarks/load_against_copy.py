@@ -13,13 +13,18 @@ from psycopg2 import sql
 
 from benchmarks import wide_table
 from benchmarks.figures import Bench, Figure, Outcome, Table, alternating, median_ratio, shown, timed
-from lakehouse import bronze, embedded_postgres, landing, load, silver, warehouse
-from lakehouse.contract import Contract, TableContract
-from lakehouse.embedded_programs import find_programs
-from lakehouse.ledger import StepResult
-from lakehouse.odcs import read_contract
-from lakehouse.session import spark_session
+from lakehouse import warehouse
+from lakehouse.bronze import step as bronze
+from lakehouse.contract.model import Contract, TableContract
+from lakehouse.contract.odcs import read_contract
+from lakehouse.lake.ledger import StepResult
+from lakehouse.landing import step as landing
+from lakehouse.load import step as load
 from lakehouse.settings import Settings
+from lakehouse.silver import step as silver
+from lakehouse.spark.session import spark_session
+from lakehouse.warehouse.embedded import server as embedded_postgres
+from lakehouse.warehouse.embedded.programs import find_programs
 
 DAY = date(2018, 1, 1)
 ROWS, QUICK_ROWS = 2_000_000, 300_000

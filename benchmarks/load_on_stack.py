@@ -11,10 +11,11 @@ REPETITIONS = 3
 # In the container `cli`: the first load warms up, each finds the table as it was before the first.
 LOADS = f"""
 import json
-from lakehouse import load, warehouse
-from lakehouse.manifest import read_manifests
-from lakehouse.odcs import read_contract
-from lakehouse.session import spark_session
+from lakehouse import warehouse
+from lakehouse.load import step as load
+from lakehouse.landing.manifest import read_manifests
+from lakehouse.contract.odcs import read_contract
+from lakehouse.spark.session import spark_session
 from lakehouse.settings import Settings
 
 settings = Settings.load(state="main")

@@ -7,8 +7,8 @@ from pathlib import Path
 from benchmarks.command import lakehouse
 from benchmarks.figures import Bench, Figure, Outcome, shown
 from lakehouse import warehouse
+from lakehouse.sample_data.synthetic import generate
 from lakehouse.settings import Settings
-from lakehouse.synthetic import generate
 
 WHY = "the time is the import of pyarrow, delta-rs and typer, and reading what was delivered"
 REPETITIONS, QUICK_REPETITIONS = 5, 2

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lakehouse import embedded_postgres
 from lakehouse.settings import Settings, Target
+from lakehouse.warehouse.embedded import server as embedded_postgres
 
 
 @dataclass(frozen=True)

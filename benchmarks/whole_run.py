@@ -19,8 +19,9 @@ BRONZE = """
 import sys
 from datetime import date
 from pathlib import Path
-from lakehouse import bronze, landing
-from lakehouse.odcs import read_contract
+from lakehouse.bronze import step as bronze
+from lakehouse.landing import step as landing
+from lakehouse.contract.odcs import read_contract
 from lakehouse.settings import Settings
 
 settings = Settings.load(source=sys.argv[2], contracts_dir=Path(sys.argv[3]), state=sys.argv[4])

@@ -1,1 +1,1 @@
-"""From CSV deliveries to a star schema: what happens to the data, step by step (see pipeline.py)."""
+"""CSV deliveries -> a star schema: a package per stage of the data, in the order of pipeline/run.py."""

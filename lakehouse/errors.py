@@ -68,7 +68,7 @@ class Busy(LakehouseError):
 
 
 class ReconciliationError(LakehouseError):
-    """An equation of reconcile.py does not hold; the message names table, batch, both sides."""
+    """An equation of pipeline/reconcile.py does not hold; the message names table, batch, both sides."""
 
 
 class MartsError(LakehouseError):

@@ -83,7 +83,7 @@ create table if not exists ops.runs (
 );
 
 -- What a run has begun with, the last of each batch; place: landing or drop. content changes with it. run_id: which run,
--- or what else became of it (lakehouse/arrivals.py).
+-- or what else became of it (lakehouse/pipeline/arrivals.py).
 create table if not exists ops.taken_up (
     source text not null,
     place text not null,

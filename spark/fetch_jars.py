@@ -9,8 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from lakehouse.jars import ensure_jars
 from lakehouse.settings import Settings
+from lakehouse.spark.jars import ensure_jars
 
 cache, jars = map(Path, sys.argv[1:])
 for jar in ensure_jars(Settings(jars_dir=cache), ("delta", "s3")):

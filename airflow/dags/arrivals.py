@@ -27,8 +27,9 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Asset, AssetWatcher, dag, task
-from landing_trigger import LandingTrigger
-from pipeline_tasks import DEFAULTS, LONGEST_RUN
+
+from lakehouse_airflow.defaults import DEFAULTS, LONGEST_RUN
+from lakehouse_airflow.landing_trigger import LandingTrigger
 
 LANDING = Asset(
     name="landing", uri="lakehouse://landing", group="lakehouse", watchers=[AssetWatcher("arrivals", LandingTrigger())]
@@ -48,15 +49,15 @@ def arrivals() -> None:
 
     @task
     def news() -> list[dict[str, Any]]:
-        from lakehouse import orchestration
+        from lakehouse.pipeline import tasks
 
-        return orchestration.runs_to_start()
+        return tasks.runs_to_start()
 
     @task
     def drop_folder() -> None:
-        from lakehouse import orchestration
+        from lakehouse.pipeline import tasks
 
-        orchestration.look_into_drop_folder()
+        tasks.look_into_drop_folder()
 
     drop_folder()
     TriggerDagRunOperator.partial(

@@ -39,16 +39,16 @@ def check_stack() -> None:
 
     @task
     def spark() -> dict[str, str | int]:
-        from lakehouse.session import spark_session
         from lakehouse.settings import Settings
+        from lakehouse.spark.session import spark_session
 
         with spark_session(Settings.load()) as session:
             return {"version": session.version, "rows": session.range(ROWS).repartition(2).count()}
 
     @task
     def store() -> dict[str, int]:
+        from lakehouse.lake.store import open_store
         from lakehouse.settings import LAYERS, Settings
-        from lakehouse.store import open_store
 
         settings = Settings.load()
         return {
@@ -57,8 +57,8 @@ def check_stack() -> None:
 
     @task
     def warehouse() -> dict[str, str]:
-        from lakehouse.connections import connect
         from lakehouse.settings import ROLES, Settings
+        from lakehouse.warehouse.connections import connect
 
         found = {}
         for role in ROLES:

@@ -34,7 +34,8 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Metadata, Param, dag, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
-from pipeline_tasks import DEFAULTS, LONGEST_RUN, RAW, SPARK_POOL, day_of
+
+from lakehouse_airflow.defaults import DEFAULTS, LONGEST_RUN, RAW, SPARK_POOL, day_of
 
 
 @dag(
@@ -54,27 +55,27 @@ def lake() -> None:
 
     @task
     def batch(params: Any = None, dag_run: Any = None) -> list[dict[str, str]]:
-        from lakehouse import orchestration
+        from lakehouse.pipeline import tasks
 
-        return orchestration.batch(params["batch_date"] or str(day_of(dag_run)), dag_run.run_id)
+        return tasks.batch(params["batch_date"] or str(day_of(dag_run)), dag_run.run_id)
 
     @task(map_index_template="{{ task.op_kwargs['table'] }}")
     def bronze(table: str, batch_date: str) -> dict[str, int]:
-        from lakehouse import orchestration
+        from lakehouse.pipeline import tasks
 
-        return orchestration.bring("bronze", table, batch_date)
+        return tasks.bring("bronze", table, batch_date)
 
     @task(map_index_template="{{ task.op_kwargs['table'] }}", pool=SPARK_POOL)
     def silver(table: str, batch_date: str) -> dict[str, int]:
-        from lakehouse import orchestration
+        from lakehouse.pipeline import tasks
 
-        return orchestration.bring("silver", table, batch_date)
+        return tasks.bring("silver", table, batch_date)
 
     @task(map_index_template="{{ task.op_kwargs['table'] }}", pool=SPARK_POOL)
     def load(table: str, batch_date: str) -> dict[str, int]:
-        from lakehouse import orchestration
+        from lakehouse.pipeline import tasks
 
-        return orchestration.bring("load", table, batch_date)
+        return tasks.bring("load", table, batch_date)
 
     @task_group
     def table(table: str, batch_date: str) -> None:
@@ -84,9 +85,9 @@ def lake() -> None:
     # Also when there was nothing to do: an earlier run may have ended before it counted.
     @task(outlets=[RAW], trigger_rule="none_failed")
     def reconcile() -> Iterator[Metadata]:
-        from lakehouse import orchestration
+        from lakehouse.pipeline import tasks
 
-        counted = orchestration.count()
+        counted = tasks.count()
         if counted is None:
             raise AirflowSkipException("The marts hold everything that was loaded")
         yield Metadata(RAW, counted)

@@ -22,7 +22,8 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
-from pipeline_tasks import DEFAULTS, LONGEST_RUN, SPARK_POOL
+
+from lakehouse_airflow.defaults import DEFAULTS, LONGEST_RUN, SPARK_POOL
 
 KEEP_LOGS = timedelta(days=30)
 KEEP_RUNS = timedelta(days=90)
@@ -43,21 +44,21 @@ def maintenance() -> None:
 
     @task(pool=SPARK_POOL, execution_timeout=timedelta(hours=2))
     def maintain() -> dict[str, Any]:
-        from lakehouse import orchestration
+        from lakehouse.pipeline import tasks
 
-        return orchestration.clean_up()
+        return tasks.clean_up()
 
     @task
     def airflow_logs() -> int:
-        import airflow_leftovers
+        from lakehouse_airflow import cleanup
 
-        return airflow_leftovers.remove_logs(older_than=KEEP_LOGS)
+        return cleanup.remove_logs(older_than=KEEP_LOGS)
 
     @task
     def airflow_runs() -> None:
-        import airflow_leftovers
+        from lakehouse_airflow import cleanup
 
-        airflow_leftovers.remove_runs(older_than=KEEP_RUNS)
+        cleanup.remove_runs(older_than=KEEP_RUNS)
 
     maintain()
     airflow_logs()

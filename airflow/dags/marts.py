@@ -26,9 +26,10 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import TaskGroup, dag, task
-from dbt_boxes import ModelBox
-from dbt_models import READS
-from pipeline_tasks import DEFAULTS, LONGEST_RUN, RAW
+
+from lakehouse_airflow.defaults import DEFAULTS, LONGEST_RUN, RAW
+from lakehouse_airflow.model_graph import READS
+from lakehouse_airflow.model_tasks import ModelBox
 
 
 @dag(
@@ -44,23 +45,22 @@ def marts() -> None:
 
     @task(execution_timeout=timedelta(hours=1))
     def build(**context: Any) -> dict[str, Any]:
-        from marts_tasks import build_marts
+        from lakehouse_airflow.build_marts import build_marts
 
         return build_marts(context)
 
     @task
     def compare() -> None:
-        from lakehouse import orchestration
+        from lakehouse.pipeline import tasks
 
-        orchestration.compare()
+        tasks.compare()
 
     @task
     def publish_docs() -> str:
-        from marts_tasks import docs_folder
+        from lakehouse.pipeline import tasks
+        from lakehouse_airflow.build_marts import docs_folder
 
-        from lakehouse import orchestration
-
-        return orchestration.publish_docs(docs_folder())
+        return tasks.publish_docs(docs_folder())
 
     built = build()
     built >> [compare(), publish_docs()]

@@ -29,7 +29,8 @@ def _app() -> FastAPI:
     from airflow.api_fastapi.core_api.security import get_user
     from fastapi import Depends, FastAPI, HTTPException
     from fastapi.responses import HTMLResponse
-    from marts_tasks import docs_folder
+
+    from lakehouse_airflow.build_marts import docs_folder
 
     app = FastAPI(dependencies=[Depends(get_user)], docs_url=None, redoc_url=None, openapi_url=None)
 

@@ -28,7 +28,7 @@ from airflow.plugins_manager import AirflowPlugin
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
 
-    from lakehouse.notices import Notice
+    from lakehouse.notify.outbox import Notice
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Messenger(threading.Thread):
 
     def _round(self) -> None:
         """Note what ended, send what is noted."""
-        from lakehouse.notices import NotSent, send_unsent
+        from lakehouse.notify.outbox import NotSent, send_unsent
         from lakehouse.settings import Settings
 
         settings = Settings.load()
@@ -120,8 +120,8 @@ class Sender:
         self._settings = settings
 
     def __call__(self, notice: Notice, attempts: int) -> str:
-        from lakehouse import slack
-        from lakehouse.notices import NotSent
+        from lakehouse.notify import slack
+        from lakehouse.notify.outbox import NotSent
 
         webhook = self._settings.slack_webhook()
         if webhook is None:
@@ -139,11 +139,11 @@ class Sender:
 
 def note_what_ended(settings: Any, since: datetime) -> bool:
     """Note each run and backfill that ended since then and is not noted; False: not all could be, look again."""
-    import ended_runs
     from airflow.utils.session import create_session
 
-    from lakehouse.announce import announce, announce_backfill
-    from lakehouse.notices import noted, told_since
+    from lakehouse.notify.events import announce, announce_backfill
+    from lakehouse.notify.outbox import noted, told_since
+    from lakehouse_airflow import ended_runs
 
     complete = True
     beginning = told_since(settings) - OVERLAP

@@ -3,7 +3,7 @@
 steps.py      run, land, bronze, silver, load, marts
 inspect.py    status, quarantine, sql
 sources.py    generate, replay
-service.py    start, stop, doctor, maintain, clean, docs
+service.py    start, stop, doctor, maintain, clean
 progress.py   what a run shows while it runs
 report.py     what it shows at its end
 """

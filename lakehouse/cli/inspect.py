@@ -36,7 +36,7 @@ def status(
 
         lakehouse status --format json
     """
-    from lakehouse.status import read_status
+    from lakehouse.pipeline.status import read_status
 
     settings, contract = open_state(state)
     found = read_status(settings, contract)
@@ -75,7 +75,7 @@ def quarantine(
     from collections import Counter
     from itertools import islice
 
-    from lakehouse.quarantine import bad_records
+    from lakehouse.lake.bad_records import bad_records
 
     settings, contract = open_state(state)
     found = bad_records(

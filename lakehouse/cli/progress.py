@@ -15,9 +15,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from lakehouse.ledger import StepResult
-from lakehouse.pending import STEPS, Pending
-from lakehouse.pipeline import Observer
+from lakehouse.lake.ledger import StepResult
+from lakehouse.pipeline.pending import STEPS, Pending
+from lakehouse.pipeline.run import Observer
 
 # Which of a step's counts are the rows it wrote.
 ROWS_OF = {"bronze": "bronze", "silver": "silver", "load": "raw"}

@@ -10,13 +10,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lakehouse import summary, warehouse
+from lakehouse import warehouse
 from lakehouse.cli.shared import as_called_here, command
-from lakehouse.contract import Contract
-from lakehouse.pipeline import RunReport
-from lakehouse.runs import seconds_per_step
+from lakehouse.contract.model import Contract
+from lakehouse.pipeline import summary
+from lakehouse.pipeline.run import RunReport
+from lakehouse.pipeline.runs import seconds_per_step
+from lakehouse.pipeline.status import Status
 from lakehouse.settings import Settings
-from lakehouse.status import Status
 
 NOTHING_LANDED = "Nothing has been landed yet: `lakehouse run PATH`, or `lakehouse run --demo`"
 # Stages at which a record stops; shown only where there are any.

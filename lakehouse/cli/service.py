@@ -1,4 +1,4 @@
-"""start, stop, doctor, maintain, clean, docs: keeping it running and in order."""
+"""start, stop, doctor, maintain, clean: keeping it running and in order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     for command in (start, stop, doctor, maintain, clean):
         app.command(rich_help_panel="Keeping it in order")(command)
-    app.command(hidden=True)(docs)
 
 
 def start(state: State = None) -> None:
@@ -31,7 +30,7 @@ def start(state: State = None) -> None:
         lakehouse start
     """
     from lakehouse import warehouse
-    from lakehouse.jars import ensure_jars
+    from lakehouse.spark.jars import ensure_jars
 
     settings, _ = open_state(state)
     ensure_jars(settings)
@@ -47,7 +46,7 @@ def stop() -> None:
 
         lakehouse stop
     """
-    from lakehouse import embedded_postgres
+    from lakehouse.warehouse.embedded import server as embedded_postgres
 
     settings = _embedded_only("stop")
     console.print("Stopped." if embedded_postgres.stop(settings) else "It was not running.")
@@ -60,7 +59,7 @@ def doctor(output: Output = Format.TABLE, state: State = None) -> None:
 
         lakehouse doctor
     """
-    from lakehouse.doctor import checks
+    from lakehouse.cli.doctor import checks
 
     looked = checks(Settings.load(state=state))
     if output is Format.TABLE:
@@ -86,7 +85,7 @@ def maintain(state: State = None) -> None:
 
         lakehouse maintain
     """
-    from lakehouse.maintain import maintain as put_right
+    from lakehouse.pipeline.maintain import maintain as put_right
 
     settings, contract = open_state(state)
     with watching(error_console) as observer:
@@ -114,7 +113,7 @@ def clean(
 
         lakehouse clean --yes
     """
-    from lakehouse.clean import remove_everything, remove_state
+    from lakehouse.cli.clean import remove_everything, remove_state
 
     settings = _embedded_only("clean")
     if not yes and sys.stdin.isatty():
@@ -132,14 +131,6 @@ def clean(
     if left:
         names = ", ".join(path.name for path in left[:NAMED]) + (", …" if len(left) > NAMED else "")
         console.print(f"Left in {folder}, as lakehouse did not make it: {names}", markup=False, soft_wrap=True)
-
-
-def docs() -> None:
-    """Write the generated pages of docs/ and dbt's sources files anew."""
-    from lakehouse.documentation import write_pages
-
-    for path in write_pages(Settings.load()):
-        console.print(str(path), soft_wrap=True)
 
 
 def _embedded_only(command: str) -> Settings:

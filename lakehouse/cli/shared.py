@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lakehouse.contract import Contract
-from lakehouse.odcs import read_contract
+from lakehouse.contract.model import Contract
+from lakehouse.contract.odcs import read_contract
 from lakehouse.settings import Settings
 
 # In a pipe nothing is wrapped or cut to the width of a screen that is not there.

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli.shared import console, open_state
-from lakehouse.replay import Period
+from lakehouse.sample_data.replay import Period
 
 Directory = Annotated[Path, typer.Argument(help="Where to write the batches; must be absent or empty.")]
 
@@ -58,7 +58,7 @@ def generate(
 
         lakehouse run batches
     """
-    from lakehouse.synthetic import KINDS, Disturbances, generate
+    from lakehouse.sample_data.synthetic import KINDS, Disturbances, generate
 
     _, contract = open_state()
     shares = {**dict.fromkeys(KINDS, faults), **_shares(fault or [], KINDS)}
@@ -102,7 +102,7 @@ def replay(
 
         lakehouse run batches
     """
-    from lakehouse.replay import replay
+    from lakehouse.sample_data.replay import replay
 
     done = replay(archive, directory, by)
     records = sum(done.records.values())

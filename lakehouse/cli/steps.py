@@ -22,11 +22,11 @@ from lakehouse.cli.shared import (
     remember_state,
     warn,
 )
-from lakehouse.pending import Step
+from lakehouse.pipeline.pending import Step
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
-    from lakehouse.pipeline import Observer
+    from lakehouse.pipeline.run import Observer
 
 Paths = Annotated[list[Path] | None, typer.Argument(help="Folders, CSV files (also .csv.gz) or a zip of them.")]
 FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build every mart from nothing.")]
@@ -57,8 +57,10 @@ def run(
 
         lakehouse run --demo
     """
-    from lakehouse import arrivals, landing, pipeline, runs
-    from lakehouse import demo as demo_source
+    from lakehouse.landing import step as landing
+    from lakehouse.pipeline import arrivals, runs
+    from lakehouse.pipeline import run as pipeline
+    from lakehouse.sample_data import demo as demo_source
 
     if demo and paths:
         raise typer.BadParameter("either PATHS or --demo, not both")
@@ -94,7 +96,7 @@ def land(
 
         lakehouse land --remove orders --batch-date 2018-01-05
     """
-    from lakehouse import landing
+    from lakehouse.landing import step as landing
 
     settings, contract = open_state(state, otherwise="main" if paths else None)
     day = day_of(batch_date)
@@ -150,8 +152,9 @@ def marts(state: State = None, full_refresh: FullRefresh = False) -> None:
 
         lakehouse marts --full-refresh
     """
-    from lakehouse import marts as build
-    from lakehouse import reconcile, warehouse
+    from lakehouse import warehouse
+    from lakehouse.marts import step as build
+    from lakehouse.pipeline import reconcile
 
     settings, contract = open_state(state)
     warehouse.prepare(settings)
@@ -168,8 +171,10 @@ def marts(state: State = None, full_refresh: FullRefresh = False) -> None:
 
 
 def _one_step(step: Step, table: str | None, batch_date: date | None, state: str | None) -> None:
-    from lakehouse import load as loading
-    from lakehouse import pipeline, reconcile, warehouse
+    from lakehouse import warehouse
+    from lakehouse.load import step as loading
+    from lakehouse.pipeline import reconcile
+    from lakehouse.pipeline import run as pipeline
 
     settings, contract = open_state(state)
     if table is not None:
@@ -187,7 +192,7 @@ def _one_step(step: Step, table: str | None, batch_date: date | None, state: str
 
 
 def _fetch_jars(settings: Settings, observer: Observer) -> None:
-    from lakehouse.jars import ensure_jars, needed_parts
+    from lakehouse.spark.jars import ensure_jars, needed_parts
 
     if needed_parts(settings):
         observer.note("Looking for the jars of Spark (the first time they are fetched)")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from benchmarks.sandbox import free_port
-from lakehouse import embedded_postgres, warehouse
+from lakehouse import warehouse
 from lakehouse.settings import Settings, Target
+from lakehouse.warehouse.embedded import server as embedded_postgres
 
 NOT_SYNCED = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -78,7 +79,7 @@ def settings(new_state: Callable[..., Settings]) -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def spark(server: Settings) -> Iterator[Any]:
     """The Spark session of all tests: starting one takes 10 s."""
-    from lakehouse.session import spark_session
+    from lakehouse.spark.session import spark_session
 
     with spark_session(server) as session:
         yield session

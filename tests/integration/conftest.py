@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import (
+
+from lakehouse import warehouse as package_warehouse
+from lakehouse.settings import LAYERS, ROLES, Settings, Target
+from tests.support.servers import (
     StoreServer,
     WarehouseServer,
     image_of,
@@ -23,10 +26,7 @@ from servers import (
     store_server,
     warehouse_server,
 )
-from small_source import settings_in
-
-from lakehouse import warehouse as package_warehouse
-from lakehouse.settings import LAYERS, ROLES, Settings, Target
+from tests.support.small_source import settings_in
 
 NOT_SYNCED = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
 

@@ -14,13 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
-from made_up_shop import Shop
 from py4j.protocol import Py4JJavaError
 
-from lakehouse import session, silver
+from lakehouse.lake.store import open_store
 from lakehouse.settings import Settings
-from lakehouse.silver_partition import CONDITIONAL_LOG_STORE, LOG_STORE_OF_S3A
-from lakehouse.store import open_store
+from lakehouse.silver import step as silver
+from lakehouse.silver.partition import CONDITIONAL_LOG_STORE, LOG_STORE_OF_S3A
+from lakehouse.spark import session
+from tests.support.made_up_shop import Shop
 
 WRITERS, APPENDS = 8, 3
 

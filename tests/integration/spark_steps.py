@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from made_up_shop import SECOND, Shop
-
-from lakehouse import load, maintain, silver
-from lakehouse.session import spark_session
+from lakehouse.load import step as load
+from lakehouse.pipeline import maintain
 from lakehouse.settings import Settings
-from lakehouse.spark_errors import spark_errors
+from lakehouse.silver import step as silver
+from lakehouse.spark.errors import spark_errors
+from lakehouse.spark.session import spark_session
+from tests.support.made_up_shop import SECOND, Shop
 
 
 def main(settings: Settings, folder: Path) -> dict[str, Any]:

@@ -8,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import docker
 import pytest
 from docker.errors import NotFound
-from servers import LABEL, image_of, labels, remove_left_overs
 
+import docker
 from lakehouse.settings import PROJECT_DIR
+from tests.support.servers import LABEL, image_of, labels, remove_left_overs
 
 NEEDS_STORE = "tests/integration/test_forged_uploads.py::test_a_wrong_secret_key_is_refused"
 NO_IMAGE = {"MINIO_IMAGE": "no-such-image"}

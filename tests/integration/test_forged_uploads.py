@@ -20,10 +20,10 @@ import urllib3
 from minio import Minio
 from minio.commonconfig import SnowballObject
 from minio.error import S3Error
-from servers import StoreServer
 
+from lakehouse.lake.store import open_store
 from lakehouse.settings import Settings
-from lakehouse.store import open_store
+from tests.support.servers import StoreServer
 
 CONTENT = b"forged"
 FORGED = "0" * 64

@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from servers import image_of
 
 from lakehouse.settings import PROJECT_DIR
+from tests.support.servers import image_of
 
 # Both forms that images have, and an apt-get that only tells how it was called.
 SOURCES = """

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from servers import image_of, labels
 from testcontainers.community.minio import MinioContainer
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
+
+from tests.support.servers import image_of, labels
 
 SCRIPT = b"create table from_script as select current_user::text as who"
 NOT_SYNCED = "postgres -c fsync=off -c full_page_writes=off -c synchronous_commit=off"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from log_store_steps import APPENDS, WRITERS
-from other_processes import told_by
-from servers import STORE_SECRETS, StoreServer, image_of, secrets_of
-from small_source import settings_in
 
 from lakehouse.settings import Target
+from tests.integration.log_store_steps import APPENDS, WRITERS
+from tests.support.processes import told_by
+from tests.support.servers import STORE_SECRETS, StoreServer, image_of, secrets_of
+from tests.support.small_source import settings_in
 
 TAKEN = "java.nio.file.FileAlreadyExistsException"
 

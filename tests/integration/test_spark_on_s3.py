@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_shop import FIRST, SECOND, Shop
-from other_processes import told_by
-from servers import STORE_SECRETS, StoreServer, WarehouseServer, secrets_of
-from small_source import settings_in
 
 from lakehouse import warehouse as package_warehouse
 from lakehouse.settings import Target
+from tests.support.made_up_shop import FIRST, SECOND, Shop
+from tests.support.processes import told_by
+from tests.support.servers import STORE_SECRETS, StoreServer, WarehouseServer, secrets_of
+from tests.support.small_source import settings_in
 
 
 @dataclass(frozen=True)

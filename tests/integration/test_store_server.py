@@ -17,15 +17,15 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from servers import StoreServer
-from small_source import DAY, land, rows_of, run_bronze, values_of, version_of
 
-from lakehouse.conformance import AT_ONCE, NOTE, ensure_conformance, is_proven
 from lakehouse.errors import StoreError
-from lakehouse.manifest import read_manifest, read_manifests
-from lakehouse.s3_store import PART_SIZE
+from lakehouse.lake.conformance import AT_ONCE, NOTE, ensure_conformance, is_proven
+from lakehouse.lake.s3 import PART_SIZE
+from lakehouse.lake.store import Store, open_store
+from lakehouse.landing.manifest import read_manifest, read_manifests
 from lakehouse.settings import LAYERS, Layer, Settings
-from lakehouse.store import Store, open_store
+from tests.support.servers import StoreServer
+from tests.support.small_source import DAY, land, rows_of, run_bronze, values_of, version_of
 
 NEXT_DAY = date(2018, 1, 6)
 HEADER = b"order_id,amount,note\n"

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from minio import Minio
 from minio.error import MinioAdminException, S3Error
-from servers import StoreServer, store_server
 
 from lakehouse.errors import StoreError
+from lakehouse.lake.store import open_store
 from lakehouse.settings import LAYERS, Layer, Settings
-from lakehouse.store import open_store
+from tests.support.servers import StoreServer, store_server
 
 # bucket -> who reads it, who writes it
 READERS = {"landing": {"landing", "bronze"}, "bronze": {"bronze", "silver"}, "silver": {"silver"}}

@@ -8,12 +8,12 @@ from pathlib import Path
 import psycopg2
 import pytest
 from psycopg2 import errors
-from servers import WarehouseServer, until, warehouse_server
-from small_source import settings_in
 
 from lakehouse import warehouse as package_warehouse
 from lakehouse.errors import WarehouseError
 from lakehouse.settings import Settings, Target
+from tests.support.servers import WarehouseServer, until, warehouse_server
+from tests.support.small_source import settings_in
 
 DATABASE = "lakehouse_main"
 

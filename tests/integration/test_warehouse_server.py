@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import psycopg2
 import pytest
-from other_processes import other_processes
 from psycopg2 import errors
-from servers import WarehouseServer, until
 
 from lakehouse import warehouse as package_warehouse
 from lakehouse.errors import Busy, WarehouseError
 from lakehouse.settings import ROLES, Settings
+from tests.support.processes import other_processes
+from tests.support.servers import WarehouseServer, until
 
 DATABASE = "lakehouse_main"
 LOGINS = [*ROLES, "airflow", "postgres"]

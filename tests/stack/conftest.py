@@ -10,14 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from compose import Stack
-from outcomes import Silent
 
 from benchmarks.sandbox import environment_of_stack, free_port
-from lakehouse import embedded_postgres, landing, pipeline, warehouse
-from lakehouse.odcs import read_contract
+from lakehouse import warehouse
+from lakehouse.contract.odcs import read_contract
+from lakehouse.landing import step as landing
+from lakehouse.pipeline import run as pipeline
+from lakehouse.sample_data.synthetic import Disturbances, generate
 from lakehouse.settings import PROJECT_DIR, Settings, Target
-from lakehouse.synthetic import Disturbances, generate
+from lakehouse.warehouse.embedded import server as embedded_postgres
+from tests.stack.support.compose import Stack
+from tests.support.lake import Silent
 
 PROJECT = "lakehouse-stack-test"
 CONTRACT = read_contract(PROJECT_DIR / "contracts", "olist")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import urllib.request
 
 import pytest
-from compose import Stack
 
 from benchmarks.airflow_api import Api
+from tests.stack.support.compose import Stack
 
 
 @pytest.fixture

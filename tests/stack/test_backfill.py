@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from archive import ARCHIVE, NEEDS_ARCHIVE
-from compose import Stack
-from conftest import readable_by_all, removed_afterwards, run_embedded
-from outcomes import NEWEST_BUILT, days_of, differences, query, rows_whatever_the_batches
 
 from benchmarks.airflow_api import Api
 from benchmarks.sandbox import environment_of_stack, free_port
-from lakehouse.replay import replay
+from lakehouse.sample_data.replay import replay
 from lakehouse.settings import Settings
+from tests.stack.conftest import readable_by_all, removed_afterwards, run_embedded
+from tests.stack.support.compose import Stack
+from tests.support.archive import ARCHIVE, NEEDS_ARCHIVE
+from tests.support.lake import NEWEST_BUILT, days_of, differences, query, rows_whatever_the_batches
 
 PROJECT = "lakehouse-backfill-test"
 LOADS = "select load_id, table_name, batch_date, loaded_at from ops.load_log order by 1"

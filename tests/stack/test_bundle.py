@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from compose import Stack
-from offline_engine import Offline, offline_engine
 
 from lakehouse.settings import PROJECT_DIR
+from tests.stack.support.compose import Stack
+from tests.stack.support.offline_engine import Offline, offline_engine
 
 pytestmark = [
     pytest.mark.nightly,

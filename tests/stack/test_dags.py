@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import readable_by_all
 
-from lakehouse.dbt_graph import models_read
 from lakehouse.settings import PROJECT_DIR
+from tests.stack.conftest import readable_by_all
+from tools.generate.dbt_graph import models_read
 
 IMAGE = os.environ.get("AIRFLOW_IMAGE", "ecommerce-data-pipeline/airflow")
 READS = models_read(PROJECT_DIR / "dbt")
@@ -55,7 +55,7 @@ BROKEN = {
 
 def check_dags(*arguments: str, mount: Path | None = None) -> subprocess.CompletedProcess[str]:
     volume = ["--volume", f"{mount}:/dags:ro"] if mount else []
-    image = [*volume, IMAGE, "python", "airflow/check_dags.py", *arguments]
+    image = [*volume, IMAGE, "python", "airflow/bin/check_dags.py", *arguments]
     return subprocess.run(
         ["docker", "run", "--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp", *image],
         capture_output=True,

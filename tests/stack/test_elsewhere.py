@@ -12,16 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from compose import Stack
-from conftest import readable_by_all, removed_afterwards
-from fake_slack import bridge
 from minio import Minio
-from outcomes import all_rows, differences, query
-from s3_server import s3_settings
-from servers import StoreServer, WarehouseServer, empty_store_server, warehouse_server
 
 from benchmarks.sandbox import environment_of_stack, free_port
 from lakehouse.settings import LAYERS, Settings, Target
+from tests.fake_slack import bridge
+from tests.stack.conftest import readable_by_all, removed_afterwards
+from tests.stack.support.compose import Stack
+from tests.support.lake import all_rows, differences, query
+from tests.support.s3_server import s3_settings
+from tests.support.servers import StoreServer, WarehouseServer, empty_store_server, warehouse_server
 
 pytestmark = pytest.mark.nightly
 

@@ -6,19 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
-from compose import Stack
-from conftest import run_embedded
-from outcomes import all_rows, differences, query
 
 from lakehouse.settings import PROJECT_DIR, Settings
+from tests.stack.conftest import run_embedded
+from tests.stack.support.compose import Stack
+from tests.support.lake import all_rows, differences, query
 
 ARCHIVE = PROJECT_DIR.parent / "shared" / "data" / "olist" / "brazilian-ecommerce.zip"
 
 EVERY_OBJECT = """
 import json
-from lakehouse.s3_store import S3Store
+from lakehouse.lake.s3 import S3Store
 from lakehouse.settings import LAYERS, Settings
-from lakehouse.store import open_store
+from lakehouse.lake.store import open_store
 
 settings = Settings.load(state="main")
 found = {}

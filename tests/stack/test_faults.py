@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from compose import Stack
-from held_up import copying_held_up
-from outcomes import all_rows, differences
 
 from lakehouse.settings import Settings
+from tests.stack.support.compose import Stack
+from tests.stack.support.slow_copy import copying_held_up
+from tests.support.lake import all_rows, differences
 
 BLOWS: dict[str, tuple[Callable[[Stack], None], bool]] = {
     # what happens, and whether the run itself comes through it

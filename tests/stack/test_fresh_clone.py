@@ -7,12 +7,12 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from compose import ONE_SHOTS, SERVICES, Stack, docker, names_in
-from conftest import removed_afterwards
-from processes import command_lines
 
 from benchmarks.sandbox import environment_of_stack, free_port
 from lakehouse.settings import PROJECT_DIR
+from tests.stack.conftest import removed_afterwards
+from tests.stack.support.command_lines import command_lines
+from tests.stack.support.compose import ONE_SHOTS, SERVICES, Stack, docker, names_in
 
 PROJECT = "lakehouse-clone-test"
 

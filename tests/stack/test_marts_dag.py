@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compose import Stack, names_in
-from outcomes import query
 
 from benchmarks.airflow_api import Api
 from lakehouse import warehouse
-from lakehouse.dbt_graph import models_read
 from lakehouse.settings import PROJECT_DIR
+from tests.stack.support.compose import Stack, names_in
+from tests.support.lake import query
+from tools.generate.dbt_graph import models_read
 
 BOXES = {f"models.{name}" for name in models_read(PROJECT_DIR / "dbt")}
 RUNS = "/api/v2/dags/marts/dagRuns"

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compose import SERVICES, Stack
-from conftest import CONTRACT, readable_by_all, removed_afterwards, run_embedded
-from fake_slack import WEBHOOK, FakeSlack, bridge, fake_slack
-from held_up import copying_held_up
-from outcomes import NEWEST_BUILT, all_rows, days_of, differences, query
 
 from benchmarks.airflow_api import Api
 from benchmarks.sandbox import environment_of_stack, free_port
+from lakehouse.sample_data.synthetic import Disturbances, generate
 from lakehouse.settings import Settings
-from lakehouse.synthetic import Disturbances, generate
+from tests.fake_slack import WEBHOOK, FakeSlack, bridge, fake_slack
+from tests.stack.conftest import CONTRACT, readable_by_all, removed_afterwards, run_embedded
+from tests.stack.support.compose import SERVICES, Stack
+from tests.stack.support.slow_copy import copying_held_up
+from tests.support.lake import NEWEST_BUILT, all_rows, days_of, differences, query
 
 PROJECT = "lakehouse-airflow-test"
 DAYS = 14
@@ -37,9 +37,9 @@ TOLD = ("lake", "marts", "maintenance")
 RECOVERED_SECONDS = 400
 DELTA_VERSIONS = """
 from deltalake import DeltaTable
-from lakehouse.odcs import read_contract
+from lakehouse.contract.odcs import read_contract
 from lakehouse.settings import Settings
-from lakehouse.store import open_store
+from lakehouse.lake.store import open_store
 
 settings = Settings.load(state="main")
 for layer in ("bronze", "silver"):

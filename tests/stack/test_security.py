@@ -12,13 +12,13 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from compose import ONE_SHOTS, SERVICES, Stack, docker, names_in
-from conftest import readable_by_all
-from outcomes import query
-from processes import command_lines
-from wire import listening
 
 from lakehouse.settings import PROJECT_DIR
+from tests.stack.conftest import readable_by_all
+from tests.stack.support.command_lines import command_lines
+from tests.stack.support.compose import ONE_SHOTS, SERVICES, Stack, docker, names_in
+from tests.stack.support.sniffer import listening
+from tests.support.lake import query
 
 REACH = """
 import socket, sys
@@ -32,7 +32,7 @@ for place in sys.argv[1:]:
 """
 CONNECT = """
 from lakehouse.errors import SetupError
-from lakehouse.session import spark_session
+from lakehouse.spark.session import spark_session
 from lakehouse.settings import Settings
 try:
     with spark_session(Settings.load(spark_token={token!r})) as spark:
@@ -41,7 +41,7 @@ except SetupError as error:
     print(error)
 """
 SHIP_ROWS = """
-from lakehouse.session import spark_session
+from lakehouse.spark.session import spark_session
 from lakehouse.settings import Settings
 with spark_session(Settings.load()) as spark:
     rows = spark.createDataFrame([(f"{marker}{{number}}",) for number in range({rows})], "marked string")

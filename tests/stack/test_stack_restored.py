@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from compose import Stack
-from outcomes import Rows, all_rows
+
+from tests.stack.support.compose import Stack
+from tests.support.lake import Rows, all_rows
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from small_source import land, run_bronze, settings_in, values_of
 
 from lakehouse.errors import ConfigurationError
 from lakehouse.settings import LAYERS, PROJECT_DIR, Settings, StoreUser
+from tests.support.small_source import land, run_bronze, settings_in, values_of
 
 HEADER = b"order_id,amount,note\n"
 

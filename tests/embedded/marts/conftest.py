@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 from psycopg2 import sql
-from raw_rows import publish
 
-from lakehouse import load, marts, warehouse
-from lakehouse.connections import open_connection
-from lakehouse.contract import Contract
-from lakehouse.odcs import read_contract
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract
+from lakehouse.contract.odcs import read_contract
+from lakehouse.load import step as load
+from lakehouse.marts import step as marts
 from lakehouse.settings import PROJECT_DIR, Settings
+from lakehouse.warehouse.connections import open_connection
+from tests.embedded.marts.raw_rows import publish
 
 Deliver = Callable[..., None]
 

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from lakehouse.contract import Contract, TableContract
+from lakehouse.contract.model import Contract, TableContract
 
 Row = Mapping[str, Any]
 

@@ -15,10 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
-from lakehouse import marts, warehouse
-from lakehouse.contract import Contract
-from lakehouse.dbt_run import Node
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract
 from lakehouse.errors import MartsError, WarehouseError
+from lakehouse.marts import step as marts
+from lakehouse.marts.dbt import Node
 from lakehouse.settings import PROJECT_DIR, Settings
 
 Deliver = Callable[..., None]
@@ -263,8 +264,8 @@ def test_a_build_that_lost_its_lock_does_not_count_as_complete(
 RUN = """
 import sys
 from pathlib import Path
-from lakehouse import marts
-from lakehouse.odcs import read_contract
+from lakehouse.marts import step as marts
+from lakehouse.contract.odcs import read_contract
 from lakehouse.settings import Settings
 
 settings = Settings.load(state=sys.argv[1])

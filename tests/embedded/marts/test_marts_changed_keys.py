@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from compiled_models import Model, build, compile_models, differences_from_full_refresh
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg2.extensions import cursor as Cursor
-from raw_rows import publish
 
 from lakehouse import warehouse
-from lakehouse.contract import Contract
+from lakehouse.contract.model import Contract
 from lakehouse.settings import Settings
+from tests.embedded.marts.compiled_models import Model, build, compile_models, differences_from_full_refresh
+from tests.embedded.marts.raw_rows import publish
 
 DAYS = [dt.date(2018, 1, day) for day in (1, 2, 3)]
 # Few values, so that histories collide: a person may have the id of a customer row, a category may be called unknown.

@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from outcomes import environment_of
-
 from lakehouse.settings import PROJECT_DIR, Settings
+from tests.support.lake import environment_of
 
 LAKEHOUSE = str(Path(sys.executable).parent / "lakehouse")
 

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outcomes import Silent, days_of
 
-from lakehouse import landing, pipeline, warehouse
-from lakehouse.connections import open_connection
-from lakehouse.contract import Contract
-from lakehouse.odcs import read_contract
-from lakehouse.pipeline import RunReport
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract
+from lakehouse.contract.odcs import read_contract
+from lakehouse.landing import step as landing
+from lakehouse.pipeline import run as pipeline
+from lakehouse.pipeline.run import RunReport
+from lakehouse.sample_data.synthetic import Disturbances, Truth, generate
 from lakehouse.settings import PROJECT_DIR, Settings
-from lakehouse.synthetic import Disturbances, Truth, generate
+from lakehouse.warehouse.connections import open_connection
+from tests.support.lake import Silent, days_of
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from outcomes import all_rows, days_of, differences, rows_whatever_the_batches
 
-from lakehouse.pipeline import RunReport
+from lakehouse.pipeline.run import RunReport
+from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
-from lakehouse.synthetic import Truth
+from tests.support.lake import all_rows, days_of, differences, rows_whatever_the_batches
 
 Run = Callable[..., RunReport]
 

@@ -11,15 +11,16 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from outcomes import days_of
 
-from lakehouse import arrivals, landing, orchestration
-from lakehouse.contract import Contract
+from lakehouse.contract.model import Contract
 from lakehouse.errors import DeliveryRefused, StoreError
-from lakehouse.manifest import read_manifest
-from lakehouse.pipeline import RunReport
+from lakehouse.landing import step as landing
+from lakehouse.landing.manifest import read_manifest
+from lakehouse.pipeline import arrivals, tasks
+from lakehouse.pipeline.run import RunReport
+from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
-from lakehouse.synthetic import Truth
+from tests.support.lake import days_of
 
 FIRST, SECOND, THIRD = date(2018, 1, 1), date(2018, 1, 2), date(2018, 1, 3)
 
@@ -53,7 +54,7 @@ def test_a_landed_batch_is_news_until_a_run_takes_it_up(
     assert names(arrivals.news(drop, contract)) == [("landing", FIRST), ("landing", SECOND)]
     assert names(arrivals.news(drop, contract)) == [("landing", FIRST), ("landing", SECOND)]
 
-    due = orchestration.batch(FIRST.isoformat(), "a run")
+    due = tasks.batch(FIRST.isoformat(), "a run")
 
     assert names(arrivals.news(drop, contract)) == [("landing", SECOND)]
     assert {unit["batch_date"] for unit in due} == {FIRST.isoformat()}
@@ -67,7 +68,7 @@ def test_a_landed_batch_is_news_until_a_run_takes_it_up(
 def test_a_batch_delivered_again_is_news_again(drop: Settings, contract: Contract, shop: tuple[Path, Truth]) -> None:
     day = days_of(shop[0])[0]
     landing.land(drop, contract, [day])
-    orchestration.batch(FIRST.isoformat(), "a run")
+    tasks.batch(FIRST.isoformat(), "a run")
 
     landing.land(drop, contract, [day])
     assert arrivals.news(drop, contract) == []
@@ -82,8 +83,8 @@ def test_what_somebody_loaded_without_the_orchestrator_is_no_news(
     run(drop, days_of(shop[0])[0])
 
     assert arrivals.news(drop, contract) == []
-    assert orchestration.batch(FIRST.isoformat(), "a run") == []
-    assert orchestration.count() is None
+    assert tasks.batch(FIRST.isoformat(), "a run") == []
+    assert tasks.count() is None
 
 
 def test_what_somebody_began_by_hand_is_news_once_nobody_is_at_it(
@@ -102,11 +103,11 @@ def test_a_dropped_batch_is_landed_by_its_own_run_and_is_then_no_news_in_landing
 ) -> None:
     for day in days_of(shop[0])[:2]:
         put(drop, day)
-    started = orchestration.runs_to_start()
+    started = tasks.runs_to_start()
     assert [run["conf"]["batch_date"] for run in started] == [FIRST.isoformat(), SECOND.isoformat()]
-    assert orchestration.runs_to_start() == started
+    assert tasks.runs_to_start() == started
 
-    assert orchestration.batch(SECOND.isoformat(), "a run")
+    assert tasks.batch(SECOND.isoformat(), "a run")
 
     assert read_manifest(drop, FIRST) is None
     assert names(arrivals.news(drop, contract)) == [("drop", FIRST)]
@@ -122,33 +123,33 @@ def test_a_refused_delivery_is_no_news_until_it_is_corrected_and_does_not_stop_t
     put(drop, second)
 
     with pytest.raises(DeliveryRefused, match="order_status is missing"):
-        orchestration.batch(FIRST.isoformat(), "a run")
+        tasks.batch(FIRST.isoformat(), "a run")
     assert names(arrivals.news(drop, contract)) == [("drop", SECOND)]
-    assert orchestration.batch(SECOND.isoformat(), "another run")
+    assert tasks.batch(SECOND.isoformat(), "another run")
     assert arrivals.news(drop, contract) == []
 
     broken.write_bytes(whole)
     assert names(arrivals.news(drop, contract)) == [("drop", FIRST)]
-    assert orchestration.batch(FIRST.isoformat(), "a third run")
+    assert tasks.batch(FIRST.isoformat(), "a third run")
 
 
 def test_an_old_file_in_the_drop_folder_does_not_undo_a_correction_that_was_landed_since(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth], tmp_path: Path
 ) -> None:
     old = put(drop, days_of(shop[0])[0]) / "olist_orders_dataset.csv"
-    orchestration.batch(FIRST.isoformat(), "a run")
+    tasks.batch(FIRST.isoformat(), "a run")
     corrected = tmp_path / "orders_2018-01-01.csv"
     corrected.write_bytes(old.read_bytes().replace(b",delivered,", b",shipped,", 1))
     (landed,) = landing.land(drop, contract, [corrected])
     assert landed.changed == ("orders",)
 
     for run_id in ("a run", "another run"):  # the first one again, as when somebody clears it
-        orchestration.batch(FIRST.isoformat(), run_id)
+        tasks.batch(FIRST.isoformat(), run_id)
         assert read_manifest(drop, FIRST) == landed.manifest
 
     shutil.copy(old, old.with_suffix(".new"))
     old.with_suffix(".new").replace(old)
-    orchestration.batch(FIRST.isoformat(), "a third run")
+    tasks.batch(FIRST.isoformat(), "a third run")
     manifest = read_manifest(drop, FIRST)
     assert manifest is not None and manifest.tables["orders"] != landed.manifest.tables["orders"]
 
@@ -158,17 +159,17 @@ def test_a_refused_delivery_is_refused_by_every_run_until_the_day_is_landed_othe
 ) -> None:
     whole = days_of(shop[0])[0]
     landing.land(drop, contract, [whole / "olist_customers_dataset.csv"], FIRST)
-    orchestration.batch(FIRST.isoformat(), "a run before")
+    tasks.batch(FIRST.isoformat(), "a run before")
     broken = put(drop, whole) / "olist_orders_dataset.csv"
     broken.write_bytes(broken.read_bytes().replace(b"order_status", b"order_state", 1))
     for run_id in ("a run", "a run", "that of midnight"):
         with pytest.raises(DeliveryRefused):
-            orchestration.batch(FIRST.isoformat(), run_id)
+            tasks.batch(FIRST.isoformat(), run_id)
 
     landing.land(drop, contract, [whole])
 
     for run_id in ("another run", "one more"):
-        assert orchestration.batch(FIRST.isoformat(), run_id)
+        assert tasks.batch(FIRST.isoformat(), run_id)
 
 
 def test_what_a_killed_run_has_begun_to_land_another_one_lands(
@@ -178,9 +179,9 @@ def test_what_a_killed_run_has_begun_to_land_another_one_lands(
     with monkeypatch.context() as broken:
         broken.setattr(landing, "land", lambda *_, **__: (_ for _ in ()).throw(StoreError("The store is away.")))
         with pytest.raises(StoreError):
-            orchestration.batch(FIRST.isoformat(), "a run")
+            tasks.batch(FIRST.isoformat(), "a run")
 
-    assert orchestration.batch(FIRST.isoformat(), "that of midnight")
+    assert tasks.batch(FIRST.isoformat(), "that of midnight")
 
 
 def test_content_that_comes_back_gets_a_run_of_its_own(
@@ -193,9 +194,9 @@ def test_content_that_comes_back_gets_a_run_of_its_own(
     for content, written_at in ((first, 1_000_000), (second, 2_000_000), (first, 1_000_000), (second, 2_000_000)):
         file.write_bytes(content)
         os.utime(file, (written_at, written_at))
-        (run,) = [run for run in orchestration.runs_to_start() if run["trigger_run_id"].startswith("drop")]
+        (run,) = [run for run in tasks.runs_to_start() if run["trigger_run_id"].startswith("drop")]
         started.append(run["trigger_run_id"])
-        orchestration.batch(FIRST.isoformat(), started[-1])
+        tasks.batch(FIRST.isoformat(), started[-1])
 
     assert len(started) == len(set(started)) == 4
 
@@ -207,7 +208,7 @@ def test_a_delivery_that_is_still_written_to_is_left_alone(
     monkeypatch.setattr(arrivals, "AT_REST_SECONDS", 3600.0)
 
     assert arrivals.news(drop, contract) == []
-    assert orchestration.batch(FIRST.isoformat(), "a run") == []
+    assert tasks.batch(FIRST.isoformat(), "a run") == []
     assert read_manifest(drop, FIRST) is None
 
 
@@ -231,7 +232,7 @@ def test_what_has_no_day_is_told_and_left_alone(
     (drop.drop_dir / "orders_2018-01-03_2018-01-04.csv").write_text("order_id\n")
     caplog.set_level("INFO", logger="lakehouse")
 
-    assert orchestration.batch(FIRST.isoformat(), "a run")
+    assert tasks.batch(FIRST.isoformat(), "a run")
 
     assert "no date" in caplog.text
     assert "two dates" in caplog.text
@@ -241,8 +242,8 @@ def test_what_has_no_day_is_told_and_left_alone(
 def test_a_day_without_a_batch_has_no_tables(drop: Settings, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="lakehouse")
 
-    assert orchestration.batch(THIRD.isoformat(), "a run") == []
-    assert orchestration.count() is None
+    assert tasks.batch(THIRD.isoformat(), "a run") == []
+    assert tasks.count() is None
 
     assert "an empty day" in caplog.text
 
@@ -260,11 +261,11 @@ def test_what_cannot_be_looked_into_is_refused_by_name_while_others_are_news(
 ) -> None:
     assert drop.drop_dir is not None
     put(drop, days_of(shop[0])[0])
-    orchestration.look_into_drop_folder()
+    tasks.look_into_drop_folder()
     (drop.drop_dir / "orders_2018-01-02.zip").write_bytes(b"PK, and then the disk was full")
 
     with pytest.raises(DeliveryRefused, match=r"orders_2018-01-02\.zip"):
-        orchestration.look_into_drop_folder()
+        tasks.look_into_drop_folder()
 
     assert names(arrivals.news(drop, contract)) == [("drop", FIRST)]
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import LAKEHOUSE, command
-from outcomes import environment_of, query
 
+from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
-from lakehouse.synthetic import Truth
+from tests.embedded.pipeline.commands import LAKEHOUSE, command
+from tests.support.lake import environment_of, query
 
 Lakehouse = Callable[..., "subprocess.CompletedProcess[str]"]
 

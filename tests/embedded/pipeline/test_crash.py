@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from outcomes import all_rows, days_of, differences, environment_of, query
 
-from lakehouse import landing
-from lakehouse.contract import Contract
-from lakehouse.pipeline import RunReport, pending_now
+from lakehouse.contract.model import Contract
+from lakehouse.landing import step as landing
+from lakehouse.pipeline.run import RunReport, pending_now
+from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import PROJECT_DIR, Settings
-from lakehouse.synthetic import Truth
+from tests.support.lake import all_rows, days_of, differences, environment_of, query
 
 Run = Callable[..., RunReport]
 CopyOf = Callable[[Settings], Settings]
@@ -55,7 +55,7 @@ def die_when_a_copy_waits(watcher):
             die()
 
 def hold_up_copies(settings):
-    from lakehouse.connections import open_connection
+    from lakehouse.warehouse.connections import open_connection
     held.extend(open_connection(settings, "loader", settings.database_name) for _ in range(2))
     held[1].autocommit = True
     holder, watcher = (connection.cursor() for connection in held)
@@ -99,37 +99,37 @@ class Point:
 
 # Each point is reached by the run that goes on where the one before it was killed.
 POINTS = (
-    Point("between the files and the manifests of a delivery", "lakehouse.landing", "_update", "before"),
-    Point("between landing and bronze", "lakehouse.bronze", "run", "before"),
-    Point("in the middle of bronze's stream", "lakehouse.bronze", "_Batch._with_lineage", "before", 2),
-    Point("between bronze's commit and its ledger", "lakehouse.ledger", "record", "before"),
-    Point("between bronze and silver", "lakehouse.silver", "run", "before"),
+    Point("between the files and the manifests of a delivery", "lakehouse.landing.step", "_update", "before"),
+    Point("between landing and bronze", "lakehouse.bronze.step", "run", "before"),
+    Point("in the middle of bronze's stream", "lakehouse.bronze.step", "_Batch._with_lineage", "before", 2),
+    Point("between bronze's commit and its ledger", "lakehouse.lake.ledger", "record", "before"),
+    Point("between bronze and silver", "lakehouse.silver.step", "run", "before"),
     Point(
         "between silver's quarantine and its rows",
-        "lakehouse.silver_partition",
+        "lakehouse.silver.partition",
         "SilverPartition.write_silver",
         "before",
     ),
     Point(
-        "between silver's commit and its ledger", "lakehouse.silver_partition", "SilverPartition.write_silver", "after"
+        "between silver's commit and its ledger", "lakehouse.silver.partition", "SilverPartition.write_silver", "after"
     ),
     Point(
         "while Spark writes a large batch of silver",
-        "lakehouse.silver_partition",
+        "lakehouse.silver.partition",
         "SilverPartition._write_by_spark",
         "while it writes",
-        preparation="import lakehouse.silver; lakehouse.silver.SMALL_ROWS = -1",
+        preparation="import lakehouse.silver.step; lakehouse.silver.SMALL_ROWS = -1",
     ),
-    Point("between silver and load", "lakehouse.load", "run", "before"),
-    Point("with an empty staging table", "lakehouse.raw_tables", "create_staging", "after"),
-    Point("while Spark's tasks copy", "lakehouse.load", "_copy", "while it copies"),
-    Point("between copy and publication", "lakehouse.load", "_Publication.publish", "before"),
-    Point("in the publishing transaction", "lakehouse.load", "_Publication.publish", "after", 2),
-    Point("between load and reconciliation", "lakehouse.reconcile", "tables", "before"),
-    Point("between reconciliation and marts", "lakehouse.marts", "run", "before"),
-    Point("in the middle of dbt", "lakehouse.dbt_run", "Node", "after", 14),
-    Point("between dbt and the watermark", "lakehouse.marts", "_mark_complete", "before"),
-    Point("between the marts and their reconciliation", "lakehouse.reconcile", "facts", "before"),
+    Point("between silver and load", "lakehouse.load.step", "run", "before"),
+    Point("with an empty staging table", "lakehouse.load.raw_tables", "create_staging", "after"),
+    Point("while Spark's tasks copy", "lakehouse.load.step", "_copy", "while it copies"),
+    Point("between copy and publication", "lakehouse.load.step", "_Publication.publish", "before"),
+    Point("in the publishing transaction", "lakehouse.load.step", "_Publication.publish", "after", 2),
+    Point("between load and reconciliation", "lakehouse.pipeline.reconcile", "tables", "before"),
+    Point("between reconciliation and marts", "lakehouse.marts.step", "run", "before"),
+    Point("in the middle of dbt", "lakehouse.marts.dbt", "Node", "after", 14),
+    Point("between dbt and the watermark", "lakehouse.marts.step", "_mark_complete", "before"),
+    Point("between the marts and their reconciliation", "lakehouse.pipeline.reconcile", "facts", "before"),
 )
 
 
@@ -211,7 +211,7 @@ def test_a_full_refresh_killed_within_dbt_is_completed(
 ) -> None:
     settings = copy_of(first_day)
 
-    kill(settings, Point("within dbt", "lakehouse.dbt_run", "Node", "after", nodes), "marts", "--full-refresh")
+    kill(settings, Point("within dbt", "lakehouse.marts.dbt", "Node", "after", nodes), "marts", "--full-refresh")
     run(settings)
 
     assert differences(outcome(settings), outcome(first_day)) == {}
@@ -228,7 +228,7 @@ def test_a_correction_killed_on_its_way_and_taken_back_leaves_nothing_of_itself(
     (corrected / "olist_orders_dataset.csv").write_bytes(b"\n".join([lines[0], *lines[5:]]))
 
     # Bronze and silver hold the correction, silver's ledger does not say so yet; the warehouse has the first.
-    point = Point("after silver", "lakehouse.silver_partition", "SilverPartition.write_silver", "after")
+    point = Point("after silver", "lakehouse.silver.partition", "SilverPartition.write_silver", "after")
     kill(settings, point, "run", str(corrected))
     landing.land(settings, contract, [first])
     run(settings)

@@ -8,14 +8,13 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from outcomes import query
-
-from lakehouse.contract import Contract
-from lakehouse.quarantine import SUPERSEDED, bad_records
-from lakehouse.reconcile import Count
+from lakehouse.contract.model import Contract
+from lakehouse.lake.bad_records import SUPERSEDED, bad_records
+from lakehouse.pipeline.reconcile import Count
+from lakehouse.pipeline.summary import reasons, warnings
+from lakehouse.sample_data.synthetic import KINDS, Truth
 from lakehouse.settings import Settings
-from lakehouse.summary import reasons, warnings
-from lakehouse.synthetic import KINDS, Truth
+from tests.support.lake import query
 
 Shop = tuple[Path, Truth]
 

@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outcomes import Silent, query
 from rich.console import Console
 
-from lakehouse import landing, load, pipeline, warehouse
+from lakehouse import warehouse
 from lakehouse.cli.report import print_report
-from lakehouse.contract import Contract
+from lakehouse.contract.model import Contract
+from lakehouse.contract.odcs import read_contract
 from lakehouse.errors import DeliveryRefused
-from lakehouse.odcs import read_contract
-from lakehouse.quarantine import bad_records
+from lakehouse.lake.bad_records import bad_records
+from lakehouse.landing import step as landing
+from lakehouse.load import step as load
+from lakehouse.pipeline import run as pipeline
 from lakehouse.settings import Settings
+from tests.support.lake import Silent, query
 
 SHELF = """
 apiVersion: v3.2.0

@@ -8,14 +8,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from archive import ARCHIVE, NEEDS_ARCHIVE
-from outcomes import all_rows, days_of, differences, query
 
-from lakehouse.contract import Contract
-from lakehouse.pipeline import RunReport
-from lakehouse.replay import replay
+from lakehouse.contract.model import Contract
+from lakehouse.pipeline.run import RunReport
+from lakehouse.pipeline.summary import warnings
+from lakehouse.sample_data.replay import replay
 from lakehouse.settings import Settings
-from lakehouse.summary import warnings
+from tests.support.archive import ARCHIVE, NEEDS_ARCHIVE
+from tests.support.lake import all_rows, days_of, differences, query
 
 Run = Callable[..., RunReport]
 

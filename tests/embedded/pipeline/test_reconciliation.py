@@ -10,15 +10,19 @@ from typing import Any
 
 import pytest
 from deltalake import DeltaTable
-from outcomes import Silent, days_of, query
 
-from lakehouse import landing, pipeline, raw_tables, reconcile, warehouse
-from lakehouse.contract import Contract
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract
 from lakehouse.errors import ReconciliationError
-from lakehouse.pipeline import RunReport
+from lakehouse.lake.store import open_store
+from lakehouse.landing import step as landing
+from lakehouse.load import raw_tables
+from lakehouse.pipeline import reconcile
+from lakehouse.pipeline import run as pipeline
+from lakehouse.pipeline.run import RunReport
+from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
-from lakehouse.store import open_store
-from lakehouse.synthetic import Truth
+from tests.support.lake import Silent, days_of, query
 
 Run = Callable[..., RunReport]
 Load = Callable[..., None]

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outcomes import all_rows, days_of, delta_versions, differences, query
 
-from lakehouse import landing, pipeline
-from lakehouse.contract import Contract
-from lakehouse.pipeline import RunReport
+from lakehouse.contract.model import Contract
+from lakehouse.landing import step as landing
+from lakehouse.pipeline import run as pipeline
+from lakehouse.pipeline.run import RunReport
+from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
-from lakehouse.synthetic import Truth
+from tests.support.lake import all_rows, days_of, delta_versions, differences, query
 
 Run = Callable[..., RunReport]
 
@@ -34,7 +35,7 @@ def test_with_nothing_new_nothing_is_written_and_no_spark_is_started(
         raise AssertionError("Spark was asked for")
 
     before = delta_versions(loaded_shop, contract), written()
-    monkeypatch.setattr("lakehouse.pipeline.SparkWhenNeeded.session", refuse)
+    monkeypatch.setattr("lakehouse.pipeline.run.SparkWhenNeeded.session", refuse)
 
     report = run(loaded_shop, shop[0])
 

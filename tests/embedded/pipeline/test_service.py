@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import command
 
 from benchmarks.sandbox import free_port
-from lakehouse import embedded_postgres, warehouse
+from lakehouse import warehouse
 from lakehouse.settings import Settings
+from lakehouse.warehouse.embedded import server as embedded_postgres
+from tests.embedded.pipeline.commands import command
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outcomes import Silent, days_of
 
-from lakehouse import bronze, landing, pipeline
-from lakehouse.contract import Contract
+from lakehouse.bronze import step as bronze
+from lakehouse.contract.model import Contract
+from lakehouse.landing import step as landing
+from lakehouse.pipeline import run as pipeline
+from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
-from lakehouse.synthetic import Truth
+from tests.support.lake import Silent, days_of
 
 LIMIT_SECONDS, WORK_SECONDS = 1, 30
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outcomes import Silent, all_rows, days_of, differences
 
-from lakehouse import landing, pipeline, warehouse
-from lakehouse.contract import Contract
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract
 from lakehouse.errors import LakehouseError
-from lakehouse.pipeline import RunReport
+from lakehouse.landing import step as landing
+from lakehouse.pipeline import run as pipeline
+from lakehouse.pipeline.run import RunReport
+from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
-from lakehouse.synthetic import Truth
+from tests.support.lake import Silent, all_rows, days_of, differences
 
 
 def test_two_runs_at_once_end_in_what_one_run_gives(

@@ -1,0 +1,83 @@
+"""What the tasks of the DAG `marts` do, where it is more than one call.
+
+Every service of Airflow imports what lies in this folder: the package is imported when a task runs, not before.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import DownstreamTasksSkipped
+
+from lakehouse_airflow.model_tasks import LEVELS, described, progress_file
+
+if TYPE_CHECKING:
+    from lakehouse.contract.model import Contract
+    from lakehouse.marts.dbt import Node
+    from lakehouse.marts.step import MartsResult
+    from lakehouse.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def build_marts(context: Any) -> dict[str, Any]:
+    """Build the marts if they are due, and skip the tasks behind that have nothing to do; what was done."""
+    from lakehouse.contract.odcs import read_contract
+    from lakehouse.marts import dbt_docs
+    from lakehouse.pipeline import reconcile
+    from lakehouse.settings import Settings
+
+    settings = Settings.load()
+    contract = read_contract(settings.contracts_dir, settings.source)
+    result = _build_and_tell(settings, contract, progress_file(context["ti"].dag_id, context["ti"].run_id))
+    due = {
+        "compare": reconcile.facts_are_due(settings, contract),
+        "publish_docs": result.load_id > 0 and dbt_docs.are_due(settings, docs_folder()),
+    }
+    needless = {task for task in due if not due[task]}
+    if not result.done:
+        log.info("The marts hold everything that was loaded (load %d): there was nothing to build.", result.load_id)
+        needless |= context["task"].get_flat_relative_ids() - set(due)
+    if needless:
+        context["ti"].xcom_push("return_value", asdict(result))
+        raise DownstreamTasksSkipped(tasks=sorted(needless))
+    return asdict(result)
+
+
+def docs_folder() -> Path:
+    """On the volume that Airflow's page can read, too."""
+    return Path(conf.get("logging", "base_log_folder"), "dbt_docs")
+
+
+def _build_and_tell(settings: Settings, contract: Contract, file: Path) -> MartsResult:
+    """Each model and test goes to the log and to the boxes as soon as dbt is through with it."""
+    from lakehouse.marts import step as marts
+    from lakehouse.marts.progress import Progress
+
+    progress = Progress(file, settings.state_dir / "dbt" / "manifest.json")
+
+    def tell(node: Node) -> None:
+        log.log(LEVELS.get(node.status, logging.INFO), described(node))
+        progress.node(node)
+
+    try:
+        result = marts.run(settings, contract, log=tell)
+    except BaseException:
+        progress.end("failed")
+        raise
+    progress.end("done" if result.done else "nothing to do")
+    if result.done:
+        log.info(
+            "Load %d is in the marts: %d models, %d tests, %d of them warn, in %.1f s%s.",
+            result.load_id,
+            len(result.models),
+            result.tests,
+            len(result.warnings),
+            result.seconds,
+            " (full refresh)" if result.full_refresh else "",
+        )
+    return result

@@ -1,0 +1,51 @@
+"""What Airflow keeps of runs that ended long ago -> gone: logs on their volume, rows of its database."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+def remove_logs(older_than: timedelta) -> int:
+    """The number of files removed from the folder of the logs, with the folders that this left empty.
+
+    dbt's pages lie there, too; they are read for as long as the models stay the same.
+    """
+    from airflow.sdk.configuration import conf
+
+    from lakehouse_airflow.build_marts import docs_folder
+
+    root = Path(conf.get("logging", "base_log_folder"))
+    limit = time.time() - older_than.total_seconds()
+    removed = 0
+    for folder, _, names in os.walk(root, topdown=False):
+        if Path(folder) == docs_folder():
+            continue
+        for name in names:
+            file = Path(folder, name)
+            if file.lstat().st_mtime < limit:
+                file.unlink()
+                removed += 1
+        if Path(folder) != root and Path(folder).stat().st_mtime < limit and not any(Path(folder).iterdir()):
+            Path(folder).rmdir()
+    log.info("%s files older than %s removed from %s", f"{removed:,}", older_than, root)
+    return removed
+
+
+def remove_runs(older_than: timedelta) -> None:
+    """Runs, events and jobs, by Airflow's own command; of each DAG the newest run stays."""
+    before = (datetime.now(UTC) - older_than).isoformat(timespec="seconds")
+    # Tasks are kept from the database by their environment; this command is made for it.
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("__SQL_ALCHEMY_CONN")}
+    command = ["airflow", "db", "clean", "--clean-before-timestamp", before, "--skip-archive", "--yes"]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    for line in (process.stdout + process.stderr).splitlines():
+        log.info("%s", line)
+    if process.returncode:
+        raise RuntimeError(f"`{' '.join(command)}` ended with {process.returncode}: its last lines are above")

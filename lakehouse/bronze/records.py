@@ -1,0 +1,163 @@
+"""A landed CSV -> Arrow batches of its readable records, each with its position; the others go to `reject`.
+
+pyarrow's streaming reader, one block at a time, so memory does not grow with the file. Records with bytes that are not
+UTF-8 or with NUL never reach it: it would drop the whole block, and could not give back the bytes as sent.
+"""
+
+from __future__ import annotations
+
+import io
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+
+from lakehouse.landing.manifest import DeliveredFile
+from lakehouse.landing.quoting import CHUNK, count_fields, whole_records
+
+WRONG_NUMBER_OF_FIELDS = "wrong number of fields"
+NOT_UTF8 = "not UTF-8"
+HOLDS_NUL = "holds a NUL byte"
+
+# Called with position, reason and the bytes as sent, without their newline; not in the order of the file.
+Reject = Callable[[int, str, bytes], None]
+Positions = npt.NDArray[np.int64]
+
+
+def read_records(
+    stream: BinaryIO, file: DeliveredFile, reject: Reject, block_size: int = CHUNK
+) -> Iterator[tuple[pa.RecordBatch, Positions]]:
+    """The readable records of a file that landing accepted, in order, as strings under `file.columns`.
+
+    `stream` yields the uncompressed bytes from the start. Positions count all records of the file, from 1.
+    """
+    _skip(stream, file.data_starts)
+    numbering = Numbering()
+    is_clean = file.is_utf8 and not file.has_nul
+    pieces = _chunks(stream) if is_clean else _keep_readable(stream, len(file.columns), numbering, reject)
+    header = ",".join(file.columns).encode() + b"\n"
+    # The parser fails on a record longer than a block. One byte more: a block may end before a carriage return.
+    block_size = max(block_size, len(header), file.longest_record) + 1
+    data = _Blocks(chain([header], pieces))
+
+    def skip_wrong_length(row: pa.csv.InvalidRow) -> str:
+        position = numbering.skip(row.number - 1)  # the parser counts the header too, blank lines never
+        reject(position, WRONG_NUMBER_OF_FIELDS, row.text.encode())
+        return "skip"
+
+    reader = pa.csv.open_csv(
+        data,
+        read_options=pa.csv.ReadOptions(use_threads=False, block_size=block_size),
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip_wrong_length),
+        convert_options=pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(file.columns, pa.string()), strings_can_be_null=False, check_utf8=False
+        ),
+    )
+    for batch in reader:
+        if batch.num_rows:
+            yield batch, numbering.take(batch.num_rows)
+
+
+class Numbering:
+    """Which position in the file each row of the parser has: some records were removed before it, some it skips."""
+
+    def __init__(self) -> None:
+        self._next = 1
+        self._pending: list[int] = []  # positions from _next on that are not the parser's rows
+        # The i-th removed record (from 0) at position p: p - i. Never falls, so a search finds how many lie before.
+        self._shifts = array("q")
+
+    def remove(self, position: int) -> None:
+        """A record that the parser never sees. Called in the order of the file."""
+        self._shifts.append(position - len(self._shifts))
+        self._pending.append(position)
+
+    def skip(self, number: int) -> int:
+        """The parser skips the `number`-th record that it sees, counted from 1: its position in the file."""
+        position = number + bisect_right(self._shifts, number)
+        self._pending.append(position)
+        return position
+
+    def take(self, rows: int) -> Positions:
+        """Positions of the parser's next rows."""
+        passed = np.sort(np.array(self._pending, dtype=np.int64))
+        last = self._next + rows - 1
+        last += int(np.searchsorted(passed - np.arange(passed.size), last, side="right"))
+        positions = np.arange(self._next, last + 1, dtype=np.int64)
+        between = passed[passed <= last]
+        self._next = last + 1
+        self._pending = passed[between.size :].tolist()
+        return np.delete(positions, between - positions[0]) if between.size else positions
+
+
+def _keep_readable(stream: BinaryIO, fields: int, numbering: Numbering, reject: Reject) -> Iterator[bytes]:
+    """The bytes without the records that are not text, without blank lines."""
+    position = 0
+    for data, ends in whole_records(stream):
+        kept = []
+        start = 0
+        for end in ends:
+            record = data[start:end]
+            start = end
+            content = record.removesuffix(b"\n").removesuffix(b"\r")
+            if not content:
+                continue
+            position += 1
+            if reason := _unreadable(content):
+                numbering.remove(position)
+                reject(position, reason if count_fields(content) == fields else WRONG_NUMBER_OF_FIELDS, content)
+            else:
+                kept.append(record)
+        yield b"".join(kept)
+
+
+def _unreadable(content: bytes) -> str | None:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return NOT_UTF8
+    return HOLDS_NUL if b"\0" in content else None
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    while chunk := stream.read(CHUNK):
+        yield chunk
+
+
+def _skip(stream: BinaryIO, count: int) -> None:
+    while count > 0 and (skipped := stream.read(min(count, CHUNK))):
+        count -= len(skipped)
+
+
+class _Blocks(io.RawIOBase):
+    """Pieces of bytes as one stream, which the parser reads block by block.
+
+    A read gives all it was asked for, since a short one would make a short block, except that none but the last ends
+    with a carriage return: pyarrow 26 drops a line feed at the start of the next block, even one within quotes.
+    """
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = bytearray()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while len(self._rest) <= size or size < 0:
+            piece = next(self._pieces, None)
+            if piece is None:
+                size = len(self._rest)
+                break
+            self._rest += piece
+        if 1 < size < len(self._rest) and self._rest[size - 1 : size] == b"\r":
+            size -= 1
+        block = bytes(self._rest[:size])
+        del self._rest[:size]
+        return block

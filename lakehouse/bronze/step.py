@@ -1,0 +1,293 @@
+"""A file in landing -> `bronze/<source>/<table>`, one row per readable record, and `rejected/<source>/<table>`.
+
+Every column is a string exactly as sent (`""` and nothing between two commas are both the empty string; null only
+in a column that the file does not have). A batch is replaced in one Delta commit; rejected is committed before it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+from deltalake import ColumnProperties, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError
+
+from lakehouse.bronze.records import read_records
+from lakehouse.contract.model import Contract, TableContract
+from lakehouse.errors import LakehouseError, ReconciliationError, StoreError
+from lakehouse.lake import ledger
+from lakehouse.lake.delta import TABLE_PROPERTIES, open_table
+from lakehouse.lake.ledger import Entry, StepResult
+from lakehouse.lake.store import Store, open_store
+from lakehouse.landing.manifest import DeliveredFile, Manifest
+from lakehouse.settings import Settings
+
+# Raise it when the same file and contract would give other rows: every batch is then read anew.
+RULE_VERSION = 1
+
+_LINEAGE = [pa.field("_source_file", pa.string()), pa.field("_row", pa.int64()), pa.field("_batch_date", pa.date32())]
+_REJECTED_SCHEMA = pa.schema([*_LINEAGE, pa.field("reason", pa.string()), pa.field("record", pa.binary())])
+# Bytes of CSV in one row group of Parquet: bounds what the writer holds, and lets Spark read a file in parallel.
+_ROW_GROUP_BYTES = 32 * 1024 * 1024
+# The writer holds one file of Parquet in memory until it is complete.
+_FILE_BYTES = 64 * 1024 * 1024
+# Its queues, which delta-rs sizes by the environment only. As they are they hold what a disk slower than the parser has
+# not taken yet: 1.3 GB of a file of 1.4 GB; so 0.6 GB, of any file.
+_QUEUES = {"DELTARS_WRITER_BATCH_CHANNEL_SIZE": "2", "DELTARS_MAX_IN_FLIGHT_UPLOAD_BYTES": str(32 * 1024 * 1024)}
+for _name, _value in _QUEUES.items():
+    os.environ.setdefault(_name, _value)
+_SPOOL_BYTES = 16 * 1024 * 1024
+
+
+def table_key(table: TableContract) -> str:
+    """Where the table is in the bronze layer."""
+    return f"{table.source}/{table.name}"
+
+
+def rejected_key(table: TableContract) -> str:
+    """Where the records that could not be read are, in the bronze layer."""
+    return f"rejected/{table.source}/{table.name}"
+
+
+def expected_fingerprint(table: TableContract, manifest: Manifest) -> str:
+    """Of the batch in bronze, once it is made from this manifest."""
+    return ledger.fingerprint(manifest.input_fingerprint(table.name), table, RULE_VERSION)
+
+
+def run(settings: Settings, contract: Contract, table: TableContract, manifest: Manifest) -> StepResult:
+    """Make a batch of a table what the manifest says; a withdrawn table's batch becomes empty.
+
+    Counts: records, rejected, bronze. Raises ReconciliationError, and commits nothing, if records got lost.
+    The caller holds the table's lock.
+    """
+    started = time.monotonic()
+    store, key, day = open_store(settings, "bronze"), table_key(table), manifest.batch_date
+    expected = expected_fingerprint(table, manifest)
+    known = ledger.read_ledger(store, key)
+    if known.is_done(day, expected):
+        return StepResult("bronze", table.name, day, False, known.entries[day].counts, time.monotonic() - started, {})
+    ledger.begin(store, key, day)
+    batch = _Batch(settings, store, table, manifest)
+    batch.replace()
+    replaced = time.monotonic()
+    ledger.record(store, key, day, Entry(expected, batch.counts))
+    ended = time.monotonic()
+    phases = {"read and write": replaced - started, "ledger": ended - replaced}
+    return StepResult("bronze", table.name, day, True, batch.counts, ended - started, phases)
+
+
+class _Batch:
+    """One file on its way into its two Delta tables."""
+
+    def __init__(self, settings: Settings, store: Store, table: TableContract, manifest: Manifest) -> None:
+        self._landing = open_store(settings, "landing")
+        self._store = store
+        self._table = table
+        self._day = manifest.batch_date
+        self._file = manifest.tables.get(table.name)
+        self._schema = pa.schema([*(pa.field(name, pa.string()) for name in table.column_names), *_LINEAGE])
+        self._failure: Exception | None = None
+        self.counts: dict[str, int] = {}
+
+    def replace(self) -> None:
+        """Both tables' partitions of this batch, rejected first.
+
+        What is rejected is known when all is read. If it is anything, the half-made commit is given up and the file is
+        read again: delta-rs runs the stream on a thread that its other writes need, so rejected cannot be written from
+        within (with as many tables at once as the machine has cores, all would wait for each other for ever).
+        """
+        has_old_ones = self._has_rejected_partition()
+        with self._new_rejected() as rejected:
+            if self._replace_bronze(self._rows(rejected, may_end=lambda: not (rejected.count or has_old_ones))):
+                return
+            _replace_partition(
+                self._store, rejected_key(self._table), _REJECTED_SCHEMA, rejected.batches(), self._day, self._file
+            )
+        with self._new_rejected() as the_same:
+            self._replace_bronze(self._rows(the_same, may_end=lambda: True))
+
+    def _replace_bronze(self, rows: Iterator[pa.RecordBatch]) -> bool:
+        """Whether it was committed; not if the rejected ones must come first."""
+        self._failure = None
+        try:
+            _replace_partition(self._store, table_key(self._table), self._schema, rows, self._day, self._file)
+        except LakehouseError:
+            if isinstance(self._failure, _RejectedFirst):
+                return False
+            # What breaks the stream of rows comes back from delta-rs as text only.
+            if self._failure is not None:
+                raise self._failure from None
+            raise
+        return True
+
+    def _rows(self, rejected: _Rejected, may_end: Callable[[], bool]) -> Iterator[pa.RecordBatch]:
+        self.counts = {"records": self._file.records if self._file else 0, "rejected": 0, "bronze": 0}
+        try:
+            if self._file is not None and self._file.records:
+                yield from self._read(self._file, rejected)
+            self.counts["rejected"] = rejected.count
+            self._check_counts()
+            if not may_end():
+                raise _RejectedFirst
+        except LakehouseError as error:
+            self._failure = error
+            raise
+        except (EOFError, OSError, pa.ArrowInvalid) as error:
+            name = self._file.key if self._file else ""
+            self._failure = StoreError(f"{self._landing.url}/{name} can no longer be read as it was accepted: {error}")
+            raise self._failure from error
+
+    def _new_rejected(self) -> _Rejected:
+        return _Rejected(self._file.name if self._file else "", self._day)
+
+    def _has_rejected_partition(self) -> bool:
+        key = rejected_key(self._table)
+        with _reporting(self._store.delta_url(key)):
+            table = open_table(self._store, key)
+            return table is not None and bool(
+                table.file_uris(file_pruning_predicate=[("_batch_date", "=", self._day.isoformat())])
+            )
+
+    def _read(self, file: DeliveredFile, rejected: _Rejected) -> Iterator[pa.RecordBatch]:
+        with _open_landed(self._landing, file) as stream:
+            for batch, positions in read_records(stream, file, rejected.add):
+                self.counts["bronze"] += batch.num_rows
+                yield self._with_lineage(batch, file, positions)
+
+    def _with_lineage(self, batch: pa.RecordBatch, file: DeliveredFile, positions: np.ndarray) -> pa.RecordBatch:
+        rows = batch.num_rows
+        of_file = dict(zip(file.columns, batch.columns, strict=True))
+        columns = [of_file.get(name, pa.nulls(rows, pa.string())) for name in self._table.column_names]
+        lineage = _lineage(file.name, positions, self._day)
+        return pa.RecordBatch.from_arrays([*columns, *lineage], schema=self._schema)
+
+    def _check_counts(self) -> None:
+        records, rejected, bronze = (self.counts[name] for name in ("records", "rejected", "bronze"))
+        if records != rejected + bronze:
+            raise ReconciliationError(
+                f"{self._table.source}.{self._table.name}, batch {self._day}: landing counted {records} records, but "
+                f"{bronze} were read and {rejected} rejected. Nothing was committed.\n"
+                "The file in landing was changed after it was accepted, or this is a defect: please report it."
+            )
+
+
+class _RejectedFirst(LakehouseError):
+    """Ends a stream of rows without a commit: there are rejected records, and they are committed before the rows."""
+
+
+class _Rejected:
+    """Records that could not be read, kept in memory up to a size and in a temporary file beyond it."""
+
+    def __init__(self, source_file: str, day: date) -> None:
+        self._source_file = source_file
+        self._day = day
+        self._file = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - closed by __exit__
+        self._writer = pa.ipc.new_stream(self._file, _REJECTED_SCHEMA)
+        self._waiting: list[tuple[int, str, bytes]] = []
+        self._waiting_bytes = 0
+        self.count = 0
+
+    def __enter__(self) -> _Rejected:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, position: int, reason: str, record: bytes) -> None:
+        """One record, in any order."""
+        self._waiting.append((position, reason, record))
+        self._waiting_bytes += len(record)
+        self.count += 1
+        if self._waiting_bytes > _SPOOL_BYTES // 8 or len(self._waiting) >= 10_000:
+            self._flush()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All of them, in the order they were added. Called once."""
+        self._flush()
+        self._writer.close()
+        self._file.seek(0)
+        yield from pa.ipc.open_stream(self._file)
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        positions, reasons, records = zip(*self._waiting, strict=True)
+        lineage = _lineage(self._source_file, np.array(positions), self._day)
+        columns = [*lineage, pa.array(reasons), pa.array(records, pa.binary())]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_REJECTED_SCHEMA))
+        self._waiting, self._waiting_bytes = [], 0
+
+
+@contextmanager
+def _open_landed(landing: Store, file: DeliveredFile) -> Iterator[BinaryIO]:
+    with landing.open(file.key) as stream:
+        if not file.key.lower().endswith(".gz"):
+            yield stream
+            return
+        with gzip.GzipFile(fileobj=stream) as plain:
+            yield cast(BinaryIO, plain)
+
+
+def _lineage(source_file: str, positions: np.ndarray, day: date) -> list[pa.Array]:
+    """The columns of _LINEAGE, from buffers: pa.array and pa.repeat would first import pandas, for most of a second."""
+    rows, name = positions.size, source_file.encode()
+    days = np.full(rows, (day - date(1970, 1, 1)).days, np.int32)
+    ends = np.arange(rows + 1, dtype=np.int32) * len(name)
+    return [
+        pa.Array.from_buffers(pa.string(), rows, [None, pa.py_buffer(ends), pa.py_buffer(name * rows)]),
+        pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(positions)]),
+        pa.Array.from_buffers(pa.date32(), rows, [None, pa.py_buffer(days)]),
+    ]
+
+
+def _replace_partition(
+    store: Store, key: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], day: date, file: DeliveredFile | None
+) -> None:
+    """One commit: the table is made if it is new, widened if it lacks a column; other batches are not touched."""
+    url = store.delta_url(key)
+    rows_per_group = max(1, min(1024**2, _ROW_GROUP_BYTES * file.records // file.size)) if file else 1
+    with _reporting(url):
+        table = open_table(store, key)
+        known = {field.name for field in table.schema().fields} if table else set(schema.names)
+        write_deltalake(
+            table or url,
+            pa.RecordBatchReader.from_batches(schema, batches),
+            mode="overwrite",
+            predicate=f"_batch_date = '{day.isoformat()}'",
+            partition_by=["_batch_date"],
+            target_file_size=_FILE_BYTES,
+            schema_mode="merge" if known != set(schema.names) else None,
+            storage_options=store.delta_options(),
+            configuration=TABLE_PROPERTIES,
+            writer_properties=WriterProperties(
+                compression="ZSTD",
+                compression_level=1,
+                max_row_group_size=rows_per_group,
+                # Read by partition only: the number of rows suffices, and a value of 2 MB stays out of the log. A
+                # dictionary costs a fifth of the time, and saves nothing after compression.
+                default_column_properties=_column(dictionary=False),
+                column_properties={"_source_file": _column(dictionary=True)},
+            ),
+        )
+
+
+def _column(*, dictionary: bool) -> ColumnProperties:
+    return ColumnProperties(statistics_enabled="NONE", dictionary_enabled=dictionary)
+
+
+@contextmanager
+def _reporting(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        full = "no space left" in str(error).lower()
+        remedy = "Free space on that disk and run the command again." if full else "Nothing of the batch was committed."
+        raise StoreError(f"{url} cannot be written: {error}\n{remedy}") from error

@@ -1,0 +1,209 @@
+"""contracts/<source>.odcs.yaml -> a Contract, or all faults of the file at once.
+
+Of the Open Data Contract Standard (ODCS 3.2) it uses: `schema[].physicalName` (the file as its publisher names it),
+`customProperties.files` (other accepted file names), `properties[].physicalType` (see ColumnType),
+`primaryKeyPosition`, `required`, `relationships`, `customProperties.since` (a column that came later), and `quality`:
+
+    metric: nullValues     mustBe: 0                                   required (for severity warning)
+    metric: invalidValues  mustBe: 0  arguments: {validValues: [...]}  valid values
+    metric: invalidValues  mustBe: 0  arguments: {pattern: ...}        pattern of the whole value, to Java and Python
+    type: custom  engine: lakehouse  implementation: {minimum: 0, maximum: 5}   range, both ends included
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import yaml
+from open_data_contract_standard.model import DataQuality, OpenDataContractStandard, SchemaObject, SchemaProperty
+from pydantic import ValidationError
+
+from lakehouse.contract.model import Column, ColumnType, Contract, Rule, Severity, TableContract
+from lakehouse.errors import ContractError
+
+# Postgres cuts identifiers after 63 bytes in silence; a table's staging tables and indexes are named after it.
+LONGEST_COLUMN_NAME = 63
+LONGEST_TABLE_NAME = LONGEST_COLUMN_NAME - len("_staging__01234567")
+
+
+def read_contract(contracts_dir: Path, source: str) -> Contract:
+    """The contract of a source, from `<contracts_dir>/<source>.odcs.yaml`.
+
+    Raises ContractError with all faults of the file at once.
+    """
+    path = contracts_dir / f"{source}.odcs.yaml"
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = sorted(p.name.removesuffix(".odcs.yaml") for p in contracts_dir.glob("*.odcs.yaml"))
+        raise ContractError(
+            f"There is no contract {path}. Known sources: {', '.join(known) or 'none'}.\n"
+            "Set LAKEHOUSE_SOURCE, or write the contract (docs/adding-a-source.md)."
+        ) from None
+    except yaml.YAMLError as error:
+        raise ContractError(f"{path} is not valid YAML: {error}") from error
+    try:
+        model = OpenDataContractStandard.model_validate(document)
+    except ValidationError as error:
+        raise ContractError(f"{path} is not a contract of the Open Data Contract Standard: {error}") from error
+
+    faults: list[str] = []
+    tables = tuple(_table(source, table, faults) for table in model.schema_ or [])
+    names = [file.casefold() for table in tables for file in table.files]
+    faults += [f"file name {name} is given to two tables" for name in sorted({n for n in names if names.count(n) > 1})]
+    known_columns = {(t.name, c) for t in tables for c in t.column_names}
+    faults += [
+        f"{t.name}.{c.name} refers to {'.'.join(c.references)}, which is not in this contract"
+        for t in tables
+        for c in t.columns
+        if c.references and c.references not in known_columns
+    ]
+    if not tables:
+        faults.append("it has no table")
+    if faults:
+        raise ContractError("\n  ".join([f"{path} cannot be used:", *faults]))
+    purpose = model.description.purpose if model.description else None
+    return Contract(source, model.name or source, _text(purpose), tables)
+
+
+def _table(source: str, table: SchemaObject, faults: list[str]) -> TableContract:
+    name = table.name or ""
+    where = name or "a table without name"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        faults.append(f"{where}: a table's name is lower-case letters, digits and underscores")
+    if len(name) > LONGEST_TABLE_NAME:
+        faults.append(f"{where}: a table's name has at most {LONGEST_TABLE_NAME} characters")
+    properties = table.properties or []
+    columns = tuple(_column(where, item, faults) for item in properties)
+    key = sorted((p.primaryKeyPosition or 1, p.name or "") for p in properties if p.primaryKey)
+    if repeated := {c.name for c in columns if [d.name for d in columns].count(c.name) > 1}:
+        faults.append(f"{where}: column {', '.join(sorted(repeated))} stands there twice")
+    files = _custom(table, "files") or []
+    stem = (table.physicalName or name).removesuffix(".csv")
+    return TableContract(
+        name=name,
+        source=source,
+        description=_text(table.description),
+        grain=_text(table.dataGranularityDescription),
+        files=tuple(dict.fromkeys([stem, name, *files])),
+        columns=columns,
+        key=tuple(column for _, column in key),
+        rules=tuple(rule for column in columns for rule in column.rules),
+    )
+
+
+def _column(table: str, item: SchemaProperty, faults: list[str]) -> Column:
+    name = item.name or ""
+    where = f"{table}.{name or 'a column without name'}"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        faults.append(f"{where}: a column's name is lower-case letters, digits and underscores")
+    if len(name) > LONGEST_COLUMN_NAME:
+        faults.append(f"{where}: a column's name has at most {LONGEST_COLUMN_NAME} characters")
+    try:
+        kind = ColumnType.parse(item.physicalType or "")
+    except ValueError as error:
+        faults.append(f"{where}: {error}")
+        kind = ColumnType("text")
+    rules = [Rule(name, "required", "error")] if item.required or item.primaryKey else []
+    rules += [rule for quality in item.quality or [] if (rule := _rule(where, name, kind, quality, faults))]
+    references = None
+    for relationship in item.relationships or []:
+        target = str(relationship.to).split(".")
+        if len(target) == 2:
+            references = (target[0], target[1])
+        else:
+            faults.append(f"{where}: a relationship is written `to: table.column`, not {relationship.to}")
+    since = _custom(item, "since")
+    if since is not None and (not isinstance(since, date) or isinstance(since, datetime)):
+        faults.append(f"{where}: since must be a date, not {since}")
+        since = None
+    return Column(name, kind, _text(item.description), tuple(rules), since, references)
+
+
+def _rule(where: str, column: str, kind: ColumnType, quality: DataQuality, faults: list[str]) -> Rule | None:
+    if quality.severity not in ("error", "warning"):
+        faults.append(f"{where}: severity must be error or warning, not {quality.severity}")
+        return None
+    severity: Severity = "error" if quality.severity == "error" else "warning"
+    arguments = quality.arguments or {}
+    if quality.metric == "nullValues" and quality.mustBe == 0:
+        return Rule(column, "required", severity)
+    if quality.metric == "invalidValues" and quality.mustBe == 0 and kind.kind == "text":
+        if values := arguments.get("validValues"):
+            return Rule(column, "valid_values", severity, values=_valid_values(where, values, faults))
+        if pattern := arguments.get("pattern"):
+            return Rule(column, "pattern", severity, pattern=_pattern(where, pattern, faults))
+    implementation = quality.implementation
+    if (
+        quality.engine == "lakehouse"
+        and isinstance(implementation, dict)
+        and kind.kind not in ("text", "timestamp", "date")
+    ):
+        low, high = implementation.get("minimum"), implementation.get("maximum")
+        if {*implementation} <= {"minimum", "maximum"} and implementation:
+            if low is None and high is None:
+                faults.append(f"{where}: a range has a minimum, a maximum or both")
+            minimum, maximum = _limit(where, "minimum", low, faults), _limit(where, "maximum", high, faults)
+            return Rule(column, "range", severity, minimum=minimum, maximum=maximum)
+    faults.append(
+        f"{where}: the quality check {quality.name or quality.metric or quality.type} "
+        "is none of those described in lakehouse/contract/odcs.py"
+    )
+    return None
+
+
+def _valid_values(where: str, values: Any, faults: list[str]) -> tuple[str, ...]:
+    """What YAML made of them: unquoted, NO is False, 01 is 1, 1.0 a number, 2018-01-01 a date."""
+    if not isinstance(values, list):
+        faults.append(f"{where}: validValues is a list, not {values}")
+        return ()
+    faults += [
+        f"{where}: the valid value {value} was read as {_yaml_type(value)}, not as text: put it in quotes"
+        for value in values
+        if not isinstance(value, str)
+    ]
+    return tuple(map(str, values))
+
+
+def _pattern(where: str, pattern: Any, faults: list[str]) -> str:
+    if not isinstance(pattern, str):
+        faults.append(
+            f"{where}: the pattern {pattern} was read as {_yaml_type(pattern)}, not as text: put it in quotes"
+        )
+        return ""
+    # Spark matches it as Java does, which knows some forms more; what neither knows would fail in the middle of a run.
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        faults.append(f"{where}: the pattern {pattern} cannot be used: {error}")
+    return pattern
+
+
+def _limit(where: str, name: str, value: Any, faults: list[str]) -> Decimal | None:
+    if value is None:
+        return None
+    try:
+        limit = None if isinstance(value, bool) else Decimal(str(value))
+    except InvalidOperation:
+        limit = None
+    if limit is None or not limit.is_finite():
+        faults.append(f"{where}: the {name} must be a number, not {value}")
+        return None
+    return limit
+
+
+def _yaml_type(value: Any) -> str:
+    names = {bool: "true or false", int: "a number", float: "a number", date: "a date", datetime: "a moment"}
+    return names.get(type(value), "null" if value is None else "a structure")
+
+
+def _custom(item: SchemaObject | SchemaProperty, name: str) -> Any:
+    return next((p.value for p in item.customProperties or [] if p.property == name), None)
+
+
+def _text(value: str | None) -> str:
+    return " ".join((value or "").split())

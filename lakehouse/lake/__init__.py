@@ -1,0 +1,1 @@
+"""The lake's layers: stores, Delta tables, and what is known of each batch in them."""

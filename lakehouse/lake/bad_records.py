@@ -1,0 +1,95 @@
+"""The rejected and quarantined records of a source, read from the lake: one row per record and stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+from deltalake import QueryBuilder
+
+from lakehouse.contract.model import Contract
+from lakehouse.lake.delta import open_table
+from lakehouse.lake.store import open_store
+from lakehouse.settings import Layer, Settings
+
+SUPERSEDED = "superseded"
+# Which layer keeps the records that did not get past it, and under which folder.
+STAGES: tuple[tuple[str, Layer], ...] = (("rejected", "bronze"), ("quarantine", "silver"))
+
+
+@dataclass(frozen=True)
+class BadRecord:
+    """A record that is not in the warehouse. `record`: the bytes as sent (rejected) or the row as JSON (quarantine)."""
+
+    stage: str
+    table: str
+    batch_date: date
+    file: str
+    row: int
+    reasons: tuple[str, ...]
+    record: str
+
+
+def bad_records(
+    settings: Settings,
+    contract: Contract,
+    *,
+    table: str | None = None,
+    batch_date: date | None = None,
+    reason: str | None = None,
+    superseded: bool = False,
+) -> Iterator[BadRecord]:
+    """Rejected, then quarantined records, in the order of table, batch and row.
+
+    `reason` keeps those with a reason that contains it. Superseded rows are left out unless asked for: they are valid,
+    only not the last of their key in the file.
+    """
+    names = [contract.table(table).name] if table else [t.name for t in contract.tables]
+    for stage, layer in STAGES:
+        for name in names:
+            for found in _read(settings, layer, stage, name, batch_date):
+                if found.reasons == (SUPERSEDED,) and not superseded:
+                    continue
+                if reason is None or any(reason.casefold() in text.casefold() for text in found.reasons):
+                    yield found
+
+
+def reasons_of_table(settings: Settings, table: str, batch_date: date) -> list[tuple[str, int]]:
+    """(reason, records) of what of a table's batch was rejected or quarantined, most records first.
+
+    A record counts for each of its reasons; superseded ones are left out.
+    """
+    found: list[tuple[str, int]] = []
+    for stage, layer in STAGES:
+        records = open_table(open_store(settings, layer), f"{stage}/{settings.source}/{table}")
+        if records is None:
+            continue
+        column = "unnest(reasons)" if stage == "quarantine" else "reason"
+        of_batch = f"select {column} as reason from records where _batch_date = '{batch_date.isoformat()}'"  # noqa: S608
+        counted = f"select reason, count(*) as records from ({of_batch}) group by reason"  # noqa: S608
+        rows = pa.table(QueryBuilder().register("records", records).execute(counted)).to_pylist()
+        found += [(row["reason"], row["records"]) for row in rows if row["reason"] != SUPERSEDED]
+    return sorted(found, key=lambda row: (-row[1], row[0]))
+
+
+def _read(settings: Settings, layer: Layer, stage: str, table: str, batch_date: date | None) -> Iterator[BadRecord]:
+    records = open_table(open_store(settings, layer), f"{stage}/{settings.source}/{table}")
+    if records is None:
+        return
+    where = f"where _batch_date = '{batch_date.isoformat()}'" if batch_date else ""
+    # Not by way of a pyarrow dataset: its buffers are freed on a thread that may outlive Python, which then aborts.
+    lake = QueryBuilder().register("records", records)
+    found = lake.execute(f"select * from records {where} order by _batch_date, _source_file, _row")  # noqa: S608
+    for row in pa.table(found).to_pylist():
+        record = row["record"]
+        yield BadRecord(
+            stage=stage,
+            table=table,
+            batch_date=row["_batch_date"],
+            file=row["_source_file"],
+            row=row["_row"],
+            reasons=tuple(row["reasons"]) if "reasons" in row else (row["reason"],),
+            record=record.decode("utf-8", "backslashreplace") if isinstance(record, bytes) else record,
+        )

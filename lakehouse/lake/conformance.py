@@ -1,0 +1,154 @@
+"""A layer in an S3 store -> proof, noted in the layer, that the store keeps what the lake rests on; or StoreError.
+
+    one creates   of many who create a key at once (`If-None-Match: *`) one succeeds, and its content stays
+    one changes   of many who change a key at once (`If-Match`) one succeeds, and its content stays
+    read back     what was written, or written over, is read and listed at once
+    gone          what was deleted is neither read nor listed any more
+
+The note makes it one read for later commands. It counts only for the address it was made at, as a bucket may have been
+copied; who replaces a store by another at the same address deletes the note. A folder is not probed: the kernel's locks
+protect it.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from threading import Event
+
+from lakehouse.errors import StoreError
+from lakehouse.lake.store import Store, open_store
+from lakehouse.settings import Layer, Settings
+
+VERSION = 1  # a higher one lets every store be probed again
+NOTE = "_conformance.json"
+PROBES = "_probe"
+AT_ONCE = 32
+ROUNDS = 3  # a store that looks and then writes may come through one by luck
+
+
+def ensure_conformance(settings: Settings, *layers: Layer) -> None:
+    """Before these layers are written: probe those whose store is not proven yet.
+
+    Raises StoreError naming the promise that the store broke; then it is probed again by the next command.
+    """
+    for layer in layers:
+        if not is_proven(settings, layer):
+            store = open_store(settings, layer)
+            probe(store, _address(settings))
+            store.write(NOTE, _note(settings))
+
+
+def is_proven(settings: Settings, layer: Layer) -> bool:
+    """Whether nothing has to be probed; one read."""
+    if not settings.layer_url(layer).startswith("s3://"):
+        return True
+    return open_store(settings, layer).read(NOTE) == _note(settings)
+
+
+def probe(store: Store, address: str) -> None:
+    """Try each promise on keys of its own, which are removed; those that a killed probe leaves are in nobody's way.
+
+    Raises StoreError naming the first promise that is broken.
+    """
+    folder = f"{PROBES}/{uuid.uuid4().hex}"
+    written = f"{folder}/written"
+    created = [f"{folder}/created{n}" for n in range(ROUNDS)]
+    changed = [f"{folder}/changed{n}" for n in range(ROUNDS)]
+    try:
+        # First, since it needs no conditions: who may not write at all is told that, and not of a promise.
+        _is_read_back(store, folder, written)
+        for key in created:
+            _one_succeeds(store, key, "create a key at once (If-None-Match: *)", partial(store.write_new, key))
+        for key in changed:
+            store.write(key, b"old")
+            _one_succeeds(store, key, "change a key at once (If-Match)", partial(store.swap, key, b"old"))
+        _is_gone(store, folder, written)
+    except _Broken as broken:
+        raise StoreError(
+            f"The store at {address} cannot hold {store.url}: it breaks a promise that the lake rests on.\n"
+            f"  promise: {broken.promise}\n"
+            f"  found:   {broken.finding}\n"
+            "Two runs at once could lose data there, so nothing was written.\n"
+            "Use MinIO, AWS S3 or another store with conditional writes (LAKEHOUSE_S3_ENDPOINT)."
+        ) from None
+    finally:
+        for key in (written, *created, *changed):
+            with suppress(StoreError):
+                store.delete(key)
+
+
+class _Broken(Exception):
+    def __init__(self, promise: str, finding: str) -> None:
+        super().__init__(promise)
+        self.promise = promise
+        self.finding = finding
+
+
+def _is_read_back(store: Store, folder: str, key: str) -> None:
+    for n in range(ROUNDS):
+        store.write(key, b"%d" % n)
+        if (found := store.read(key)) != b"%d" % n:
+            what = "nothing" if found is None else "the content of before" if n else "another content"
+            raise _Broken("what was written, or written over, is read at once", f"{what} was read after a write")
+    if key not in store.keys(folder):
+        raise _Broken("what was written is listed at once", "a new key was not listed")
+
+
+def _one_succeeds(store: Store, key: str, what: str, write: Callable[[bytes], bool]) -> None:
+    """`write` is told the content to write, and says whether it did."""
+    promise = f"of many who {what} exactly one succeeds, and its content stays"
+    winners, refusals = _at_once(write)
+    if refusals:
+        store.write(key, b"")  # raises if it is not the condition that the store refuses
+        reason = str(refusals[0]).partition("\n")[0]
+        raise _Broken(promise, f"{len(refusals)} of {AT_ONCE} were answered with an error: {reason}")
+    if len(winners) != 1:
+        raise _Broken(promise, f"{len(winners) or 'none'} of {AT_ONCE} were told that they had succeeded")
+    if store.read(key) != winners[0]:
+        raise _Broken(promise, "what is read back is not the content of the one that succeeded")
+
+
+def _at_once(write: Callable[[bytes], bool]) -> tuple[list[bytes], list[StoreError]]:
+    """The contents of those who were told that they wrote; and the errors."""
+    begin = Event()
+    winners: list[bytes] = []
+    refusals: list[StoreError] = []
+
+    def one(content: bytes) -> None:
+        begin.wait()
+        try:
+            if write(content):
+                winners.append(content)
+        except StoreError as error:
+            refusals.append(error)
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool:
+        try:
+            done = [pool.submit(one, b"%d" % n) for n in range(AT_ONCE)]
+        finally:
+            begin.set()  # also when a thread could not be started: the others would wait for ever
+        for future in done:
+            future.result()
+    return winners, refusals
+
+
+def _is_gone(store: Store, folder: str, key: str) -> None:
+    promise = "what was deleted is gone at once"
+    store.delete(key)
+    if store.read(key) is not None:
+        raise _Broken(promise, "a deleted key was read")
+    if key in store.keys(folder):
+        raise _Broken(promise, "a deleted key was listed")
+
+
+def _address(settings: Settings) -> str:
+    return settings.s3_endpoint or "AWS"
+
+
+def _note(settings: Settings) -> bytes:
+    return json.dumps({"endpoint": _address(settings), "probe": VERSION}).encode() + b"\n"

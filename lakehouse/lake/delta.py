@@ -1,0 +1,91 @@
+"""A Delta table and a batch date -> the Parquet files of the batch's partition; rows -> that partition, replaced.
+
+Spark's own way to the files replays the table's log in several jobs, half a second for the smallest batch, and its way
+to a commit takes one to two; delta-rs needs milliseconds. Every table here is written without deletion vectors and
+column mapping: its files are its rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from lakehouse.errors import StoreError
+from lakehouse.lake.store import Store
+
+# Deletion vectors cannot be expressed in the manifests that Redshift reads. Few commits between checkpoints, else
+# opening the table gets slower for a hundred batches and then fast again.
+TABLE_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.checkpointInterval": "10"}
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The rows of one batch in a Delta table. `files`: addresses for Spark. `columns`: of the table, as of now."""
+
+    files: tuple[str, ...]
+    rows: int
+    columns: dict[str, str]
+
+
+def open_table(store: Store, table_key: str) -> DeltaTable | None:
+    """The table as of now, None if there is no such table. Raises StoreError if its log cannot be read.
+
+    `DeltaTable.is_deltatable` would hold up every thread of Python while it waits for the store.
+    """
+    url = store.delta_url(table_key)
+    try:
+        return DeltaTable(url, storage_options=store.delta_options())
+    except TableNotFoundError:
+        return None
+    except (DeltaError, OSError) as error:
+        raise StoreError(
+            f"The Delta table {url} cannot be read: {error}\n"
+            "Mend the store, or, if the table itself is damaged, delete it: the next run makes it anew from the layer "
+            "before."
+        ) from error
+
+
+def read_partition(store: Store, table_key: str, batch_date: date) -> Partition:
+    """What the table's current version holds of a batch; nothing if there is no such table."""
+    table = open_table(store, table_key)
+    if table is None:
+        return Partition((), 0, {})
+    columns = {field.name: str(field.type) for field in pa.schema(table.schema().to_arrow())}
+    files = pa.table(table.get_add_actions(flatten=True))
+    files = files.filter(pc.equal(files["partition._batch_date"], pa.scalar(batch_date)))
+    root = store.spark_url(table_key)
+    addresses = tuple(f"{root}/{path}" for path in sorted(files["path"].to_pylist()))
+    return Partition(addresses, pc.sum(files["num_records"]).as_py() or 0, columns)
+
+
+def replace_partition(store: Store, table_key: str, rows: pa.Table, batch_date: date, *, start_over: bool) -> None:
+    """Make these rows all that the table holds of a batch, in one commit; `start_over`: all that it holds at all.
+
+    Makes a table that is not there, and adds columns that it lacks. Raises StoreError, and commits nothing, if the
+    store cannot be written.
+    """
+    url = store.delta_url(table_key)
+    try:
+        write_deltalake(
+            url,
+            rows,
+            mode="overwrite",
+            predicate=None if start_over else f"_batch_date = '{batch_date.isoformat()}'",
+            partition_by=["_batch_date"],
+            schema_mode="overwrite" if start_over else "merge",
+            storage_options=store.delta_options(),
+            configuration=TABLE_PROPERTIES,
+            writer_properties=WriterProperties(
+                compression="SNAPPY", default_column_properties=ColumnProperties(statistics_enabled="NONE")
+            ),
+        )
+    except (DeltaError, OSError) as error:
+        raise StoreError(
+            f"{url} cannot be written: {error}\nNothing of the batch was committed. Free some space or mend the store "
+            "(`lakehouse doctor`), and run the same command again."
+        ) from error

@@ -1,0 +1,1 @@
+"""Delivered CSV files -> the landing layer: checked as a whole, kept as sent, named by a manifest."""

@@ -1,0 +1,116 @@
+"""`<source>/<batch_date>/manifest.json` of the landing layer: which file of a batch is current, per table."""
+
+from __future__ import annotations
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from typing import Any
+
+from lakehouse.lake.store import Store, open_store
+from lakehouse.settings import Settings
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class DeliveredFile:
+    """One accepted file. `size`, `sha256` and all offsets are of the uncompressed bytes, `longest_record` is in bytes.
+
+    `columns` are the contract's names in the file's order; `data_starts` is the offset behind the header.
+    """
+
+    key: str
+    name: str
+    size: int
+    sha256: str
+    records: int
+    longest_record: int
+    is_utf8: bool
+    has_nul: bool
+    columns: tuple[str, ...]
+    data_starts: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Says what was delivered, not where it lies nor when it came."""
+        return f"{self.sha256}:{self.name}:{self.records}"
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> DeliveredFile:
+        """What `dataclasses.asdict` made of one, through JSON."""
+        return cls(**{**fields, "columns": tuple(fields["columns"])})
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A batch. A table that is None was withdrawn: downstream empties the batch's partition.
+
+    A table absent from `tables` was never delivered in this batch.
+    """
+
+    source: str
+    batch_date: date
+    tables: dict[str, DeliveredFile | None]
+
+    def input_fingerprint(self, table: str) -> str:
+        """Of what this batch holds for a table; `withdrawn` also when it was never delivered."""
+        delivered = self.tables.get(table)
+        return delivered.fingerprint if delivered else "withdrawn"
+
+    def with_tables(self, changed: dict[str, DeliveredFile | None]) -> Manifest:
+        """This batch with some tables delivered anew or withdrawn."""
+        return replace(self, tables=dict(sorted({**self.tables, **changed}.items())))
+
+    def to_json(self) -> bytes:
+        """The bytes of manifest.json: the same batch always gives the same bytes."""
+        tables = {name: asdict(file) if file else None for name, file in self.tables.items()}
+        document = {"source": self.source, "batch_date": self.batch_date.isoformat(), "tables": tables}
+        return json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Manifest:
+        """The batch that `to_json` wrote."""
+        document = json.loads(data)
+        tables = {name: DeliveredFile.from_dict(file) if file else None for name, file in document["tables"].items()}
+        return cls(document["source"], date.fromisoformat(document["batch_date"]), tables)
+
+
+def manifest_key(source: str, batch_date: date) -> str:
+    """Where the manifest of a batch is, in the landing layer."""
+    return f"{source}/{batch_date.isoformat()}/{MANIFEST}"
+
+
+def read_manifest(settings: Settings, batch_date: date) -> Manifest | None:
+    """What the batch of this date holds, None if nothing was accepted for it."""
+    return _read(open_store(settings, "landing"), settings.source, batch_date)
+
+
+def read_manifests(settings: Settings) -> list[Manifest]:
+    """All batches of the source, by date."""
+    store = open_store(settings, "landing")
+    dates = [date.fromisoformat(name) for name in store.folders(settings.source) if is_date(name)]
+    # On S3 every read is a round trip of some milliseconds: hundreds of batches must not add up.
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda day: _read(store, settings.source, day), dates))
+    return [manifest for manifest in found if manifest is not None]
+
+
+def _read(store: Store, source: str, batch_date: date) -> Manifest | None:
+    data = store.read(manifest_key(source, batch_date))
+    manifest = Manifest.from_json(data) if data is not None else None
+    # Without any table, not even a withdrawn one: its only delivery was taken back before it was complete.
+    return manifest if manifest and manifest.tables else None
+
+
+def is_date(name: str) -> bool:
+    """Whether a folder of the source may be a batch's."""
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", name):
+        return False
+    try:
+        date.fromisoformat(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,331 @@
+"""A delivery of CSV files -> `landing/<source>/<batch_date>/r<n>/<file>` and the batch's manifest.
+
+Every whole-file check happens here, on all files, before anything is accepted: no later step may refuse a file.
+The manifests are written last: a landing that is killed before leaves nothing but files that nobody names.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from lakehouse.contract.model import Contract, TableContract
+from lakehouse.errors import DeliveryRefused, StoreError
+from lakehouse.lake.conformance import ensure_conformance
+from lakehouse.lake.store import Store, open_store
+from lakehouse.landing.delivery import Delivery, FoundFile, Unreadable, find_files
+from lakehouse.landing.manifest import DeliveredFile, Manifest, manifest_key, read_manifest, read_manifests
+from lakehouse.landing.quoting import Findings, scan
+from lakehouse.settings import Settings
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A batch after a delivery. `changed` are the tables whose content is new; empty: all of it had been landed."""
+
+    manifest: Manifest
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A file that was read to its end, and belongs to a table."""
+
+    file: FoundFile
+    table: TableContract
+    stamp: tuple[int, int]
+    findings: Findings
+
+    def delivered(self, columns: tuple[str, ...], key: str) -> DeliveredFile:
+        found = self.findings
+        return DeliveredFile(
+            key=key,
+            name=self.file.name,
+            size=found.size,
+            sha256=found.sha256,
+            records=found.records,
+            longest_record=found.longest_record,
+            is_utf8=found.is_utf8,
+            has_nul=found.has_nul,
+            columns=columns,
+            data_starts=found.data_starts,
+        )
+
+
+def land(
+    settings: Settings,
+    contract: Contract,
+    paths: Sequence[Path],
+    batch_date: date | None = None,
+    log: Callable[[str], None] = lambda line: None,
+    *,
+    only: date | None = None,
+) -> list[Landed]:
+    """Accept the files under the paths, as one batch or as several; by batch date.
+
+    A delivery is accepted as a whole or not at all, also when it holds several batches: if one of them cannot be
+    written, those before it are taken back. Only a process that is killed, or loses the store, between two of them
+    leaves the earlier ones accepted; the same delivery landed again completes it. Each batch keeps the tables that this
+    delivery does not contain. `log` is told which files were ignored.
+
+    `only`: of all that lies under the paths, take what is dated so and nothing else, if there is any; what belongs to
+    no day is told to `log` then, since it must not stop the others.
+
+    Raises DeliveryRefused with all faults of all files, StoreError naming the batches that could not be taken back.
+    """
+    delivery = find_files(paths, batch_date, may_be_empty=only is not None)
+    if only is not None:
+        delivery = _of_one_day(delivery, only)
+    faults = list(delivery.faults)
+    for why, names in delivery.ignored.items():
+        log(f"ignored ({why}): {', '.join(names)}")
+    checked = [c for file in delivery.files if (c := _check_bytes(contract, file, faults))]
+    undated = [c for c in checked if c.file.batch_date is None]
+    undated_date = _date_of_undated(settings, undated) if undated else None
+
+    batches: dict[date, dict[str, DeliveredFile]] = {}
+    sources: dict[tuple[date, str], _Checked] = {}
+    for one in checked:
+        day = one.file.batch_date or undated_date
+        assert day is not None
+        if earlier := sources.get((day, one.table.name)):
+            faults.append(
+                f"{one.file.shown}: batch {day} has {earlier.file.shown} for table {one.table.name} already "
+                "(one file per table and batch)"
+            )
+            continue
+        sources[day, one.table.name] = one
+        columns = _check_header(one, day, faults)
+        batches.setdefault(day, {})[one.table.name] = one.delivered(columns, key="")
+    if faults:
+        raise _refusal(contract, batch_date, batches, faults)
+    return _accept(settings, contract, batches, sources)
+
+
+def remove(settings: Settings, contract: Contract, batch_date: date, table: str) -> Landed:
+    """Withdraw a table from a batch: what came from it vanishes downstream with the next run.
+
+    Raises DeliveryRefused if the batch never held the table.
+    """
+    contract.table(table)
+    manifest = read_manifest(settings, batch_date)
+    if manifest is None or table not in manifest.tables:
+        held = [m.batch_date.isoformat() for m in read_manifests(settings) if m.tables.get(table)]
+        raise DeliveryRefused(
+            f"{contract.source} {batch_date}",
+            [f"{table}: was never delivered in this batch, so it cannot be removed"],
+            f"Batches that hold {table}: {', '.join(held) or 'none'}.",
+        )
+    if manifest.tables[table] is None:
+        return Landed(manifest, ())
+    ensure_conformance(settings, "landing")
+    return Landed(_update(open_store(settings, "landing"), contract.source, batch_date, {table: None}), (table,))
+
+
+def _of_one_day(delivery: Delivery, day: date) -> Delivery:
+    chosen = Delivery(files=[file for file in delivery.files if file.batch_date == day])
+    for file in delivery.files:
+        if file.batch_date is None:
+            chosen.ignore("no date in its name or its folder's", file.shown)
+    for fault in delivery.faults:
+        name, _, why = fault.partition(": ")
+        chosen.ignore(why, name)
+    return chosen
+
+
+def _check_bytes(contract: Contract, file: FoundFile, faults: list[str]) -> _Checked | None:
+    table = contract.table_of_file(file.stem)
+    if table is None:
+        names = ", ".join(f"{t.files[0]}.csv" for t in contract.tables)
+        faults.append(f"{file.shown}: belongs to no table of {contract.source} (accepted names: {names})")
+        return None
+    try:
+        stamp = file.stamp
+        with file.open_csv() as stream:
+            findings = scan(stream)
+    except Unreadable as error:
+        faults.append(f"{file.shown}: is cut off, damaged or unreadable ({error})")
+        return None
+    faults += [f"{file.shown}: {fault}" for fault in findings.faults]
+    return _Checked(file, table, stamp, findings)
+
+
+def _date_of_undated(settings: Settings, files: Sequence[_Checked]) -> date:
+    """The newest batch that holds exactly these contents, unless a later one holds others; else today (UTC).
+
+    What came again after something else was sent is news: taken for the old batch, it would never become current.
+    """
+    delivered = {c.table.name: c.delivered((), "").fingerprint for c in files}
+    for manifest in reversed(read_manifests(settings)):
+        held = {table: manifest.input_fingerprint(table) for table in delivered if manifest.tables.get(table)}
+        if held == delivered:
+            return manifest.batch_date
+        if any(content != delivered[table] for table, content in held.items()):
+            break
+    return datetime.now(UTC).date()
+
+
+def _check_header(checked: _Checked, batch_date: date, faults: list[str]) -> tuple[str, ...]:
+    """The file's columns by the contract's names, in the file's order."""
+    table, found, shown = checked.table, checked.findings, checked.file.shown
+    if found.faults:
+        return ()
+    if not found.header:
+        faults.append(f"{shown}: is empty, not even a header")
+        return ()
+    try:
+        header = found.header.decode("utf-8")
+        columns = tuple(n.strip().casefold() for n in next(csv.reader(io.StringIO(header, newline=""), strict=True)))
+    except (UnicodeDecodeError, csv.Error) as error:
+        faults.append(f"{shown}: the header cannot be read as UTF-8 CSV ({error})")
+        return ()
+    missing = [name for name in table.demanded_columns(batch_date) if name not in columns]
+    faults += [f"{shown}: column {name} is missing" for name in missing]
+    for name in sorted(set(columns) - set(table.column_names), key=columns.index):
+        close = difflib.get_close_matches(name, missing or table.column_names, 1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        faults.append(f"{shown}: column {name or '(without name)'} is unknown{hint}")
+    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    faults += [f"{shown}: column {name or '(without name)'} stands there twice" for name in repeated]
+    if len(columns) == 1 and len(table.columns) > 1 and (";" in header or "\t" in header):
+        faults.append(f"{shown}: the delimiter must be a comma")
+    return columns
+
+
+def _refusal(
+    contract: Contract, batch_date: date | None, batches: Iterable[date], faults: Sequence[str]
+) -> DeliveryRefused:
+    days = [day.isoformat() for day in sorted({batch_date} if batch_date else set(batches))]
+    span = ", ".join(days) if len(days) < 4 else f"{days[0]} to {days[-1]}"
+    remedy = f"Correct the files and land them again, or change contracts/{contract.source}.odcs.yaml."
+    by_file = sorted(faults, key=lambda fault: fault.partition(": ")[0])
+    return DeliveryRefused(f"{contract.source} {span}".rstrip(), by_file, remedy)
+
+
+def _accept(
+    settings: Settings,
+    contract: Contract,
+    batches: dict[date, dict[str, DeliveredFile]],
+    sources: dict[tuple[date, str], _Checked],
+) -> list[Landed]:
+    """Copy all files, then write the manifests; if either fails, undo all of it."""
+    ensure_conformance(settings, "landing")
+    store = open_store(settings, "landing")
+    staged: dict[date, dict[str, DeliveredFile | None]] = {}
+    copied: list[str] = []
+    before: dict[date, Manifest] = {}
+    try:
+        for day in sorted(batches):
+            current = read_manifest(settings, day) or Manifest(contract.source, day, {})
+            new = {t: f for t, f in batches[day].items() if current.input_fingerprint(t) != f.fingerprint}
+            folder = _claim_revision(store, contract.source, day, new) if new else ""
+            staged[day] = {}
+            for table, file in new.items():
+                key = f"{folder}/{file.name}"
+                copied.append(key)
+                _copy(store, key, sources[day, table])
+                staged[day][table] = sources[day, table].delivered(file.columns, key)
+        return [
+            Landed(_update(store, contract.source, day, staged[day], before), tuple(staged[day]))
+            for day in sorted(staged)
+        ]
+    except BaseException as error:
+        if kept := _take_back(store, contract.source, staged, before):
+            raise StoreError(
+                f"{error}\n"
+                f"Part of this delivery may stay accepted, as it cannot be taken back: batch {', '.join(kept)}.\n"
+                "Land the same delivery again to complete it."
+            ) from error
+        # A file that stays is one that no manifest names.
+        with suppress(StoreError):
+            for key in copied:
+                store.delete(key)
+        raise
+
+
+def _take_back(
+    store: Store,
+    source: str,
+    staged: dict[date, dict[str, DeliveredFile | None]],
+    before: dict[date, Manifest],
+) -> list[str]:
+    """Give each table of these batches what it held `before`, unless another landing has changed it since.
+
+    Says which batches may still hold what was staged: their manifests could not be written.
+    """
+    kept = []
+    for day, old in before.items():
+        try:
+            _restore(store, manifest_key(source, day), staged[day], old)
+        except StoreError:
+            kept.append(day.isoformat())
+    return kept
+
+
+def _restore(store: Store, key: str, ours: dict[str, DeliveredFile | None], before: Manifest) -> None:
+    while (data := store.read(key)) is not None:
+        current = Manifest.from_json(data)
+        to_restore = {table for table, file in ours.items() if current.tables.get(table) == file}
+        if not to_restore:
+            return
+        others = {table: file for table, file in current.tables.items() if table not in to_restore}
+        restored = {table: file for table, file in before.tables.items() if table in to_restore}
+        if store.swap(key, data, replace(current, tables={}).with_tables({**others, **restored}).to_json()):
+            return
+
+
+def _claim_revision(store: Store, source: str, day: date, files: dict[str, DeliveredFile]) -> str:
+    """The next folder `r<n>` of a batch, ours alone: its delivery.json is written once, by one landing."""
+    batch = f"{source}/{day.isoformat()}"
+    taken = [int(name[1:]) for name in store.folders(batch) if name[1:].isdigit()]
+    number = max(taken, default=0) + 1
+    content = "".join(f"{file.sha256}  {file.name}\n" for file in files.values()).encode()
+    while not store.write_new(f"{batch}/r{number}/delivery.txt", content):
+        number += 1
+    return f"{batch}/r{number}"
+
+
+def _copy(store: Store, key: str, checked: _Checked) -> None:
+    fault = "was changed while it was being landed"
+    try:
+        with checked.file.open_as_delivered() as stream:
+            store.copy_in(key, stream)
+        if checked.file.stamp == checked.stamp:
+            return
+    except Unreadable as error:
+        fault += f" ({error})"
+    raise DeliveryRefused(
+        checked.table.source,
+        [f"{checked.file.shown}: {fault}"],
+        "Land it again when its sender has finished writing.",
+    )
+
+
+def _update(
+    store: Store,
+    source: str,
+    day: date,
+    changed: dict[str, DeliveredFile | None],
+    before: dict[date, Manifest] | None = None,
+) -> Manifest:
+    """Change a batch's manifest in one step; another landing's tables, written meanwhile, stay.
+
+    `before` is told what the batch held, ahead of the change: a write that fails may have happened nevertheless.
+    """
+    key = manifest_key(source, day)
+    while True:
+        old = store.read(key)
+        manifest = Manifest.from_json(old) if old is not None else Manifest(source, day, {})
+        if not changed:
+            return manifest
+        if before is not None and any(manifest.tables.get(table) != file for table, file in changed.items()):
+            before[day] = manifest
+        manifest = manifest.with_tables(changed)
+        if store.swap(key, old, manifest.to_json()):
+            return manifest

@@ -1,0 +1,136 @@
+"""The contract -> the tables of `raw_<source>`: made, extended, indexed, replaced. All as the role loader.
+
+Indexes: on the key and batch date (newest version of a key), and on the batch date (replacing a batch).
+"""
+
+from __future__ import annotations
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract, TableContract
+from lakehouse.settings import Settings
+
+
+def ensure(settings: Settings, contract: Contract) -> None:
+    """Make what is missing: the schema, tables, columns that the contract added. Two at once do not collide.
+
+    A column whose type the contract changed empties its table: every batch of it is loaded again anyway.
+    """
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        if _is_as_the_contract_says(cursor, contract):
+            return
+    with warehouse.lock(settings, "publish") as publishing, warehouse.connect(settings, "loader") as connection:
+        publishing.fence(connection)
+        cursor = connection.cursor()
+        cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(contract.raw_schema)))
+        there = _columns_there(cursor, contract)
+        for table in contract.tables:
+            _bring_up_to_date(cursor, contract, table, there.get(table.name))
+
+
+def create_staging(settings: Settings, contract: Contract, table: TableContract, name: str) -> str:
+    """An empty table of this name with the columns of a raw table and `_task`; returns the name.
+
+    Unlogged (half the writing) when its rows are going to be inserted; not when it is going to become the table itself,
+    since an unlogged table is empty after a crash.
+    """
+    columns = _definitions([*table.sql_columns, ("_task", "bigint")])
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        kind = sql.SQL("" if may_be_replaced(cursor, contract, table) else "unlogged ")
+        relation = sql.Identifier(contract.raw_schema, name)
+        cursor.execute(sql.SQL("create {}table {} ({})").format(kind, relation, columns))
+    return name
+
+
+def may_be_replaced(cursor: Cursor, contract: Contract, table: TableContract) -> bool:
+    """Whether the table has no rows and no view depends on it, so that another table can take its place."""
+    relation = sql.Identifier(contract.raw_schema, table.name)
+    cursor.execute(sql.SQL("select exists (select from {})").format(relation))
+    (has_rows,) = cursor.fetchone() or (True,)
+    cursor.execute(
+        "select exists (select from pg_depend where refobjid = %s::regclass and classid = 'pg_rewrite'::regclass)",
+        (f"{contract.raw_schema}.{table.name}",),
+    )
+    (has_views,) = cursor.fetchone() or (True,)
+    return not has_rows and not has_views
+
+
+def take_its_place(cursor: Cursor, contract: Contract, table: TableContract, staging: str) -> None:
+    """Let the staging table become the table: without `_task`, indexed. Its grants are the schema's default ones."""
+    old, new = (sql.Identifier(contract.raw_schema, name) for name in (table.name, staging))
+    cursor.execute("set local maintenance_work_mem = '256MB'")
+    cursor.execute(sql.SQL("alter table {} drop column _task").format(new))
+    cursor.execute(sql.SQL("drop table {}").format(old))
+    cursor.execute(sql.SQL("alter table {} rename to {}").format(new, sql.Identifier(table.name)))
+    _create_indexes(cursor, contract, table)
+    cursor.execute(sql.SQL("analyze {}").format(old))
+
+
+def _is_as_the_contract_says(cursor: Cursor, contract: Contract) -> bool:
+    there = _columns_there(cursor, contract)
+    # A column that the contract gave up stays in its table.
+    return all(dict(table.sql_columns).items() <= there.get(table.name, {}).items() for table in contract.tables)
+
+
+def _columns_there(cursor: Cursor, contract: Contract) -> dict[str, dict[str, str]]:
+    """Table -> column -> type, as the contract writes types."""
+    cursor.execute(
+        """
+        select tables.relname, columns.attname, format_type(columns.atttypid, columns.atttypmod)
+        from pg_class as tables
+        inner join pg_namespace as schemas on schemas.oid = tables.relnamespace
+        inner join pg_attribute as columns on columns.attrelid = tables.oid
+        where schemas.nspname = %s and tables.relkind = 'r' and columns.attnum > 0 and not columns.attisdropped
+        order by tables.relname, columns.attnum
+        """,
+        (contract.raw_schema,),
+    )
+    there: dict[str, dict[str, str]] = {}
+    for table, column, kind in cursor.fetchall():
+        there.setdefault(table, {})[column] = kind.replace("timestamp without time zone", "timestamp")
+    return there
+
+
+def _bring_up_to_date(cursor: Cursor, contract: Contract, table: TableContract, there: dict[str, str] | None) -> None:
+    relation = sql.Identifier(contract.raw_schema, table.name)
+    wanted = dict(table.sql_columns)
+    if there is None:
+        cursor.execute(sql.SQL("create table {} ({})").format(relation, _definitions(table.sql_columns)))
+        _create_indexes(cursor, contract, table)
+        return
+    for name, kind in wanted.items():
+        if name not in there:
+            column = _definitions([(name, kind)])
+            cursor.execute(sql.SQL("alter table {} add column {}").format(relation, column))
+    if any(there.get(name, kind) != kind for name, kind in wanted.items()):
+        _start_over(cursor, contract, table)
+
+
+def _start_over(cursor: Cursor, contract: Contract, table: TableContract) -> None:
+    """A type changed: the table, empty, with every batch of it to be loaded and the marts to be built from nothing."""
+    relation = sql.Identifier(contract.raw_schema, table.name)
+    cursor.execute(sql.SQL("drop table {} cascade").format(relation))  # dbt's views on it, too
+    _bring_up_to_date(cursor, contract, table, None)
+    cursor.execute(
+        "update ops.load_log set is_current = false where source = %s and table_name = %s and is_current",
+        (contract.source, table.name),
+    )
+    cursor.execute("delete from ops.marts_state where source = %s", (contract.source,))
+
+
+def _create_indexes(cursor: Cursor, contract: Contract, table: TableContract) -> None:
+    looked_up = (*table.indexed_columns, "_batch_date") if table.key else table.indexed_columns
+    for suffix, columns in (("key", looked_up), ("batch_date", ("_batch_date",))):
+        cursor.execute(
+            sql.SQL("create index {} on {} ({})").format(
+                sql.Identifier(f"{table.name}_{suffix}"),
+                sql.Identifier(contract.raw_schema, table.name),
+                sql.SQL(", ").join(map(sql.Identifier, columns)),
+            )
+        )
+
+
+def _definitions(columns: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> sql.Composable:
+    return sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns)

@@ -1,0 +1,275 @@
+"""silver -> `raw_<source>.<table>`: a batch is replaced in one transaction; per table and batch.
+
+Spark's tasks copy the rows into a staging table that belongs to this call; then the driver publishes the rows of the
+tasks that returned. Readers see the old batch or the new one. `ops.changed_keys` gets the keys whose rows differ.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract, TableContract
+from lakehouse.errors import LakehouseError, ReconciliationError, WarehouseError
+from lakehouse.lake import ledger
+from lakehouse.lake.delta import Partition, read_partition
+from lakehouse.lake.ledger import StepResult, read_ledger
+from lakehouse.lake.store import open_store
+from lakehouse.landing.manifest import Manifest
+from lakehouse.load import raw_tables
+from lakehouse.load.copy_task import RETURNED, StagingTable
+from lakehouse.settings import Settings, Target
+from lakehouse.silver import step as silver
+from lakehouse.spark.errors import reason_of, spark_errors
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+RULE_VERSION = 1
+
+
+def expected_fingerprint(table: TableContract, manifest: Manifest) -> str:
+    """Of this batch's load, as it has to be."""
+    return ledger.fingerprint(silver.expected_fingerprint(table, manifest), table, RULE_VERSION)
+
+
+def ensure_tables(settings: Settings, contract: Contract) -> None:
+    """Make the schema raw_<source> and every table of the contract, empty, where they are not there yet."""
+    raw_tables.ensure(settings, contract)
+
+
+def run(
+    settings: Settings, contract: Contract, table: TableContract, manifest: Manifest, spark: SparkSession
+) -> StepResult:
+    """Publish a table's batch; nothing if that is done. The caller holds the table's lock, not the lock `publish`.
+
+    Counts: silver = raw. A withdrawn table has no rows left of this batch. Raises LakehouseError if silver does not
+    hold what the manifest names, WarehouseError if rows cannot be copied, ReconciliationError if rows went missing.
+    """
+    begin = time.monotonic()
+    day, fingerprint = manifest.batch_date, expected_fingerprint(table, manifest)
+    loaded = _loaded(settings, table, day)
+    if loaded and loaded.fingerprint == fingerprint:
+        counts = {"silver": loaded.rows, "raw": loaded.rows}
+        return StepResult("load", table.name, day, False, counts, 0.0, {})
+
+    rows = _silver_rows(settings, contract, table, manifest)
+    drop_leftovers(settings, contract, table)
+    staging, tasks = None, []
+    if rows.rows:
+        staging = raw_tables.create_staging(settings, contract, table, f"_staging_{table.name}_{secrets.token_hex(4)}")
+        tasks = _copy(settings, contract, table, spark, rows, day, staging)
+    copied = time.monotonic()
+    with warehouse.lock(settings, "publish") as publishing, warehouse.connect(settings, "loader") as connection:
+        publishing.fence(connection)
+        with connection.cursor() as cursor:
+            _Publication(cursor, contract, table, day, fingerprint, rows.rows).publish(staging, tasks)
+    phases = {"copy": copied - begin, "publish": time.monotonic() - copied}
+    counts = {"silver": rows.rows, "raw": rows.rows}
+    return StepResult("load", table.name, day, True, counts, time.monotonic() - begin, phases)
+
+
+def drop_leftovers(settings: Settings, contract: Contract, table: TableContract) -> list[str]:
+    """Drop the staging tables that killed loads of this table left; their names. The caller holds the table's lock."""
+    pattern = re.compile(rf"_staging_{table.name}_[0-9a-f]{{8}}")
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute("select tablename from pg_tables where schemaname = %s", (contract.raw_schema,))
+        dead = sorted(name for (name,) in cursor.fetchall() if pattern.fullmatch(name))
+        for name in dead:
+            cursor.execute(sql.SQL("drop table {}").format(sql.Identifier(contract.raw_schema, name)))
+    return dead
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    fingerprint: str
+    rows: int
+
+
+def _loaded(settings: Settings, table: TableContract, day: date) -> _Loaded | None:
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select fingerprint, rows from ops.load_log "
+            "where source = %s and table_name = %s and batch_date = %s and is_current",
+            (table.source, table.name, day),
+        )
+        row = cursor.fetchone()
+    return _Loaded(*row) if row else None
+
+
+def _silver_rows(settings: Settings, contract: Contract, table: TableContract, manifest: Manifest) -> Partition:
+    store, key = open_store(settings, "silver"), f"{contract.source}/{table.name}"
+    done = read_ledger(store, key)
+    if not done.is_done(manifest.batch_date, silver.expected_fingerprint(table, manifest)):
+        raise LakehouseError(
+            f"Silver does not hold {contract.source}.{table.name} of {manifest.batch_date} as it was landed.\n"
+            "Run `lakehouse silver` first, or `lakehouse run` for all steps."
+        )
+    rows = read_partition(store, key, manifest.batch_date)
+    expected = done.entries[manifest.batch_date].counts["silver"]
+    if rows.rows != expected:
+        raise ReconciliationError(
+            f"silver {key} of {manifest.batch_date}: {expected} rows were written, {rows.rows} are there.\n"
+            f"Something else wrote there. Delete {store.url}/{key}/_ledger.json and run again."
+        )
+    return rows
+
+
+def _copy(
+    settings: Settings,
+    contract: Contract,
+    table: TableContract,
+    spark: SparkSession,
+    rows: Partition,
+    day: date,
+    staging: str,
+) -> list[tuple[int, int]]:
+    """Every row of the partition into the staging table; (task, rows) of each task that returned. One action."""
+    from pyspark.sql import functions as sf
+
+    target = StagingTable(
+        host=settings.postgres_host,
+        port=settings.postgres_port,
+        database=settings.database_name,
+        schema=contract.raw_schema,
+        table=staging,
+        password_file=str(settings.password_file("loader")),
+        password_variable="LAKEHOUSE_LOADER_PASSWORD",  # noqa: S106 - the variable's name
+        sslmode="require" if settings.target is Target.AWS else "prefer",
+    )
+    names = [name for name, _ in table.sql_columns]
+    # The day is the name of the files' folder, not in the files.
+    silver_rows = spark.read.schema(table.spark_schema).parquet(*rows.files)
+    silver_rows = silver_rows.withColumn("_batch_date", sf.lit(day).cast("date")).select(*names)
+    try:
+        returned = silver_rows.mapInArrow(target.copy, RETURNED).collect()
+    except spark_errors() as error:
+        raise WarehouseError(
+            f"{contract.raw_schema}.{table.name} of {day} could not be copied into the warehouse: {reason_of(error)}\n"
+            "Nothing was published. Run the same command again; `lakehouse doctor` checks warehouse and disk."
+        ) from error
+    return [(row["task"], row["rows"]) for row in returned]
+
+
+@dataclass(frozen=True)
+class _Publication:
+    """The transaction that replaces one batch of a table. `rows`: how many there must be."""
+
+    cursor: Cursor
+    contract: Contract
+    table: TableContract
+    day: date
+    fingerprint: str
+    rows: int
+
+    def publish(self, staging: str | None, tasks: list[tuple[int, int]]) -> None:
+        load_id = self._log()
+        if staging and raw_tables.may_be_replaced(self.cursor, self.contract, self.table):
+            self._replace_table(staging, tasks)
+            self._note_changed(load_id, sql.SQL("select null"))
+            return
+        new_rows = self._new_rows(staging, tasks)
+        self._note_changed(load_id, self._differing_keys(new_rows))
+        self._replace_rows(new_rows)
+        if staging:
+            self.cursor.execute(sql.SQL("drop table {}").format(self._relation(staging)))
+
+    def _log(self) -> int:
+        batch = (self.contract.source, self.table.name, self.day)
+        self.cursor.execute(
+            "update ops.load_log set is_current = false "
+            "where source = %s and table_name = %s and batch_date = %s and is_current",
+            batch,
+        )
+        self.cursor.execute(
+            "insert into ops.load_log (source, table_name, batch_date, fingerprint, rows, is_current) "
+            "values (%s, %s, %s, %s, %s, true) returning load_id",
+            (*batch, self.fingerprint, self.rows),
+        )
+        (load_id,) = self.cursor.fetchone() or (0,)
+        return int(load_id)
+
+    def _replace_table(self, staging: str, tasks: list[tuple[int, int]]) -> None:
+        """Nothing is in the table yet and nobody depends on it: the staging table takes its place."""
+        # A task that was given up may still be copying: it ends first, and its rows are deleted with the others.
+        self.cursor.execute(sql.SQL("lock table {} in access exclusive mode").format(self._relation(staging)))
+        self.cursor.execute(
+            sql.SQL("delete from {} where _task <> all(%s)").format(self._relation(staging)), (_ids(tasks),)
+        )
+        self.cursor.execute(sql.SQL("select count(*) from {}").format(self._relation(staging)))
+        (there,) = self.cursor.fetchone() or (0,)
+        self._check(there)
+        raw_tables.take_its_place(self.cursor, self.contract, self.table, staging)
+
+    def _new_rows(self, staging: str | None, tasks: list[tuple[int, int]]) -> sql.Composable:
+        """Query for the batch's new rows."""
+        if staging is None:
+            return sql.SQL("select {} from {} where false").format(self._columns(lineage=True), self._relation())
+        return sql.SQL("select {} from {} where _task = any({})").format(
+            self._columns(lineage=True), self._relation(staging), sql.Literal(_ids(tasks))
+        )
+
+    def _replace_rows(self, new_rows: sql.Composable) -> None:
+        self.cursor.execute(sql.SQL("delete from {} where _batch_date = %s").format(self._relation()), (self.day,))
+        self.cursor.execute(
+            sql.SQL("insert into {} ({}) {}").format(self._relation(), self._columns(lineage=True), new_rows)
+        )
+        self._check(self.cursor.rowcount)
+
+    def _differing_keys(self, new_rows: sql.Composable) -> sql.Composable:
+        """Query for the keys whose rows differ between the batch's old and new rows; `except` takes nulls as equal."""
+        key = sql.SQL(" || chr(31) || ").join(
+            sql.SQL("coalesce({}::text, '')").format(sql.Identifier(name)) for name in self.table.unique_key
+        )
+        return sql.SQL(
+            """
+            with old_rows as (select {columns} from {table} where _batch_date = {day}),
+            new_rows as (select {columns} from ({new_rows}) as staged),
+            differing as (
+                (select * from old_rows except select * from new_rows)
+                union all
+                (select * from new_rows except select * from old_rows)
+            )
+            select distinct {key} from differing
+            """
+        ).format(
+            columns=self._columns(lineage=False),
+            table=self._relation(),
+            day=sql.Literal(self.day),
+            new_rows=new_rows,
+            key=key,
+        )
+
+    def _note_changed(self, load_id: int, keys: sql.Composable) -> None:
+        self.cursor.execute(
+            sql.SQL(
+                "insert into ops.changed_keys (load_id, source, table_name, key) "
+                "select {}, {}, {}, changed.key from ({}) as changed(key)"
+            ).format(sql.Literal(load_id), sql.Literal(self.contract.source), sql.Literal(self.table.name), keys)
+        )
+
+    def _check(self, there: int) -> None:
+        if there != self.rows:
+            raise ReconciliationError(
+                f"{self.contract.raw_schema}.{self.table.name} of {self.day}: {self.rows} rows in silver, "
+                f"{there} were copied. Nothing was published; run the same command again."
+            )
+
+    def _relation(self, name: str | None = None) -> sql.Composable:
+        return sql.Identifier(self.contract.raw_schema, name or self.table.name)
+
+    def _columns(self, *, lineage: bool) -> sql.Composable:
+        names = [name for name, _ in self.table.sql_columns] if lineage else self.table.column_names
+        return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def _ids(tasks: list[tuple[int, int]]) -> list[int]:
+    return [task for task, _ in tasks]

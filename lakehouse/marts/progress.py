@@ -1,0 +1,172 @@
+"""A build of the marts <-> a file that says how far it is: one JSON line per model or test that dbt is through with.
+
+Read by other processes: Airflow's task per model (airflow/lakehouse_airflow/model_tasks.py). The file holds the last
+attempt only: each attempt puts a new file in the place of the old one, so that a process that outlived its attempt
+writes where nothing reads. The writer holds a lock on the file; the lock ends with the writer, however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lakehouse.marts.dbt import Node
+
+Outcome = Literal["done", "nothing to do", "failed"]
+State = Literal["success", "failed", "skipped"]
+BAD = ("error", "fail")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a file says. `tests`: of each model, those it may have; `outcome`: None while it runs, or if it was killed.
+
+    `began_at` is in seconds since 1970.
+    """
+
+    began_at: float
+    tests: Mapping[str, list[str]] = field(default_factory=dict)
+    nodes: tuple[Node, ...] = ()
+    outcome: Outcome | None = None
+
+    def model(self, name: str) -> Node | None:
+        """None until dbt is through with it."""
+        return next((node for node in self.nodes if node.kind == "model" and node.name == name), None)
+
+    def tests_of(self, model: str) -> list[Node]:
+        """Those that dbt is through with."""
+        return [node for node in self.nodes if node.kind == "test" and node.name in self.tests.get(model, [])]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a model ended, and why if it is not a success."""
+
+    state: State
+    reason: str = ""
+
+
+class Progress:
+    """Writes the file of one attempt, from the moment this is made."""
+
+    def __init__(self, path: Path, manifest: Path) -> None:
+        self._manifest = manifest
+        self._planned = False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(f".{os.getpid()}.new")
+        new.write_text(json.dumps({"began_at": time.time()}) + "\n", encoding="utf-8")
+        self._file = new.open("a", encoding="utf-8", buffering=1)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        new.replace(path)
+
+    def node(self, node: Node) -> None:
+        """dbt is through with it: its manifest is there by then, which says what tests there are."""
+        if not self._planned:
+            self._write({"tests": data_tests_by_model(json.loads(self._manifest.read_text(encoding="utf-8")))})
+            self._planned = True
+        self._write({"node": asdict(node)})
+
+    def end(self, outcome: Outcome) -> None:
+        """Nothing follows in this attempt."""
+        self._write({"outcome": outcome})
+        self._file.close()
+
+    def _write(self, line: dict[str, object]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+
+
+def read_attempt(path: Path) -> Attempt | None:
+    """None if nothing has begun yet."""
+    try:
+        *lines, _being_written = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        return None
+    found: dict[str, Any] = {}
+    nodes = []
+    for line in map(json.loads, lines):
+        if "node" in line:
+            nodes.append(Node(**line["node"]))
+        else:
+            found |= line
+    return Attempt(nodes=tuple(nodes), **found)
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether the attempt goes on."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def judge(model: str, attempt: Attempt | None, *, since: float, is_over: bool) -> Verdict | None:
+    """How a model ended; None if that is not known yet.
+
+    `since`: what began before is of another build, unless it `is_over`: unless no other attempt is going to follow.
+    """
+    if attempt is None or (attempt.began_at < since and not is_over):
+        return Verdict("skipped", "The build never began, or its record is gone.") if is_over else None
+    if attempt.outcome == "nothing to do":
+        return Verdict("skipped", "The marts hold everything that was loaded: there was nothing to build.")
+    if attempt.outcome != "done" and not is_over:
+        return _judge_early(model, attempt)
+    return _judge_at_the_end(model, attempt)
+
+
+def report(model: str, attempt: Attempt | None) -> list[Node]:
+    """What there is to say of a model: itself, then its tests."""
+    own = attempt.model(model) if attempt else None
+    return [own, *attempt.tests_of(model)] if attempt and own else []
+
+
+def data_tests_by_model(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Model -> its data tests: those attached to it, and those of several models that cannot run before it is built."""
+    nodes = manifest["nodes"]
+    found: dict[str, list[str]] = {}
+    for node in nodes.values():
+        if node["resource_type"] == "test":
+            models = [read for read in node["depends_on"]["nodes"] if read in nodes]
+            owner = node.get("attached_node") or max(models, key=lambda model: (_depth(nodes, model), model))
+            found.setdefault(nodes[owner]["name"], []).append(node["name"])
+    return found
+
+
+def _judge_early(model: str, attempt: Attempt) -> Verdict | None:
+    """Only a success is certain before the attempt has ended: what failed may be tried again."""
+    own, tests = attempt.model(model), attempt.tests_of(model)
+    if own is None or not attempt.tests or len(tests) < len(attempt.tests.get(model, [])):
+        return None
+    return Verdict("success") if own.status == "success" and not _bad([own, *tests]) else None
+
+
+def _judge_at_the_end(model: str, attempt: Attempt) -> Verdict:
+    own, tests = attempt.model(model), attempt.tests_of(model)
+    if own is None and attempt.outcome == "done":
+        return Verdict("skipped", "Not part of this build: it changes with the project only.")
+    if own is None or own.status == "skipped":
+        return Verdict("skipped", "Not built: not part of this build, or it ended before, or at what this reads.")
+    bad = _bad([own, *tests])
+    if bad:
+        return Verdict("failed", "\n".join(str(node) for node in bad))
+    if attempt.outcome is None and len(tests) < len(attempt.tests.get(model, [])):
+        return Verdict("skipped", "Built, but the build was killed before all of its tests had run.")
+    return Verdict("success")
+
+
+def _bad(nodes: list[Node]) -> list[Node]:
+    return [node for node in nodes if node.status in BAD]
+
+
+def _depth(nodes: Mapping[str, Any], model: str) -> int:
+    """Models that stand one on the other up to this one."""
+    return 1 + max((_depth(nodes, read) for read in nodes[model]["depends_on"]["nodes"] if read in nodes), default=0)

@@ -1,0 +1,229 @@
+"""raw_<source> -> marts: decides whether dbt must run, runs it once as the role transformer, moves the watermark.
+
+`ops.marts_state` says how far the marts are. It says `building` from the moment dbt may write until dbt has succeeded,
+so a build that failed or was killed is taken up by the next run, from the watermark it began with. A full refresh
+forgets the watermark first: killed, it is a full refresh again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from psycopg2 import sql
+
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract
+from lakehouse.errors import MartsError
+from lakehouse.marts.dbt import Log, Node, run_dbt
+from lakehouse.settings import Settings
+from lakehouse.warehouse.locks import HeldLock
+
+APPLICATION_NAME = "lakehouse marts"  # as in dbt/profiles.yml
+FAREWELL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class MartsResult:
+    """What a build did.
+
+    `models`: (name, rows written, seconds) in building order; `warnings`: (name, rows against it) of tests that warn.
+    """
+
+    done: bool
+    seconds: float = 0.0
+    load_id: int = 0
+    full_refresh: bool = False
+    models: list[tuple[str, int | None, float]] = field(default_factory=list)
+    tests: int = 0
+    warnings: list[tuple[str, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _State:
+    """Of ops.marts_state and what was loaded: `newest` is the last load there is, 0 if none."""
+
+    newest: int
+    load_id: int
+    project_hash: str
+    building: bool
+    every_key: bool
+
+
+def run(
+    settings: Settings, contract: Contract, *, full_refresh: bool = False, log: Log = lambda *_: None
+) -> MartsResult:
+    """Bring the marts up to the last load; nothing is started when they are there.
+
+    Raises MartsError naming every model and test that failed; the marts then stay `building`, and the next run goes on.
+    """
+    begin = time.monotonic()
+    with warehouse.lock(settings, "publish") as publishing:
+        state, project = _read_state(settings, contract), project_hash(settings.dbt_dir)
+        if not state.newest or not (full_refresh or _due(state, project)):
+            return MartsResult(done=False, load_id=state.load_id)
+        everything = full_refresh or _must_start_over(state, project)
+        _end_leftover_sessions(settings)
+        if everything:
+            _analyse_new_tables(settings, contract)
+        _mark_building(settings, contract, forget=everything)
+        arguments = ["build", "--select", f"tag:{contract.source}", "--exclude-resource-type", "unit_test"]
+        arguments += ["--full-refresh"] if everything else ["--exclude", "tag:static", "--indirect-selection", "eager"]
+        outcome = run_dbt(settings, settings.state_dir / "dbt", arguments, log)
+        _mark_complete(settings, contract, publishing, state.newest, project)
+    return MartsResult(
+        done=True,
+        seconds=time.monotonic() - begin,
+        load_id=state.newest,
+        full_refresh=everything,
+        models=[(node.name, node.rows, node.seconds) for node in outcome if node.kind == "model"],
+        tests=sum(node.kind == "test" for node in outcome),
+        warnings=_warnings(outcome),
+    )
+
+
+def test(settings: Settings, contract: Contract, *, log: Log = lambda *_: None) -> MartsResult:
+    """Run every data test on all rows: a build looks at the rows it changed only. Not done where a build is open.
+
+    Raises MartsError naming every test that failed.
+    """
+    begin = time.monotonic()
+    with warehouse.lock(settings, "publish"):
+        state = _read_state(settings, contract)
+        if not state.load_id or state.building:
+            return MartsResult(done=False)
+        arguments = ["test", "--select", f"tag:{contract.source}", "--exclude-resource-type", "unit_test"]
+        arguments += ["--vars", '{"full_tests": true}']
+        # A folder of its own: other variables make dbt parse the whole project again, here and in the next build.
+        outcome = run_dbt(settings, settings.state_dir / "dbt_full_tests", arguments, log)
+    return MartsResult(
+        done=True,
+        seconds=time.monotonic() - begin,
+        load_id=state.load_id,
+        tests=len(outcome),
+        warnings=_warnings(outcome),
+    )
+
+
+def pending(settings: Settings, contract: Contract) -> str | None:
+    """Why the marts are due; None if they hold everything that was loaded."""
+    state, project = _read_state(settings, contract), project_hash(settings.dbt_dir)
+    return _due(state, project) if state.newest else None
+
+
+def project_hash(dbt_dir: Path) -> str:
+    """Of everything that shapes a table: tests and analyses are not in it."""
+    files = [dbt_dir / "dbt_project.yml"]
+    for folder in ("macros", "models"):
+        files += sorted(
+            path
+            for path in (dbt_dir / folder).rglob("*")
+            if path.suffix in (".sql", ".yml") and path.name != "_unit_tests.yml"
+        )
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.relative_to(dbt_dir).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _due(state: _State, project_hash: str) -> str | None:
+    if not state.project_hash:
+        return "they were not built yet"
+    if state.project_hash != project_hash:
+        return "the dbt project changed"
+    if state.building:
+        return "the last build was not completed"
+    if state.newest > state.load_id:
+        return "something was loaded"
+    return None
+
+
+def _must_start_over(state: _State, project_hash: str) -> bool:
+    return state.load_id == 0 or state.project_hash != project_hash or state.every_key
+
+
+def _read_state(settings: Settings, contract: Contract) -> _State:
+    with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
+        cursor.execute("select coalesce(max(load_id), 0) from ops.load_log where source = %s", (contract.source,))
+        (newest,) = cursor.fetchone() or (0,)
+        cursor.execute(
+            "select load_id, project_hash, status = 'building' from ops.marts_state where source = %s",
+            (contract.source,),
+        )
+        load_id, project_hash, building = cursor.fetchone() or (0, "", False)
+        cursor.execute(
+            "select exists (select from ops.changed_keys where source = %s and load_id > %s and key is null)",
+            (contract.source, load_id),
+        )
+        (every_key,) = cursor.fetchone() or (False,)
+    return _State(newest, load_id, project_hash, building, every_key)
+
+
+def _mark_building(settings: Settings, contract: Contract, *, forget: bool) -> None:
+    """`forget`: what stands there is about to be thrown away, so no watermark and no project may be believed."""
+    with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
+        if forget:
+            cursor.execute("delete from ops.marts_state where source = %s", (contract.source,))
+            cursor.execute(
+                "insert into ops.marts_state (source, load_id, project_hash, status, started_at) "
+                "values (%s, 0, '', 'building', now())",
+                (contract.source,),
+            )
+        else:
+            cursor.execute(
+                "update ops.marts_state set status = 'building', started_at = now(), finished_at = null "
+                "where source = %s",
+                (contract.source,),
+            )
+
+
+def _mark_complete(
+    settings: Settings, contract: Contract, publishing: HeldLock, load_id: int, project_hash: str
+) -> None:
+    """Not once the lock is lost: another build may have begun, and this one's marts may not be its own any more."""
+    with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
+        publishing.fence(connection)
+        cursor.execute(
+            "update ops.marts_state set load_id = %s, project_hash = %s, status = 'complete', finished_at = now() "
+            "where source = %s",
+            (load_id, project_hash, contract.source),
+        )
+
+
+def _end_leftover_sessions(settings: Settings) -> None:
+    """End sessions of a dbt that was killed: the server notices only when their statement is through.
+
+    The caller holds the lock `publish`, so none of them is another run's.
+    """
+    ours = "datname = current_database() and usename = current_user and application_name = %s"
+    deadline = time.monotonic() + FAREWELL_SECONDS
+    with warehouse.connect(settings, "transformer", autocommit=True) as connection, connection.cursor() as cursor:
+        while True:
+            cursor.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {ours}", (APPLICATION_NAME,))  # noqa: S608
+            if not cursor.fetchall():
+                return
+            if time.monotonic() > deadline:
+                raise MartsError(
+                    f"Sessions named '{APPLICATION_NAME}' of a build that died do not end. "
+                    "Restart the warehouse (`lakehouse stop`, then the same command again)."
+                )
+            cursor.execute("select pg_sleep(0.05)")
+
+
+def _analyse_new_tables(settings: Settings, contract: Contract) -> None:
+    """Statistics for raw tables that have none yet: without, the planner takes a million rows for a thousand."""
+    with warehouse.connect(settings, "loader", autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select relname from pg_stat_user_tables "
+            "where schemaname = %s and last_analyze is null and last_autoanalyze is null",
+            (contract.raw_schema,),
+        )
+        for (table,) in cursor.fetchall():
+            cursor.execute(sql.SQL("analyze {}").format(sql.Identifier(contract.raw_schema, table)))
+
+
+def _warnings(nodes: Sequence[Node]) -> list[tuple[str, int]]:
+    return sorted((node.name, node.rows or 0) for node in nodes if node.status == "warn")

@@ -1,0 +1,1 @@
+"""Ended runs and backfills -> messages to people: noted in the warehouse, sent once, to Slack or to the log."""

@@ -1,0 +1,296 @@
+"""A run of a DAG that ended -> what people are told of it, noted in ops.notices once.
+
+    success, failed    how it ended: batch, duration, where its rows went, the first failing task and its first error
+    recovered          in place of success, when the same subject had failed before
+    quality            beside it, when too many of the batch's records were rejected or quarantined
+    summary            of a backfill, in place of a message for each of its runs
+
+A subject is what can fail and be green again: a batch of the DAG `lake`, otherwise a DAG.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from urllib.parse import quote
+
+from lakehouse.contract.model import Contract
+from lakehouse.contract.odcs import read_contract
+from lakehouse.notify.message import Message, Part, duration
+from lakehouse.notify.outbox import Kind, Notice, end_before, note
+from lakehouse.pipeline import summary
+from lakehouse.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SYMBOLS = {"success": "✅", "failed": "❌", "recovered": "💚", "quality": "⚠️", "summary": "📦"}
+TOP_REASONS = 5
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The first task that failed. `error`: the first error of its log, in a line or a few; None: it wrote none."""
+
+    task: str
+    log_url: str
+    error: str | None
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """A DAG run in its final state.
+
+    `clear_number`: how often it was cleared: ending again is another event. `batch_date`: of a DAG that works on one.
+    `failure`: None if no task failed. `found_nothing`: it succeeded without having anything to do. `is_silent`:
+    somebody else tells of its success. `says_nothing_of_success`: it runs so often that only a change is news.
+    `remarks`: facts of its own, as (name, value).
+    """
+
+    dag_id: str
+    run_id: str
+    clear_number: int
+    succeeded: bool
+    started_at: datetime
+    ended_at: datetime
+    url: str
+    batch_date: date | None = None
+    failure: Failure | None = None
+    found_nothing: bool = False
+    is_silent: bool = False
+    says_nothing_of_success: bool = False
+    belongs_to_backfill: bool = False
+    remarks: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def event_id(self) -> str:
+        """Of its end."""
+        return end_of_run(self.dag_id, self.run_id, self.clear_number)
+
+    @property
+    def subject(self) -> str:
+        """`lake 2018-01-05`, `marts`."""
+        return f"{self.dag_id} {self.batch_date}" if self.batch_date else self.dag_id
+
+
+@dataclass(frozen=True)
+class EndedBackfill:
+    """All runs of one backfill. `dates`: what it was asked for; `runs`: the last one of each date that has one."""
+
+    backfill_id: str
+    dates: tuple[date, ...]
+    runs: tuple[EndedRun, ...]
+    started_at: datetime
+    ended_at: datetime
+    url: str
+
+    @property
+    def event_id(self) -> str:
+        """Of its end."""
+        return f"backfill/{self.backfill_id}"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Where the records of one batch went. `reasons`: why records were rejected or quarantined."""
+
+    records: int
+    rejected: int
+    quarantined: int
+    superseded: int
+    loaded: int
+    reasons: tuple[str, ...]
+    counted_at: datetime
+
+    @property
+    def share(self) -> float:
+        """Of the records, those that were rejected or quarantined."""
+        return (self.rejected + self.quarantined) / self.records if self.records else 0.0
+
+
+def announce(settings: Settings, run: EndedRun) -> list[Notice]:
+    """Note the end of a run, and a warning if its batch deserves one; the notices that are new."""
+    before = end_before(settings, run.subject, run.ended_at)
+    kind: Kind = "failed" if not run.succeeded else "recovered" if before == "failed" else "success"
+    if run.says_nothing_of_success and kind == "success":
+        return []
+    batch, trouble = _batch_of(settings, run)
+    notice = _ended(run, kind, batch, trouble, is_silent=_is_silent(run, kind, before))
+    warning = _warning(settings, run, batch)
+    # The warning first: the end is what the sweep looks for, so it must not be there without it.
+    return [n for n in (warning, notice) if n is not None and note(settings, n)]
+
+
+def announce_backfill(settings: Settings, backfill: EndedBackfill) -> list[Notice]:
+    """Note the summary of a backfill; nothing if that was done."""
+    notice = _summary(settings, backfill)
+    return [notice] if note(settings, notice) else []
+
+
+def end_of_run(dag_id: str, run_id: str, clear_number: int) -> str:
+    """The id of the end of a run. One of which tasks were cleared ends once more, which is another event."""
+    return f"{dag_id}/{run_id}/{clear_number}/ended"
+
+
+def run_url(base_url: str, dag_id: str, run_id: str) -> str:
+    """A run's page in Airflow."""
+    return f"{base_url.rstrip('/')}/dags/{quote(dag_id)}/runs/{quote(run_id)}"
+
+
+def _is_silent(run: EndedRun, kind: Kind, before: Kind | None) -> bool:
+    if run.belongs_to_backfill:
+        return True
+    if run.says_nothing_of_success:
+        return kind == before
+    return kind == "success" and (run.is_silent or (run.found_nothing and run.batch_date is None))
+
+
+def _batch_of(settings: Settings, run: EndedRun) -> tuple[Batch | None, str | None]:
+    """Where its records went, and what kept us from knowing: whatever is broken, the end of the run must be told."""
+    if run.batch_date is None:
+        return None, None
+    try:
+        contract = read_contract(settings.contracts_dir, settings.source)
+        batch, trouble = _read_batch(settings, contract, run.batch_date)
+        return batch, None if run.found_nothing else trouble
+    except Exception as error:
+        log.exception("The rows of batch %s are not known", run.batch_date)
+        return None, _not_known(error)
+
+
+def _read_batch(settings: Settings, contract: Contract, day: date) -> tuple[Batch | None, str | None]:
+    counted_at = summary.last_counted(settings, contract, day)
+    if counted_at is None:
+        return None, "not counted yet"
+    records = summary.records_per_table(settings, contract, day)
+    sums = {stage: sum(counts[stage] for _, counts in records) for stage in summary.STAGES}
+    most = summary.reasons(settings, contract, day)[:TOP_REASONS]
+    reasons = tuple(f"{rows:,} in {table}: {reason}" for table, reason, rows in most)
+    counts = sums["records"], sums["rejected"], sums["quarantined"], sums["superseded"], sums["raw"]
+    return Batch(*counts, reasons, counted_at), None
+
+
+def _not_known(error: Exception) -> str:
+    """What to say in place of a figure. A fault of ours counts, too: it must not keep the message back for ever."""
+    return f"not known: {(str(error).splitlines() or [''])[0] or type(error).__name__}"
+
+
+def _ended(run: EndedRun, kind: Kind, batch: Batch | None, trouble: str | None, *, is_silent: bool) -> Notice:
+    facts = [("Duration", duration((run.ended_at - run.started_at).total_seconds())), *run.remarks]
+    parts = []
+    if batch is not None:
+        facts += _rows(batch)
+        if batch.reasons:
+            parts.append(Part("Top reasons", batch.reasons))
+        if kind == "failed" and batch.counted_at < run.started_at:
+            parts.append(Part("Rows", ("counted by an earlier run: this one did not come that far",)))
+    elif trouble:
+        facts.append(("Rows", trouble))
+    links = [("The run", run.url)]
+    if kind == "failed":
+        parts.insert(0, _what_failed(run))
+        if run.failure is not None:
+            links.append((f"Log of {run.failure.task}", run.failure.log_url))
+    title = f"{run.subject} {_what_happened(run, kind, batch)}"
+    message = Message(SYMBOLS[kind], title, run.event_id, tuple(facts), tuple(parts), tuple(links))
+    return _notice(message, run.subject, kind, run.ended_at, is_silent=is_silent)
+
+
+def _what_happened(run: EndedRun, kind: Kind, batch: Batch | None) -> str:
+    if kind == "failed":
+        return "failed"
+    green = "is green again" if kind == "recovered" else "succeeded"
+    if run.found_nothing:
+        return f"{green}: {'there was nothing to do' if batch or not run.batch_date else 'no batch was delivered'}"
+    return green
+
+
+def _what_failed(run: EndedRun) -> Part:
+    if run.failure is None:
+        return Part("No task failed", ("the run itself was ended: by its time limit, or by hand",))
+    error = run.failure.error or "ended without an error of its own (was it killed?)"
+    lines = tuple(error.splitlines())
+    return Part(f"First failed: {run.failure.task}", lines, is_code=run.failure.error is not None)
+
+
+def _rows(batch: Batch) -> list[tuple[str, str]]:
+    facts = [("Rows in", f"{batch.records:,}"), ("Loaded", f"{batch.loaded:,}")]
+    facts.append(("Quarantined", f"{batch.rejected + batch.quarantined:,} ({batch.share:.2%})"))
+    if batch.superseded:
+        facts.append(("Superseded", f"{batch.superseded:,}"))
+    return facts
+
+
+def _warning(settings: Settings, run: EndedRun, batch: Batch | None) -> Notice | None:
+    """Only from the run that counted the batch: run again with nothing to do, it is no news."""
+    if batch is None or run.belongs_to_backfill or batch.counted_at < run.started_at:
+        return None
+    if batch.share <= settings.quarantine_warning_share:
+        return None
+    message = Message(
+        SYMBOLS["quality"],
+        f"{run.subject}: {batch.share:.2%} of the records are in quarantine",
+        # Of the count, not of the run: of two at once on one batch, both ended after it.
+        f"{run.subject.replace(' ', '/')}/{batch.counted_at.astimezone(UTC).isoformat()}/quality",
+        (*_rows(batch), ("Threshold", f"{settings.quarantine_warning_share:.2%}")),
+        (Part("Top reasons", batch.reasons),) if batch.reasons else (),
+        (("The run", run.url),),
+    )
+    return _notice(message, run.subject, "quality", run.ended_at)
+
+
+def _summary(settings: Settings, backfill: EndedBackfill) -> Notice:
+    green, red = ([run for run in backfill.runs if run.succeeded is wanted] for wanted in (True, False))
+    missing = sorted({*backfill.dates} - {run.batch_date for run in backfill.runs if run.batch_date})
+    facts = [
+        ("Batches", f"{len(backfill.dates)}"),
+        ("Succeeded", f"{len(green)}"),
+        ("Failed", f"{len(red)}"),
+        ("Duration", duration((backfill.ended_at - backfill.started_at).total_seconds())),
+    ]
+    found = [(run, *_batch_of(settings, run)) for run in backfill.runs]
+    batches = [(run, batch) for run, batch, _ in found if batch is not None]
+    if batches:
+        quarantined = sum(batch.rejected + batch.quarantined for _, batch in batches)
+        facts += [
+            ("Rows in", f"{sum(batch.records for _, batch in batches):,}"),
+            ("Loaded", f"{sum(batch.loaded for _, batch in batches):,}"),
+            ("Quarantined", f"{quarantined:,}"),
+        ]
+    limit = settings.quarantine_warning_share
+    parts = [
+        Part("Failed", tuple(_failed_line(run) for run in red)),
+        Part("Not begun", tuple(map(str, missing))),
+        Part(f"More than {limit:.2%} in quarantine", _above(limit, batches)),
+        Part("Rows", tuple(f"{run.batch_date}: {trouble}" for run, _, trouble in found if trouble)),
+    ]
+    links = [("The runs", backfill.url)]
+    links += [(f"Log of {run.batch_date}", run.failure.log_url) for run in red[:1] if run.failure]
+    end = "stopped early" if missing else "ended" if not red else "ended with failures"
+    first, last = min(backfill.dates), max(backfill.dates)
+    title = f"Backfill of {first if first == last else f'{first} to {last}'} {end}"
+    message = Message(
+        SYMBOLS["summary"] if not (red or missing) else SYMBOLS["failed"],
+        title,
+        backfill.event_id,
+        tuple(facts),
+        tuple(part for part in parts if part.lines),
+        tuple(links),
+    )
+    return _notice(message, f"backfill {backfill.backfill_id}", "summary", backfill.ended_at)
+
+
+def _failed_line(run: EndedRun) -> str:
+    if run.failure is None:
+        return f"{run.batch_date}: ended from outside"
+    return f"{run.batch_date} in {run.failure.task}: {run.failure.error or 'without an error of its own'}"
+
+
+def _above(limit: float, batches: Sequence[tuple[EndedRun, Batch]]) -> tuple[str, ...]:
+    worst = sorted((pair for pair in batches if pair[1].share > limit), key=lambda pair: -pair[1].share)
+    return tuple(f"{run.batch_date}: {batch.share:.2%}" for run, batch in worst)
+
+
+def _notice(message: Message, subject: str, kind: Kind, happened_at: datetime, *, is_silent: bool = False) -> Notice:
+    return Notice(message.event_id, subject, kind, happened_at, message.text(), message.blocks(), is_silent)

@@ -1,0 +1,1 @@
+"""The steps in their order, and what is said about them: pending, counted, maintained, run by an orchestrator."""

@@ -1,0 +1,162 @@
+"""The whole state -> compact and checked: what grows or drifts a little every day is put right once a week."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from psycopg2 import sql
+
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract
+from lakehouse.errors import SparkError
+from lakehouse.lake.conformance import ensure_conformance
+from lakehouse.lake.delta import open_table
+from lakehouse.lake.store import open_store
+from lakehouse.load import step as load
+from lakehouse.marts import step as marts
+from lakehouse.pipeline import reconcile
+from lakehouse.pipeline.run import SparkWhenNeeded
+from lakehouse.settings import Layer, Settings
+from lakehouse.silver.partition import commits_atomically
+from lakehouse.spark.errors import reason_of, spark_errors
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from pyspark.sql import SparkSession
+
+# Every Delta table of a source, by layer and folder.
+FOLDERS: tuple[tuple[Layer, str], ...] = (
+    ("bronze", ""),
+    ("bronze", "rejected/"),
+    ("silver", ""),
+    ("silver", "quarantine/"),
+)
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """What was done: Delta files merged and removed, warehouse tables analysed, leftovers dropped, dbt tests run.
+
+    `tests` is 0 where there are no complete marts: the next run completes them.
+    """
+
+    files_merged: int
+    files_removed: int
+    tables_analysed: int
+    leftovers: tuple[str, ...]
+    changed_keys_removed: int
+    tests: int
+    warnings: tuple[tuple[str, int], ...]
+
+
+def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]) -> Maintenance:
+    """OPTIMIZE and VACUUM the lake, ANALYZE the warehouse, drop what killed runs left, run every dbt test in full.
+
+    VACUUM keeps files younger than `vacuum_retention_hours`: a reader that started before may still need them.
+    Raises SparkError if Spark cannot compact a table, MartsError if a test of severity error fails, ReconciliationError
+    if a fact has lost rows.
+    """
+    warehouse.prepare(settings)
+    ensure_conformance(settings, "bronze", "silver")
+    merged = removed = 0
+    leftovers: list[str] = []
+    with SparkWhenNeeded(settings) as spark:
+        for table in contract.tables:
+            with warehouse.lock(settings, f"{contract.source}.{table.name}"):
+                for layer, folder in FOLDERS:
+                    note(f"Compacting {layer} {folder}{table.name}")
+                    key = f"{folder}{contract.source}/{table.name}"
+                    try:
+                        added, deleted = _compact(settings, layer, key, spark)
+                    except spark_errors() as error:
+                        raise SparkError(
+                            f"{layer}/{key} could not be compacted: {reason_of(error)}\n"
+                            "Nothing is lost. Run the same command again; `lakehouse doctor` looks at Spark."
+                        ) from error
+                    merged, removed = merged + added, removed + deleted
+                leftovers += load.drop_leftovers(settings, contract, table)
+    note("Cleaning up the warehouse")
+    with warehouse.lock(settings, "publish"):
+        keys = _drop_used_keys(settings, contract)
+        analysed = _analyse(settings)
+    note("Running every dbt test")
+    tested = marts.test(settings, contract)
+    if tested.done:
+        reconcile.facts(settings, contract, all_keys=True)
+    return Maintenance(merged, removed, analysed, tuple(leftovers), keys, tested.tests, tuple(tested.warnings))
+
+
+def _compact(settings: Settings, layer: Layer, key: str, spark: SparkWhenNeeded) -> tuple[int, int]:
+    """(files merged away, files deleted) of one Delta table; nothing is committed where nothing is to merge.
+
+    Done by who writes the table: delta-rs, but for silver Spark where its commits may overwrite another writer's.
+    """
+    store = open_store(settings, layer)
+    table = open_table(store, key)
+    if table is None:
+        return 0, 0
+    hours = settings.vacuum_retention_hours
+    if layer == "silver" and not commits_atomically(store, spark.session):
+        merged = _optimize_by_spark(spark.session(), store.spark_url(key))
+        table.update_incremental()
+        deleted = _vacuum(table, hours, dry_run=True)
+        if deleted:
+            _vacuum_by_spark(spark.session(), store.spark_url(key), hours)
+    else:
+        merged = int(table.optimize.compact()["numFilesRemoved"])
+        deleted = _vacuum(table, hours, dry_run=False)
+    table.create_checkpoint()
+    return merged, deleted
+
+
+def _vacuum(table: DeltaTable, hours: int, *, dry_run: bool) -> int:
+    """How many data files are deleted, or would be: also those that no commit names, of a writer that was killed."""
+    files = table.vacuum(retention_hours=hours, dry_run=dry_run, enforce_retention_duration=False, full=True)
+    return sum(file.endswith(".parquet") for file in files)  # Hadoop puts a checksum beside each on a local disk
+
+
+def _optimize_by_spark(spark: SparkSession, url: str) -> int:
+    (done,) = spark.sql(f"optimize delta.`{url}`").collect()
+    return int(done["metrics"]["numFilesRemoved"])
+
+
+def _vacuum_by_spark(spark: SparkSession, url: str, hours: int) -> None:
+    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    # Vacuum lists folders in as many tasks: with the default of 10,000 the smallest table takes a minute.
+    spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", "4")
+    spark.sql(f"vacuum delta.`{url}` retain {hours} hours").collect()
+
+
+def _drop_used_keys(settings: Settings, contract: Contract) -> int:
+    """Changed keys that the marts contain already; the caller holds the lock `publish`."""
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            delete from ops.changed_keys as used using ops.marts_state as state
+            where used.source = %s and state.source = used.source
+                and state.status = 'complete' and used.load_id <= state.load_id
+            """,
+            (contract.source,),
+        )
+        return int(cursor.rowcount)
+
+
+def _analyse(settings: Settings) -> int:
+    """VACUUM and ANALYZE each table as the role that owns it; the number of tables. The caller holds `publish`.
+
+    Staging tables belong to loads, which come and go.
+    """
+    found = 0
+    for role in ("loader", "transformer"):
+        with warehouse.connect(settings, role, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "select schemaname, tablename from pg_tables "
+                "where tableowner = current_user and tablename not like %s order by 1, 2",
+                ("\\_staging\\_%",),
+            )
+            for schema, table in cursor.fetchall():
+                cursor.execute(sql.SQL("vacuum (analyze) {}").format(sql.Identifier(schema, table)))
+                found += 1
+    return found

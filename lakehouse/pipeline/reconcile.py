@@ -1,0 +1,317 @@
+"""Every stage -> ops.reconciliation: where each record of each file went; one row per table and batch, one per fact.
+
+Per table and batch:
+    records in file = bronze + rejected
+    bronze          = silver + duplicates + superseded + quarantined
+    silver          = raw
+Per fact: its rows = the current keys of its source (`meta.reconciles_with` of the dbt model says which); of those that
+the build made anew, of all after a full refresh and in maintenance.
+
+Rows are counted where they are (Parquet files, warehouse), not taken from what a step said of itself; only duplicates
+are the step's own word, since a dropped row is nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, replace
+from datetime import date
+from itertools import groupby
+
+import pyarrow as pa
+from deltalake import QueryBuilder
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.extras import Json, execute_values
+
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract
+from lakehouse.errors import MartsError, ReconciliationError
+from lakehouse.lake.bad_records import reasons_of_table
+from lakehouse.lake.delta import open_table
+from lakehouse.lake.ledger import StepResult, read_ledger
+from lakehouse.lake.store import Store, open_store
+from lakehouse.landing.manifest import Manifest, read_manifest
+from lakehouse.pipeline.pending import pending_steps
+from lakehouse.settings import Settings
+
+# Kept per table and batch; the lake knows all.
+REASONS = 20
+
+
+@dataclass(frozen=True)
+class Count:
+    """Records of one table in one batch, stage by stage. `quarantined` never includes the superseded."""
+
+    table: str
+    batch_date: date
+    records: int
+    rejected: int
+    bronze: int
+    duplicates: int
+    superseded: int
+    quarantined: int
+    silver: int
+    raw: int
+
+    def broken_equations(self) -> list[str]:
+        """One sentence per equation that does not hold, with both sides."""
+        where = f"{self.table} in batch {self.batch_date}"
+        typed = self.silver + self.duplicates + self.superseded + self.quarantined
+        found: list[str] = []
+        if self.records != self.bronze + self.rejected:
+            found.append(
+                f"{where}: {self.records} records in file, but {self.bronze} in bronze + {self.rejected} rejected"
+            )
+        if self.bronze != typed:
+            found.append(
+                f"{where}: {self.bronze} in bronze, but {self.silver} in silver + {self.duplicates} duplicates "
+                f"+ {self.superseded} superseded + {self.quarantined} quarantined"
+            )
+        if self.silver != self.raw:
+            found.append(f"{where}: {self.silver} in silver, but {self.raw} in the warehouse")
+        return found
+
+
+def tables(settings: Settings, contract: Contract, results: Iterable[StepResult] = ()) -> list[Count]:
+    """Count the tables and batches that these results are about, and note the counts in ops.reconciliation.
+
+    Also those that a killed run loaded without counting them, and those whose equations did not hold the last time; not
+    those that are due again by now: the run that takes them through counts them.
+    Raises ReconciliationError naming every equation that does not hold.
+    """
+    units = {(result.table, result.batch_date) for result in results} | _uncounted(settings, contract)
+    counts: list[Count] = []
+    for name, of_table in groupby(sorted(units), key=lambda unit: unit[0]):
+        # Nobody may replace what is being counted.
+        with warehouse.lock(settings, f"{contract.source}.{name}"):
+            of_one = replace(contract, tables=(contract.table(name),))
+            found = (read_manifest(settings, day) for _, day in of_table)
+            manifests = [manifest for manifest in found if manifest is not None and name in manifest.tables]
+            due = {unit.batch_date for unit in pending_steps(settings, of_one, manifests)}
+            counted = [_count(settings, contract, name, m) for m in manifests if m.batch_date not in due]
+            _note(settings, contract, counted, [_reasons(settings, count) for count in counted])
+        counts += counted
+    _stop_if([fault for count in counts for fault in count.broken_equations()])
+    return counts
+
+
+def facts_are_due(settings: Settings, contract: Contract) -> bool:
+    """Whether the marts were built since the facts were last compared, or the comparison did not hold."""
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select coalesce(min(compared.checked_at) < marts.finished_at or not bool_and(compared.holds), true)
+            from ops.marts_state as marts
+            left join ops.mart_reconciliation as compared on compared.source = marts.source
+            where marts.source = %s and marts.status = 'complete'
+            group by marts.finished_at
+            """,
+            (contract.source,),
+        )
+        (due,) = cursor.fetchone() or (False,)
+    return bool(due)
+
+
+def facts(settings: Settings, contract: Contract, *, all_keys: bool = False) -> None:
+    """Compare each fact with the current rows of its source, and note both in ops.mart_reconciliation.
+
+    Of the keys that the last build made anew, so that a day costs a day; of all keys after a full refresh, or if asked.
+    Raises ReconciliationError naming every fact that has rows too many or too few, MartsError if dbt's manifest is not
+    on this machine.
+    """
+    with warehouse.lock(settings, "publish", shared=True):
+        models = _models(settings, contract)
+        with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
+            counted = [_count_fact(cursor, models, fact, all_keys) for fact in models.values() if fact.source]
+        _note_facts(settings, contract, counted)
+    _stop_if([str(count) for count in counted if not count.holds])
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A dbt model. `source`: the model whose keys it has, if it says so; `entity`: of its rows, found by `column`."""
+
+    relation: str
+    source: str | None
+    column: str
+    entity: str
+
+
+@dataclass(frozen=True)
+class _FactCount:
+    mart: str
+    source_rows: int
+    mart_rows: int
+
+    @property
+    def holds(self) -> bool:
+        return self.source_rows == self.mart_rows
+
+    def __str__(self) -> str:
+        return f"{self.mart}: {self.mart_rows} rows, but {self.source_rows} current keys in its source"
+
+
+def _models(settings: Settings, contract: Contract) -> dict[str, _Model]:
+    """The source's models by name, from the manifest of the last build."""
+    path = settings.state_dir / "dbt" / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MartsError(
+            f"The marts were built elsewhere: {path} is not here, which says what to compare them with.\n"
+            "Compare where they were built, or build them here: `lakehouse marts --full-refresh`."
+        ) from error
+    found: dict[str, _Model] = {}
+    for node in sorted(manifest["nodes"].values(), key=lambda node: str(node["name"])):
+        if node["resource_type"] == "model" and contract.source in node["tags"]:
+            meta = node["config"].get("meta", {})
+            replaces = meta.get("replaces", {"column": "", "entity": ""})
+            relation = f"{node['schema']}.{node['name']}"
+            found[node["name"]] = _Model(relation, meta.get("reconciles_with"), replaces["column"], replaces["entity"])
+    return found
+
+
+def _count_fact(cursor: Cursor, models: dict[str, _Model], fact: _Model, all_keys: bool) -> _FactCount:
+    assert fact.source is not None
+    changed_keys = models.get("int_changed_keys")
+    if all_keys or changed_keys is None or not fact.column or _rows(cursor, changed_keys.relation) == 0:
+        return _FactCount(fact.relation, _rows(cursor, models[fact.source].relation), _rows(cursor, fact.relation))
+    counts = []
+    for relation in (models[fact.source].relation, fact.relation):
+        cursor.execute(
+            sql.SQL("select count(*) from {} where {} in (select changed_key from {} where entity = %s)").format(
+                _identifier(relation), sql.Identifier(fact.column), _identifier(changed_keys.relation)
+            ),
+            (fact.entity,),
+        )
+        (rows,) = cursor.fetchone() or (0,)
+        counts.append(rows)
+    return _FactCount(fact.relation, *counts)
+
+
+def _note_facts(settings: Settings, contract: Contract, counts: list[_FactCount]) -> None:
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        for count in counts:
+            cursor.execute(
+                """
+                insert into ops.mart_reconciliation (source, mart, source_rows, mart_rows, holds)
+                values (%s, %s, %s, %s, %s)
+                on conflict (source, mart) do update set
+                    source_rows = excluded.source_rows, mart_rows = excluded.mart_rows,
+                    holds = excluded.holds, checked_at = now()
+                """,
+                (contract.source, count.mart, count.source_rows, count.mart_rows, count.holds),
+            )
+
+
+def _uncounted(settings: Settings, contract: Contract) -> set[tuple[str, date]]:
+    """(table, batch date) that is loaded, but was not counted since, or whose equations did not hold."""
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select loads.table_name, loads.batch_date
+            from ops.load_log as loads
+            left join ops.reconciliation as counted using (source, table_name, batch_date)
+            where loads.source = %s and loads.is_current
+                and (counted.holds is not true or counted.checked_at < loads.loaded_at)
+            """,
+            (contract.source,),
+        )
+        known = {table.name for table in contract.tables}
+        return {(table, day) for table, day in cursor.fetchall() if table in known}
+
+
+def _reasons(settings: Settings, count: Count) -> dict[str, int]:
+    """The most frequent reasons for which its records were rejected or quarantined."""
+    if not (count.rejected or count.quarantined):
+        return {}
+    return dict(reasons_of_table(settings, count.table, count.batch_date)[:REASONS])
+
+
+def _note(settings: Settings, contract: Contract, counts: list[Count], reasons: list[dict[str, int]]) -> None:
+    rows = [
+        (contract.source, *astuple(count), not count.broken_equations(), Json(of_count))
+        for count, of_count in zip(counts, reasons, strict=True)
+    ]
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            """
+            insert into ops.reconciliation as old (
+                source, table_name, batch_date, records, rejected, bronze, duplicates, superseded, quarantined,
+                silver, raw, holds, reasons
+            ) values %s
+            on conflict (source, table_name, batch_date) do update set
+                records = excluded.records, rejected = excluded.rejected, bronze = excluded.bronze,
+                duplicates = excluded.duplicates, superseded = excluded.superseded,
+                quarantined = excluded.quarantined, silver = excluded.silver, raw = excluded.raw,
+                holds = excluded.holds, reasons = excluded.reasons, checked_at = now()
+            """,
+            rows,
+        )
+
+
+def _count(settings: Settings, contract: Contract, table: str, manifest: Manifest) -> Count:
+    bronze, silver = open_store(settings, "bronze"), open_store(settings, "silver")
+    day, delivered = manifest.batch_date, manifest.tables.get(table)
+    key = f"{contract.source}/{table}"
+    duplicates = read_ledger(silver, key).entries[day].counts["duplicates"]
+    quarantined = _parquet_rows(silver, f"quarantine/{key}", day)
+    superseded = _superseded_rows(silver, f"quarantine/{key}", day) if quarantined else 0
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        relation = sql.Identifier(contract.raw_schema, table)
+        cursor.execute(sql.SQL("select count(*) from {} where _batch_date = %s").format(relation), (day,))
+        (raw,) = cursor.fetchone() or (0,)
+    return Count(
+        table=table,
+        batch_date=day,
+        records=delivered.records if delivered else 0,
+        rejected=_parquet_rows(bronze, f"rejected/{key}", day),
+        bronze=_parquet_rows(bronze, key, day),
+        duplicates=duplicates,
+        superseded=superseded,
+        quarantined=quarantined - superseded,
+        silver=_parquet_rows(silver, key, day),
+        raw=raw,
+    )
+
+
+def _parquet_rows(store: Store, key: str, day: date) -> int:
+    """Rows in the files of a batch's partition; 0 if the table does not exist (yet)."""
+    table = open_table(store, key)
+    if table is None:
+        return 0
+    partition = [("_batch_date", "=", day.isoformat())]
+    rows: int = table.to_pyarrow_dataset(file_pruning_predicate=partition).count_rows()
+    return rows
+
+
+def _superseded_rows(store: Store, key: str, day: date) -> int:
+    table = open_table(store, key)
+    if table is None:
+        return 0
+    # Not by way of a pyarrow dataset: see lake/bad_records.py.
+    lake = QueryBuilder().register("records", table)
+    found = pa.table(lake.execute(f"select reasons from records where _batch_date = '{day.isoformat()}'"))  # noqa: S608
+    return sum("superseded" in row for row in found.column("reasons").to_pylist())
+
+
+def _rows(cursor: Cursor, relation: str) -> int:
+    cursor.execute(sql.SQL("select count(*) from {}").format(_identifier(relation)))
+    (rows,) = cursor.fetchone() or (0,)
+    return int(rows)
+
+
+def _identifier(relation: str) -> sql.Identifier:
+    return sql.Identifier(*relation.split("."))
+
+
+def _stop_if(faults: list[str]) -> None:
+    if faults:
+        raise ReconciliationError(
+            "\n  ".join(["Records were lost or doubled between two stages:", *faults])
+            + "\nThis is a defect of the pipeline, not of the data. Keep the state as it is and report it "
+            "with `lakehouse status --format json`."
+        )

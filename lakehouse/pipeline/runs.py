@@ -1,0 +1,102 @@
+"""A command's run -> one row of ops.runs: when, how it ended, what it loaded, where its time went."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract
+from lakehouse.errors import LakehouseError
+from lakehouse.pipeline.run import RunReport
+from lakehouse.settings import Settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that ended. `status`: success, failed or interrupted."""
+
+    started_at: datetime
+    finished_at: datetime
+    status: str
+    rows_loaded: int
+    seconds: float
+    summary: dict[str, Any]
+
+
+@contextmanager
+def recorded(settings: Settings, contract: Contract, command: str) -> Iterator[Callable[[RunReport], None]]:
+    """Note how a run ended. The caller hands its report to what this yields; one that changed nothing leaves no row."""
+    warehouse.prepare(settings)
+    begin = datetime.now(UTC)
+    reports: list[RunReport] = []
+    status, summary = "interrupted", {}
+    try:
+        yield reports.append
+        status = "success" if any(report.did_something for report in reports) else "unchanged"
+    except LakehouseError as error:
+        status, summary = "failed", {"error": str(error)}
+        raise
+    finally:
+        if status != "unchanged":
+            _note(settings, contract, command, begin, status, reports, summary)
+
+
+def last_run(settings: Settings, contract: Contract) -> Run | None:
+    """The newest run of this source, if there was one."""
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select started_at, finished_at, status, rows_loaded, seconds, summary from ops.runs
+            where source = %s order by run_id desc limit 1
+            """,
+            (contract.source,),
+        )
+        row = cursor.fetchone()
+    return Run(*row) if row else None
+
+
+def seconds_per_step(report: RunReport) -> dict[str, float]:
+    """Where a run's time went: working seconds of each step over all tables, which may overlap."""
+    seconds: dict[str, float] = defaultdict(float)
+    for result in report.results:
+        seconds[result.step] += result.seconds
+    if report.marts.done:
+        seconds["marts"] = report.marts.seconds
+    return {step: round(value, 2) for step, value in seconds.items()}
+
+
+def _note(
+    settings: Settings,
+    contract: Contract,
+    command: str,
+    begin: datetime,
+    status: str,
+    reports: list[RunReport],
+    summary: dict[str, Any],
+) -> None:
+    loaded = sum(r.counts.get("raw", 0) for report in reports for r in report.results if r.done and r.step == "load")
+    steps = {step: value for report in reports for step, value in seconds_per_step(report).items()}
+    end = datetime.now(UTC)
+    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            insert into ops.runs (source, started_at, finished_at, status, command, rows_loaded, seconds, summary)
+            values (%s, %s, %s, %s, %s, %s, %s, %s)
+            """,
+            (
+                contract.source,
+                begin,
+                end,
+                status,
+                command,
+                loaded,
+                (end - begin).total_seconds(),
+                json.dumps({**summary, "seconds_per_step": steps}),
+            ),
+        )

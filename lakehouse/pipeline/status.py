@@ -1,0 +1,90 @@
+"""Landing, ledgers, load log, ops -> the state of a source: batches, what is pending and why, the last run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, ClassVar
+
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract
+from lakehouse.landing.manifest import Manifest, read_manifests
+from lakehouse.marts import step as marts
+from lakehouse.pipeline import summary
+from lakehouse.pipeline.pending import Pending, pending_steps, without_landing
+from lakehouse.pipeline.runs import Run, last_run
+from lakehouse.settings import Settings
+
+
+@dataclass(frozen=True)
+class BatchStatus:
+    """One landed batch: its tables, records, and how many of its tables are still on their way."""
+
+    batch_date: date
+    tables: int
+    records: int
+    pending: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """All there is to know of a state without reading data.
+
+    `marts_pending`: why the marts are due, if they are. `without_landing`: (table, batch date) that the warehouse holds
+    and landing no longer knows of.
+    """
+
+    BATCH_COLUMNS: ClassVar[tuple[str, ...]] = ("batch_date", "tables", "records", "pending")
+
+    state: str
+    source: str
+    batches: list[BatchStatus]
+    pending: list[Pending]
+    marts_pending: str | None
+    without_landing: list[tuple[str, date]]
+    last_run: Run | None
+    records: list[tuple[str, dict[str, int]]]
+    warnings: list[tuple[str, str, int]]
+
+    def batch_rows(self) -> list[tuple[Any, ...]]:
+        """BATCH_COLUMNS of each batch."""
+        return [(b.batch_date, b.tables, b.records, b.pending) for b in self.batches]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for programs."""
+        return {
+            "state": self.state,
+            "source": self.source,
+            "batches": [asdict(batch) for batch in self.batches],
+            "pending": [asdict(unit) for unit in self.pending],
+            "marts_pending": self.marts_pending,
+            "without_landing": [{"table": table, "batch_date": day} for table, day in self.without_landing],
+            "last_run": asdict(self.last_run) if self.last_run else None,
+            "records": [{"table": table, **counts} for table, counts in self.records],
+            "warnings": [{"table": t, "reason": reason, "rows": rows} for t, reason, rows in self.warnings],
+        }
+
+
+def read_status(settings: Settings, contract: Contract) -> Status:
+    """Read it; starts the embedded warehouse, but no Spark."""
+    warehouse.prepare(settings)
+    manifests = read_manifests(settings)
+    pending = pending_steps(settings, contract, manifests)
+    records = summary.records_per_table(settings, contract)
+    return Status(
+        state=settings.state_name,
+        source=contract.source,
+        batches=[_batch(manifest, pending) for manifest in manifests],
+        pending=pending,
+        marts_pending=marts.pending(settings, contract),
+        without_landing=without_landing(settings, contract, manifests),
+        last_run=last_run(settings, contract),
+        records=records,
+        warnings=summary.warnings(settings, contract, [table.name for table in contract.tables]),
+    )
+
+
+def _batch(manifest: Manifest, pending: list[Pending]) -> BatchStatus:
+    delivered = [file for file in manifest.tables.values() if file]
+    waiting = sum(unit.batch_date == manifest.batch_date for unit in pending)
+    return BatchStatus(manifest.batch_date, len(delivered), sum(file.records for file in delivered), waiting)

@@ -1,0 +1,153 @@
+"""What was sent -> what the pipeline must make of it: counts per file, SCD2 versions, inferred members, money.
+
+Computed in plain Python from the records as they were sent, by the rules of the design: it shares no code with the
+pipeline, which is compared with it. `truth.json` is `Truth` as JSON; money is text, two decimals.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lakehouse.contract.model import Column, Contract
+from lakehouse.sample_data.synthetic.faults import VALUE_FAULTS, Record
+from lakehouse.sample_data.synthetic.rules import breaches
+from lakehouse.sample_data.writer import as_date
+
+BEGINNING = "1900-01-01 00:00:00"  # first versions open here
+
+Row = dict[str, str]
+Version = dict[str, str | None]
+
+
+@dataclass
+class FileTruth:
+    """What must become of one file. `rejected`, `quarantined`, `warnings`: reason -> records.
+
+    `quarantined_rows` counts rows with any reason; the superseded are not among them. Warnings are of silver rows.
+    """
+
+    file: str
+    records: int
+    rejected: dict[str, int] = field(default_factory=dict)
+    bronze: int = 0
+    quarantined: dict[str, int] = field(default_factory=dict)
+    quarantined_rows: int = 0
+    duplicates: int = 0
+    superseded: int = 0
+    warnings: dict[str, int] = field(default_factory=dict)
+    silver: int = 0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An injected fault: `row` is the record's position in its file, from 1; `column` is empty for whole records."""
+
+    batch_date: str
+    table: str
+    file: str
+    row: int
+    kind: str
+    column: str
+    stage: str  # "rejected" or "quarantined"
+    reasons: list[str]
+
+
+@dataclass
+class Truth:
+    """All that the tests compare with.
+
+    `batches`: batch date -> table -> FileTruth. `versions`: `customers`, `products`, `sellers` -> natural key -> its
+    versions in time order; None, like `inferred` and `dimensions`, where a history was generated. `inferred`: natural
+    keys that facts refer to and no row describes; none of these nor the unknown member is counted in `dimensions`.
+    `orphans`: rows of a fact whose order is not there. `facts`: rows per fact, orphans included.
+    """
+
+    recipe: dict[str, Any]
+    batches: dict[str, dict[str, FileTruth]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    facts: dict[str, int] = field(default_factory=dict)
+    orphans: dict[str, int] = field(default_factory=dict)
+    dimensions: dict[str, int] | None = None
+    inferred: dict[str, list[str]] | None = None
+    versions: dict[str, dict[str, list[Version]]] | None = None
+    business: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The content of truth.json."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Truth:
+        """The truth in a file that `generate` wrote."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["batches"] = {
+            day: {table: FileTruth(**counts) for table, counts in tables.items()}
+            for day, tables in content["batches"].items()
+        }
+        content["faults"] = [Fault(**fault) for fault in content["faults"]]
+        return cls(**content)
+
+
+class EndState:
+    """The newest valid row of each key, batch after batch; batches must be added in date order."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self.newest: dict[str, dict[tuple[str, ...], Row]] = {table.name: {} for table in contract.tables}
+        self.attribute_changes: dict[str, dict[str, list[tuple[str, Row]]]] = {"products": {}, "sellers": {}}
+
+    def add(
+        self, day: int, name: str, columns: Sequence[Column], records: Sequence[Record]
+    ) -> tuple[FileTruth, list[Fault]]:
+        """What must become of one file with these columns."""
+        table = self.contract.table(name)
+        truth = FileTruth(f"{table.files[0]}.csv", len(records))
+        batch_date, faults = as_date(day).isoformat(), []
+        rejected, quarantined = Counter[str](), Counter[str]()
+        last_row: dict[tuple[str, ...], int] = {}
+        for row, record in enumerate(records, start=1):
+            reasons = [record.rejected] if record.rejected else breaches(columns, record.values)[0]
+            if record.rejected:
+                rejected[record.rejected] += 1
+            elif reasons:
+                quarantined.update(reasons)
+                truth.quarantined_rows += 1
+            else:
+                truth.duplicates += record.values in last_row
+                last_row[record.values] = row
+            if record.kind:
+                stage = "quarantined" if record.kind in VALUE_FAULTS else "rejected"
+                faults.append(Fault(batch_date, name, truth.file, row, record.kind, record.column, stage, reasons))
+        winners = self._winners(table.unique_key, columns, last_row)
+        truth.superseded = len(last_row) - len(winners)
+        truth.bronze = truth.records - sum(rejected.values())
+        truth.silver = len(winners)
+        truth.rejected, truth.quarantined = dict(sorted(rejected.items())), dict(sorted(quarantined.items()))
+        warnings = Counter(reason for values in winners.values() for reason in breaches(columns, values)[1])
+        truth.warnings = dict(sorted(warnings.items()))
+        self._keep(name, batch_date, columns, winners)
+        return truth, faults
+
+    def _winners(
+        self, key: Sequence[str], columns: Sequence[Column], last_row: dict[tuple[str, ...], int]
+    ) -> dict[tuple[str, ...], tuple[str, ...]]:
+        """For each key the values that stand last in the file."""
+        names = [column.name for column in columns]
+        positions = [names.index(column) for column in key if column in names]
+        in_file_order = sorted(last_row, key=lambda values: last_row[values])
+        return {tuple(values[position] for position in positions): values for values in in_file_order}
+
+    def _keep(
+        self, name: str, batch_date: str, columns: Sequence[Column], winners: dict[tuple[str, ...], tuple[str, ...]]
+    ) -> None:
+        names = [column.name for column in columns]
+        for key, values in winners.items():
+            row = dict(zip(names, values, strict=True))
+            self.newest[name][key] = row
+            if name in self.attribute_changes:
+                self.attribute_changes[name].setdefault(key[0], []).append((batch_date, row))

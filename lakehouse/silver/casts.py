@@ -1,0 +1,50 @@
+"""A value as sent (text) -> a typed value, or null where it is not of its type's canonical form. Column expressions.
+
+Spark's own casts forgive: `10.505` becomes 10.51, `1e3` 1000.00, `2018` a timestamp, and `+02:00` is dropped. So a
+value is cast only if its whole text matches the canonical form of its type, and then the cast must succeed.
+ASCII digits only; no trimming; years 1900 to 2199; no rounding of decimals; no value out of its type's range.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column
+from pyspark.sql import functions as sf
+
+from lakehouse.contract.model import ColumnType
+
+_DATE = "(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}"
+
+
+def sent(name: str) -> Column:
+    """The value of a column as sent; null if it is empty."""
+    return sf.nullif(sf.col(name), sf.lit(""))
+
+
+def cast(value: Column, type_: ColumnType) -> Column:
+    """The typed value; null if `value` is null or not of the type."""
+    if type_.kind == "text":
+        return value
+    typed = sf.when(value.rlike(canonical_form(type_)), value.try_cast(type_.spark))
+    if type_.kind == "double":
+        # Plus 0.0, for -0.0 is 0.0: some of Spark's ways of grouping write one for the other, some do not.
+        return sf.when(sf.abs(typed) < sf.lit(float("inf")), typed + sf.lit(0.0))
+    return typed
+
+
+def canonical_form(type_: ColumnType) -> str:
+    r"""The regular expression (Java's) for the whole text of a value; there is none for text.
+
+    It begins with `\A` and ends with `\z`: Java's `$` also matches before a newline at the end.
+    """
+    if type_.kind == "decimal":
+        # Of decimal(2,2) the 0 in 0.25 is no digit that counts; what does not fit, the cast refuses.
+        whole = f"-?[0-9]{{1,{max(type_.precision - type_.scale, 1)}}}"
+        return rf"\A{whole}(?:\.[0-9]{{1,{type_.scale}}})?\z" if type_.scale else rf"\A{whole}\z"
+    forms = {
+        "integer": "-?[0-9]+",
+        "bigint": "-?[0-9]+",
+        "double": r"-?[0-9]+(?:\.[0-9]+)?",
+        "timestamp": f"{_DATE} [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}",
+        "date": _DATE,
+    }
+    return rf"\A{forms[type_.kind]}\z"

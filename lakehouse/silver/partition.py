@@ -1,0 +1,129 @@
+"""Graded rows of a batch -> the batch's partition of a table in the silver layer, replaced in one commit.
+
+Rows in an Arrow table are committed by delta-rs in milliseconds; those of a DataFrame by Spark, whose tasks write the
+files, in one to two seconds whatever the size. The table's lock keeps the two from writing at once. Where Spark's
+commit is not atomic (S3 with Delta's own log store) every commit is Spark's: a killed client's job may run on in its
+server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from lakehouse.contract.model import TableContract
+from lakehouse.errors import ReconciliationError
+from lakehouse.lake import ledger
+from lakehouse.lake.delta import TABLE_PROPERTIES, read_partition, replace_partition
+from lakehouse.lake.store import Store
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+QUARANTINE = "_source_file string, _row bigint, _batch_date date, reasons array<string>, record string"
+# Of spark/java, where an image brings it.
+LOG_STORE_OF_S3A, CONDITIONAL_LOG_STORE = "spark.delta.logStore.s3a.impl", "lakehouse.ConditionalLogStore"
+
+
+def commits_atomically(store: Store, session: Callable[[], SparkSession]) -> bool:
+    """Whether Spark's commit to a table of this store never overwrites another's; only then may delta-rs write it.
+
+    In a folder it never does; on S3 not with the log store of spark/java, which the stack's Connect server has.
+    """
+    return store.spark_commits_atomically or session().conf.get(LOG_STORE_OF_S3A, "") == CONDITIONAL_LOG_STORE
+
+
+@dataclass(frozen=True)
+class SilverPartition:
+    """A batch's place in silver and in quarantine. `key`: of the silver table in its layer."""
+
+    spark: SparkSession
+    store: Store
+    table: TableContract
+    key: str
+    day: date
+    file_name: str
+
+    @cached_property
+    def delta_rs_may_write(self) -> bool:
+        """Whether small batches are committed by this process; else their rows go back to Spark."""
+        return commits_atomically(self.store, lambda: self.spark)
+
+    @property
+    def quarantine_key(self) -> str:
+        """Of the quarantine in the layer."""
+        return f"quarantine/{self.key}"
+
+    def write_silver(self, rows: DataFrame | pa.Table, expected: int) -> None:
+        """Replace the partition by these rows: contract columns and `_row`."""
+        names = [*self.table.column_names, "_source_file", "_row", "_batch_date"]
+        start_over = self._changes_a_type()
+        if start_over:
+            # Its other batches are due anyway, as the contract's rules have changed.
+            for day in ledger.read_ledger(self.store, self.key).entries:
+                ledger.begin(self.store, self.key, day)
+        self._write(self.key, rows, names, expected, start_over=start_over)
+
+    def write_quarantine(self, rows: DataFrame | pa.Table | None, expected: int) -> None:
+        """The same for `_row`, `_reasons`, `_record`; no commit where there was nothing and there is nothing."""
+        if rows is None or not expected:
+            if not read_partition(self.store, self.quarantine_key, self.day).rows:
+                return
+            rows = pa.schema(
+                [("_row", pa.int64()), ("_reasons", pa.list_(pa.string())), ("_record", pa.string())]
+            ).empty_table()
+        if isinstance(rows, pa.Table):
+            rows = rows.select(["_row", "_reasons", "_record"]).rename_columns(["_row", "reasons", "record"])
+        else:
+            rows = rows.withColumnsRenamed({"_reasons": "reasons", "_record": "record"})
+        names = ["_source_file", "_row", "_batch_date", "reasons", "record"]
+        self._write(self.quarantine_key, rows, names, expected, start_over=False)
+
+    def _write(
+        self, key: str, rows: DataFrame | pa.Table, names: list[str], expected: int, *, start_over: bool
+    ) -> None:
+        """One atomic replace, made sure of by the row counts in the table's log."""
+        if isinstance(rows, pa.Table):
+            lineage = {
+                "_source_file": pa.repeat(pa.scalar(self.file_name, pa.string()), rows.num_rows),
+                "_batch_date": pa.repeat(pa.scalar(self.day, pa.date32()), rows.num_rows),
+            }
+            complete = pa.table([lineage[name] if name in lineage else rows[name] for name in names], names=names)
+            if self.delta_rs_may_write:
+                replace_partition(self.store, key, complete, self.day, start_over=start_over)
+            else:
+                schema = self.table.spark_schema if key == self.key else QUARANTINE
+                one_file = self.spark.createDataFrame(complete, schema).coalesce(1)
+                self._commit_by_spark(key, one_file, start_over=start_over)
+        else:
+            self._write_by_spark(key, rows, names, start_over=start_over)
+        written = read_partition(self.store, key, self.day).rows
+        if written != expected:
+            raise ReconciliationError(f"{key} of {self.day}: {expected} rows were to be written, {written} are there.")
+
+    def _write_by_spark(self, key: str, rows: DataFrame, names: list[str], *, start_over: bool) -> None:
+        from pyspark.sql import functions as sf  # pyspark takes half a second to import
+
+        lineage = {"_source_file": sf.lit(self.file_name), "_batch_date": sf.lit(self.day)}
+        complete = rows.select(*(lineage[name].alias(name) if name in lineage else sf.col(name) for name in names))
+        self._commit_by_spark(key, complete, start_over=start_over)
+
+    def _commit_by_spark(self, key: str, complete: DataFrame, *, start_over: bool) -> None:
+        options = {**TABLE_PROPERTIES, "delta.feature.timestampNtz": "supported"}
+        if start_over:
+            options["overwriteSchema"] = "true"
+        else:
+            options |= {"mergeSchema": "true", "replaceWhere": f"_batch_date = '{self.day.isoformat()}'"}
+        writer = complete.write.format("delta").mode("overwrite").options(**options)
+        writer.partitionBy("_batch_date").save(self.store.spark_url(key))
+
+    def _changes_a_type(self) -> bool:
+        """Whether the table in the lake has a column of a type that the contract gave up: it has to start over."""
+        there = read_partition(self.store, self.key, self.day).columns
+        wanted = {field.name: str(field.type) for field in self.table.arrow_schema}
+        return any(there.get(name, kind) != kind for name, kind in wanted.items())

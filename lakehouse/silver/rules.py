@@ -1,0 +1,187 @@
+"""Bronze rows of one batch -> the same rows typed and graded: kept, duplicate, superseded or faulty. DataFrames only.
+
+A row is faulty if a value is not of its type or breaks a rule of severity error. Of valid rows that are equal in all
+contract columns the one with the highest `_row` is kept; of those with one key, too: the others are superseded.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as sf
+
+from lakehouse.contract.model import ColumnType, Rule, TableContract
+from lakehouse.silver.casts import cast, sent
+
+# The grades of a row; in quarantine SUPERSEDED is the reason, too.
+KEPT, DUPLICATE, SUPERSEDED, FAULTY = "kept", "duplicate", "superseded", "faulty"
+# An entry of a Postgres index holds 2,700 bytes at most. Indexed are keys, what refers to another table, and in the
+# marts whatever a contract's pattern says is short.
+LONGEST_KEY_BYTES = 2000
+KEY_TOO_LONG = f"key: longer than {LONGEST_KEY_BYTES} bytes"
+REFERENCE_TOO_LONG = f"longer than {LONGEST_KEY_BYTES} bytes"
+# ops.changed_keys joins the columns of a key by it.
+KEY_SEPARATOR = chr(31)
+KEY_HAS_SEPARATOR = "key: holds the control character U+001F"
+
+
+def with_types(bronze: DataFrame, table: TableContract) -> DataFrame:
+    """The contract columns typed, null where the text is not of the type; `_has_<column>`: whether there is a text."""
+    return bronze.select(
+        *(cast(sent(column.name), column.type).alias(column.name) for column in table.columns),
+        *(sent(column.name).isNotNull().alias(f"_has_{column.name}") for column in table.columns),
+        *(name for name in ("_row", "_record") if name in bronze.columns),
+    )
+
+
+def graded_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
+    """Every row: contract columns typed, `_row`, `_grade`, `_reasons`, `_warnings`; if quarantined its `_record`.
+
+    All in one job, by sorting: for a batch that one task can take. A large one is graded by the functions below.
+    """
+    reasons = _reasons(breaches(table))
+    warnings = _reasons([(rule.reason, breaks(rule, type_)) for rule, type_ in _warning_rules(table)])
+    typed = with_types(bronze.withColumn("_record", as_sent(table)), table)
+    rows = typed.select(
+        *table.column_names, "_row", "_record", reasons.alias("_reasons"), warnings.alias("_warnings")
+    ).withColumn("_is_valid", sf.size("_reasons") == 0)
+    last_copy = sf.max("_row").over(Window.partitionBy("_is_valid", *table.column_names))
+    newest = sf.max("_row").over(Window.partitionBy("_is_valid", *table.unique_key))
+    grade = (
+        sf.when(~sf.col("_is_valid"), FAULTY)
+        .when(sf.col("_row") < last_copy, DUPLICATE)
+        .when(sf.col("_row") < newest, SUPERSEDED)
+        .otherwise(KEPT)
+    )
+    superseded, is_quarantined = sf.col("_grade") == SUPERSEDED, sf.col("_grade").isin(SUPERSEDED, FAULTY)
+    return rows.withColumn("_grade", grade).withColumns(
+        {
+            "_reasons": sf.when(superseded, sf.array(sf.lit(SUPERSEDED))).otherwise(sf.col("_reasons")),
+            "_record": sf.when(is_quarantined, sf.col("_record")),
+        }
+    )
+
+
+def distinct_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
+    """One row per distinct typed content: `_is_valid`, how many rows have it (`_copies`), the highest `_row` of them.
+
+    Faulty rows are counted here too; each of them stands in `faulty_rows` by itself.
+    """
+    is_faulty = reduce(Column.__or__, [breach for _, breach in breaches(table)], sf.lit(False))
+    graded = with_types(bronze, table).select(*table.column_names, "_row", (~is_faulty).alias("_is_valid"))
+    # Grouping by hash: a window over all columns would sort them, which takes three times as long on wide rows.
+    return graded.groupBy(*table.column_names, "_is_valid").agg(
+        sf.max("_row").alias("_row"), sf.count(sf.lit(1)).alias("_copies")
+    )
+
+
+def newest_per_key(distinct: DataFrame, table: TableContract) -> DataFrame:
+    """Valid rows with `_is_newest`: whether no row with the same key has a higher `_row`."""
+    newest = sf.max("_row").over(Window.partitionBy(*table.unique_key))
+    return distinct.where("_is_valid").withColumn("_is_newest", sf.col("_row") == newest)
+
+
+def faulty_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
+    """`_row`, all `_reasons` and the `_record` as sent (JSON, in the contract's order) of each faulty row."""
+    reasons = _reasons(breaches(table))
+    typed = with_types(bronze.withColumn("_record", as_sent(table)), table)
+    return typed.select("_row", reasons.alias("_reasons"), "_record").where(sf.size("_reasons") > 0)
+
+
+def superseded_rows(bronze: DataFrame, newest: DataFrame, table: TableContract) -> DataFrame:
+    """`_row`, `_reasons` and `_record`, like `faulty_rows`, of the rows that a later row of their key replaced."""
+    superseded = newest.where("not _is_newest").select("_row")
+    reasons = sf.array(sf.lit(SUPERSEDED)).alias("_reasons")
+    return bronze.join(superseded, on="_row", how="left_semi").select("_row", reasons, as_sent(table).alias("_record"))
+
+
+def counts_of(distinct: DataFrame, table: TableContract) -> dict[str, Column]:
+    """Aggregates over `distinct_rows`: the rows of each grade. `keys` are distinct keys of valid rows."""
+    valid, copies = sf.col("_is_valid"), sf.col("_copies")
+    counts = {
+        "bronze": sf.sum(copies),
+        "quarantined": sf.sum(sf.when(~valid, copies)),
+        "duplicates": sf.sum(sf.when(valid, copies - 1)),
+        "valid": sf.count(sf.when(valid, sf.lit(1))),
+    }
+    if table.key:
+        # Of a struct, for count(distinct a, b) leaves out rows in which one of them is null.
+        counts["keys"] = sf.count_distinct(sf.when(valid, sf.struct(*table.key)))
+    return counts
+
+
+def warnings_of(table: TableContract) -> dict[str, Column]:
+    """reason -> aggregate: the valid rows that break a rule of severity warning."""
+    return {
+        rule.reason: sf.sum(sf.when(sf.col("_is_valid") & breaks(rule, type_), 1))
+        for rule, type_ in _warning_rules(table)
+    }
+
+
+def _warning_rules(table: TableContract) -> list[tuple[Rule, ColumnType]]:
+    rules = [(rule, column.type) for column in table.columns for rule in column.rules]
+    return [(rule, type_) for rule, type_ in rules if rule.severity == "warning"]
+
+
+def _reasons(breaches: list[tuple[str, Column]]) -> Column:
+    """Of those breaches that a row has, the reasons, as an array."""
+    found = [sf.when(breach, sf.lit(reason)) for reason, breach in breaches]
+    return sf.array_compact(sf.array(*found)) if found else sf.array().cast("array<string>")
+
+
+def breaches(table: TableContract) -> list[tuple[str, Column]]:
+    """(reason, whether a row of `with_types` has it) for all that makes a row faulty, in the contract's order."""
+    found: list[tuple[str, Column]] = []
+    for column in table.columns:
+        value, is_there = sf.col(column.name), sf.col(f"_has_{column.name}")
+        if column.type.kind != "text":
+            found.append((column.type_reason, is_there & value.isNull()))
+        for rule in column.rules:
+            if rule.severity == "error":
+                # An empty value and one that is not of its type are two different faults.
+                breach = ~is_there if rule.check == "required" else breaks(rule, column.type)
+                found.append((rule.reason, breach))
+    return [*found, *_breaches_of_indexes(table)]
+
+
+def _breaches_of_indexes(table: TableContract) -> list[tuple[str, Column]]:
+    found: list[tuple[str, Column]] = []
+    texts = [column for column in table.columns if column.type.kind == "text"]
+    indexed = [column.name for column in texts if column.name in table.indexed_columns]
+    if indexed:
+        lengths = [sf.coalesce(sf.octet_length(name), sf.lit(0)) for name in indexed]
+        found.append((KEY_TOO_LONG, reduce(Column.__add__, lengths) > LONGEST_KEY_BYTES))
+        holds = [sf.coalesce(sf.contains(sf.col(name), sf.lit(KEY_SEPARATOR)), sf.lit(False)) for name in indexed]
+        found.append((KEY_HAS_SEPARATOR, reduce(Column.__or__, holds)))
+    for column in texts:
+        if column.references and column.name not in indexed:
+            is_long = sf.coalesce(sf.octet_length(column.name) > LONGEST_KEY_BYTES, sf.lit(False))
+            found.append((f"{column.name}: {REFERENCE_TOO_LONG}", is_long))
+    return found
+
+
+def breaks(rule: Rule, type_: ColumnType) -> Column:
+    """Whether a typed value breaks the rule: true or false, never null. A null breaks `required` only."""
+    value = sf.col(rule.column)
+    if rule.check == "required":
+        return value.isNull()
+    if rule.check == "valid_values":
+        keeps = value.isin(*rule.values)
+    elif rule.check == "pattern":
+        keeps = value.rlike(rf"\A(?:{rule.pattern})\z")
+    else:
+        low = sf.lit(True) if rule.minimum is None else value >= _bound(rule.minimum, type_)
+        high = sf.lit(True) if rule.maximum is None else value <= _bound(rule.maximum, type_)
+        keeps = low & high
+    return value.isNotNull() & ~keeps
+
+
+def _bound(number: Decimal, type_: ColumnType) -> Column:
+    return sf.lit(float(number) if type_.kind == "double" else number)
+
+
+def as_sent(table: TableContract) -> Column:
+    """The record as JSON text, its values as they were sent."""
+    return sf.to_json(sf.struct(*table.column_names), {"ignoreNullFields": "false"})

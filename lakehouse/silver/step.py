@@ -1,0 +1,221 @@
+"""bronze -> `silver/<source>/<table>`, typed and unique, and `silver/quarantine/<source>/<table>`; per table and batch.
+
+A small batch is one Spark job, whose result this process commits. Of a large one, one job types, grades and counts all
+rows and keeps the result in memory, one writes it, and what is faulty or superseded takes more. Quarantine is committed
+before the table, the ledger comes last: whatever a killed run leaves is replaced.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.bronze import step as bronze
+from lakehouse.contract.model import TableContract
+from lakehouse.errors import LakehouseError, ReconciliationError, SparkError
+from lakehouse.lake import ledger
+from lakehouse.lake.delta import Partition, read_partition
+from lakehouse.lake.ledger import Entry, StepResult, read_ledger
+from lakehouse.lake.store import Store, open_store
+from lakehouse.landing.manifest import Manifest
+from lakehouse.settings import Settings
+from lakehouse.silver.partition import SilverPartition
+from lakehouse.spark.errors import reason_of, spark_errors
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.contract.model import Contract
+
+RULE_VERSION = 2
+
+# Up to this size a batch is small: one task and one commit by this process are faster than shuffles and a commit by
+# Spark, and its rows fit into the heap. Bytes are those delivered: in bronze a repetitive gigabyte is a few megabytes.
+SMALL_ROWS = 200_000
+SMALL_BYTES = 64 * 1024 * 1024
+# Where the commit has to be Spark's all the same, rows come here only to go back: worth it for a day, not a history.
+SMALL_ROWS_RETURNED = 20_000
+SMALL_BYTES_RETURNED = 4 * 1024 * 1024
+
+
+def expected_fingerprint(table: TableContract, manifest: Manifest) -> str:
+    """Of this batch's partition, as it has to be."""
+    return ledger.fingerprint(bronze.expected_fingerprint(table, manifest), table, RULE_VERSION)
+
+
+def run(
+    settings: Settings, contract: Contract, table: TableContract, manifest: Manifest, spark: SparkSession
+) -> StepResult:
+    """Bring a table's batch from bronze to silver; nothing if that is done. The caller holds the table's lock.
+
+    Counts: bronze = duplicates + superseded + quarantined + silver. A withdrawn table has an empty partition.
+    Raises LakehouseError if bronze does not hold what the manifest names, SparkError or StoreError if the work cannot
+    be done, ReconciliationError if rows went missing.
+    """
+    begin = time.monotonic()
+    store, key, day = open_store(settings, "silver"), f"{contract.source}/{table.name}", manifest.batch_date
+    fingerprint = expected_fingerprint(table, manifest)
+    known = read_ledger(store, key)
+    if known.is_done(day, fingerprint):
+        return StepResult("silver", table.name, day, False, known.entries[day].counts, 0.0, {})
+
+    bronze_store = open_store(settings, "bronze")
+    _require_bronze(bronze_store, key, table, manifest)
+    table_then = _as_of(table, day)
+    delivered = manifest.tables.get(table.name)
+    target = SilverPartition(spark, store, table_then, key, day, delivered.name if delivered else "")
+    source = read_partition(bronze_store, key, day)
+    ledger.begin(store, key, day)
+    batch = _Batch(spark, table_then, source, target)
+    try:
+        is_small = _is_small(target.delta_rs_may_write, source.rows, delivered.size if delivered else 0)
+        entry, phases = batch.replace_small(fingerprint) if is_small else batch.replace_large(fingerprint)
+    except spark_errors() as error:
+        raise SparkError(
+            f"{contract.source}.{table.name} of {day} could not be brought to silver: {reason_of(error)}\n"
+            "What it wrote is replaced by the next run: run the same command again. `lakehouse doctor` checks memory "
+            "and disk; LAKEHOUSE_SPARK_DRIVER_MEMORY gives Spark more."
+        ) from error
+    ledger.record(store, key, day, entry)
+    return StepResult("silver", table.name, day, True, entry.counts, time.monotonic() - begin, phases)
+
+
+def _is_small(delta_rs_may_write: bool, rows: int, size: int) -> bool:
+    if delta_rs_may_write:
+        return rows <= SMALL_ROWS and size <= SMALL_BYTES
+    return rows <= SMALL_ROWS_RETURNED and size <= SMALL_BYTES_RETURNED
+
+
+def _require_bronze(store: Store, key: str, table: TableContract, manifest: Manifest) -> None:
+    expected = bronze.expected_fingerprint(table, manifest)
+    if not read_ledger(store, key).is_done(manifest.batch_date, expected):
+        raise LakehouseError(
+            f"Bronze does not hold {key.replace('/', '.')} of {manifest.batch_date} as it was landed.\n"
+            "Run `lakehouse bronze` first, or `lakehouse run` for all steps."
+        )
+
+
+def _as_of(table: TableContract, day: date) -> TableContract:
+    """The table with the rules of that day: a column is not required before the day from which it is demanded."""
+    demanded = table.demanded_columns(day)
+    columns = tuple(
+        column
+        if column.name in demanded
+        else replace(column, rules=tuple(rule for rule in column.rules if rule.check != "required"))
+        for column in table.columns
+    )
+    return replace(table, columns=columns)
+
+
+class _Batch:
+    """One table's batch on its way from bronze (`source`) to silver (`target`).
+
+    `replace_small` and `replace_large` write both partitions anew, with the same result; they return the counts of what
+    was written and the seconds it took.
+    """
+
+    def __init__(self, spark: SparkSession, table: TableContract, source: Partition, target: SilverPartition) -> None:
+        self._spark = spark
+        self._table = table
+        self._source = source
+        self._target = target
+
+    def replace_small(self, fingerprint: str) -> tuple[Entry, dict[str, float]]:
+        from lakehouse.silver import rules as grading
+
+        started = time.monotonic()
+        graded = grading.graded_rows(self._sent_rows().coalesce(1), self._table).toArrow()
+        self._check_read(graded.num_rows)
+        of_grade = {
+            grade: graded.filter(pc.equal(graded["_grade"], grade))
+            for grade in (grading.DUPLICATE, grading.SUPERSEDED, grading.FAULTY, grading.KEPT)
+        }
+        counts = dict(
+            zip(("duplicates", "superseded", "quarantined", "silver"), map(len, of_grade.values()), strict=True)
+        )
+        kept = of_grade[grading.KEPT]
+        warnings = Counter(reason for reasons in kept["_warnings"].to_pylist() for reason in reasons)
+        done = time.monotonic()
+        faulty = pa.concat_tables([of_grade[grading.FAULTY], of_grade[grading.SUPERSEDED]])
+        self._target.write_quarantine(faulty, faulty.num_rows)
+        quarantined = time.monotonic()
+        self._target.write_silver(kept, kept.num_rows)
+        phases = {"grade": done - started, "quarantine": quarantined - done, "write": time.monotonic() - quarantined}
+        return Entry(fingerprint, {"bronze": graded.num_rows, **counts}, dict(sorted(warnings.items()))), phases
+
+    def replace_large(self, fingerprint: str) -> tuple[Entry, dict[str, float]]:
+        from lakehouse.silver import rules as grading
+
+        started = time.monotonic()
+        sent = self._sent_rows()
+        distinct = grading.distinct_rows(sent, self._table).persist()
+        try:
+            counts, warnings = self._count(distinct)
+            counted = time.monotonic()
+            kept = distinct.where("_is_valid")
+            quarantine = grading.faulty_rows(sent, self._table) if counts["quarantined"] else None
+            if counts["superseded"]:
+                newest = grading.newest_per_key(distinct, self._table)
+                kept = newest.where("_is_newest")
+                warnings = self._warnings(kept)
+                superseded = grading.superseded_rows(sent, newest, self._table)
+                quarantine = quarantine.unionByName(superseded) if quarantine else superseded
+            self._target.write_quarantine(quarantine, counts["quarantined"] + counts["superseded"])
+            quarantined = time.monotonic()
+            self._target.write_silver(kept, counts["silver"])
+        finally:
+            distinct.unpersist()
+        phases = {
+            "grade": counted - started,
+            "quarantine": quarantined - counted,
+            "write": time.monotonic() - quarantined,
+        }
+        return Entry(fingerprint, counts, warnings), phases
+
+    def _sent_rows(self) -> DataFrame:
+        """The batch's rows in bronze, all contract columns as text; null in a column that bronze does not have yet."""
+        schema = ", ".join([*(f"`{name}` string" for name in self._table.column_names), "_row bigint"])
+        if not self._source.files:
+            return self._spark.createDataFrame([], schema)
+        return self._spark.read.schema(schema).parquet(*self._source.files)
+
+    def _count(self, distinct: DataFrame) -> tuple[dict[str, int], dict[str, int]]:
+        """Rows by grade and warnings by reason, in one pass over all rows."""
+        from lakehouse.silver import rules as grading
+
+        aggregates = grading.counts_of(distinct, self._table)
+        reasons = grading.warnings_of(self._table)
+        row = distinct.agg(*aggregates.values(), *reasons.values()).collect()[0]
+        found = dict(zip([*aggregates, *reasons], (int(value or 0) for value in row), strict=True))
+        self._check_read(found["bronze"])
+        kept = found["keys"] if self._table.key else found["valid"]
+        counts = {
+            "bronze": found["bronze"],
+            "duplicates": found["duplicates"],
+            "superseded": found["valid"] - kept,
+            "quarantined": found["quarantined"],
+            "silver": kept,
+        }
+        return counts, {reason: found[reason] for reason in reasons if found[reason]}
+
+    def _warnings(self, kept: DataFrame) -> dict[str, int]:
+        """Warnings by reason, of these rows only."""
+        from lakehouse.silver import rules as grading
+
+        reasons = grading.warnings_of(self._table)
+        if not reasons:
+            return {}
+        row = kept.agg(*reasons.values()).collect()[0]
+        return {reason: int(value) for reason, value in zip(reasons, row, strict=True) if value}
+
+    def _check_read(self, rows: int) -> None:
+        if rows != self._source.rows:
+            raise ReconciliationError(
+                f"{self._target.key} of {self._target.day}: bronze holds {self._source.rows} rows, Spark read {rows}."
+            )

@@ -1,0 +1,176 @@
+"""Settings -> the Spark session: in this process, or a client of a Spark Connect server. The only builder of one.
+
+The steps use DataFrames and SQL only, so they do not see the difference.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from pyspark.errors import PySparkException, PySparkRuntimeError
+
+from lakehouse.errors import SetupError
+from lakehouse.settings import Settings
+from lakehouse.spark.jars import ensure_jars
+from lakehouse.spark.java import find_java
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+log = logging.getLogger(__name__)
+
+CONNECT_PORT = 15002  # unless the address says another
+CONNECT_SECONDS = 10
+
+# What every session is told, wherever it runs.
+SESSION_CONFIGURATION = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.shuffle.partitions": "4",
+    # 50 by default: 50 tasks for the log of the smallest table.
+    "spark.databricks.delta.snapshotPartitions": "2",
+}
+
+
+@contextmanager
+def spark_session(settings: Settings, *, brief: bool = False) -> Iterator[SparkSession]:
+    """A session, closed at the end; the JVM of one in this process stays until the process ends, for the next one.
+
+    `brief`: its work is soon done, so that compiling code for speed would cost more than it gives.
+    Raises SetupError when there is no JDK, a jar cannot be had, or Spark does not start.
+    """
+    spark = _remote(settings, settings.spark_remote) if settings.spark_remote else _local(settings, brief)
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+def log_file(settings: Settings) -> Path:
+    """Where a Spark in this process writes what it would say on standard error."""
+    return settings.state_dir / "logs" / "spark.log"
+
+
+def _remote(settings: Settings, address: str) -> SparkSession:
+    from grpc import RpcError
+    from pyspark.sql.connect.session import SparkSession as RemoteSession
+
+    server = urlsplit(address.split("/;")[0])  # what follows may hold a token
+    try:
+        # Spark itself would try for ten minutes.
+        with socket.create_connection((server.hostname or "", server.port or CONNECT_PORT), CONNECT_SECONDS):
+            pass
+        builder = RemoteSession.builder.channelBuilder(_channel(address, settings.connect_token()))
+        for name, value in SESSION_CONFIGURATION.items():
+            builder = builder.config(name, value)
+        os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as `builder.remote` does: functions.py looks at it
+        session = cast("SparkSession", builder.getOrCreate())
+        if settings.spark_pages:
+            pages = f"{settings.spark_pages.rstrip('/')}/app/?appId={session.conf.get('spark.app.id')}"
+            log.info("The Spark application of this work: %s", pages)
+        return session
+    except (OSError, PySparkException, RpcError) as error:
+        refused = "UNAUTHENTICATED" in str(error)
+        why = "it refused the token" if refused else type(error).__name__
+        remedy = (
+            f"The token is that of LAKEHOUSE_SPARK_TOKEN, else of {settings.secrets_path / 'connect_token'}: it has to "
+            "be the server's."
+            if refused
+            else "Check that it runs and LAKEHOUSE_SPARK_REMOTE, or unset it to run Spark in this process."
+        )
+        raise SetupError(f"The Spark Connect server at {server.geturl()} cannot be used: {why}.\n{remedy}") from error
+
+
+def _channel(address: str, token: str | None) -> Any:
+    """The way to a server, the token not in its address: that would stand in the environment of every child process.
+
+    pyspark's own `token=` forces TLS.
+    """
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+
+    class WithToken(DefaultChannelBuilder):
+        def metadata(self) -> list[tuple[str, str]]:
+            own = list(super().metadata())
+            return [*own, ("authorization", f"Bearer {token}")] if token else own
+
+    return WithToken(address)
+
+
+def _local(settings: Settings, brief: bool) -> SparkSession:
+    # Not at the top: the client of Spark Connect comes without.
+    from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
+    from pyspark.sql import SparkSession
+
+    java = find_java()
+    jars = ensure_jars(settings)
+    os.environ["JAVA_HOME"] = str(java.parent.parent)
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    # A host name that does not resolve, or resolves to another address, would stop or expose the driver.
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    configuration = SparkConf(loadDefaults=False).setAll(list(_configuration(settings, jars, brief).items()))
+    log = log_file(settings)
+    try:
+        if SparkContext._gateway is None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("ab") as sink:
+                gateway = launch_gateway(configuration, {"stdout": sink, "stderr": sink})  # type: ignore[no-untyped-call]
+            SparkContext._ensure_initialized(gateway=gateway)
+        # Only now, so that they do not stand in the arguments of the JVM, which every user of the machine can read.
+        configuration.setAll(list(_store_access(settings).items()))
+        context = SparkContext.getOrCreate(configuration)
+    except PySparkRuntimeError as error:
+        raise SetupError(
+            f"Spark did not start. What it said is at the end of {log}.\n"
+            "Most often memory is short: set LAKEHOUSE_SPARK_DRIVER_MEMORY lower (`lakehouse doctor` shows the free)."
+        ) from error
+    context.setLogLevel("WARN")
+    return SparkSession(context)
+
+
+def _configuration(settings: Settings, jars: list[Path], brief: bool) -> dict[str, str]:
+    # One throw-away heap for small jobs on few cores: the parallel collector does most work per second.
+    java_options = "-XX:+UseParallelGC -Duser.timezone=UTC"
+    if brief:
+        java_options += " -XX:TieredStopAtLevel=1"
+    return {
+        **SESSION_CONFIGURATION,
+        "spark.app.name": "lakehouse",
+        "spark.master": "local[*]",
+        "spark.driver.memory": settings.spark_driver_memory,
+        "spark.driver.extraJavaOptions": java_options,
+        "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.warehouse.dir": str(settings.state_dir / "spark-warehouse"),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        # Batches as large as COPY likes them; the default is 10,000 rows.
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+    }
+
+
+def _store_access(settings: Settings) -> dict[str, str]:
+    """How S3A reaches the lake's store; empty for a lake in a folder."""
+    if not settings.layer_url("silver").startswith("s3://"):
+        return {}
+    access = {"spark.hadoop.fs.s3a.endpoint.region": settings.s3_region}
+    if settings.s3_endpoint:
+        access["spark.hadoop.fs.s3a.endpoint"] = settings.s3_endpoint
+        access["spark.hadoop.fs.s3a.path.style.access"] = "true"
+        access["spark.hadoop.fs.s3a.connection.ssl.enabled"] = str(settings.s3_endpoint.startswith("https")).lower()
+    if user := settings.store_user("silver"):  # who may read bronze, too
+        access["spark.hadoop.fs.s3a.access.key"] = user.access_key
+        access["spark.hadoop.fs.s3a.secret.key"] = user.secret_key
+    return access

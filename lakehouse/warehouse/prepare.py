@@ -1,0 +1,145 @@
+"""Settings -> the warehouse made ready: the server, the state's database, its roles, schemas, ops tables and grants.
+
+`prepare` comes first in every command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import psycopg2
+import psycopg2.extensions
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from lakehouse.errors import ConfigurationError, WarehouseError
+from lakehouse.settings import PROJECT_DIR, ROLES, Role, Settings, Target
+from lakehouse.warehouse.connections import NoDatabase, PasswordRefused, connect, open_connection, statement_error
+from lakehouse.warehouse.embedded import server as embedded_postgres
+from lakehouse.warehouse.passwords import ensure_passwords
+
+INIT_DIR = PROJECT_DIR / "postgres_init"
+ROLES_SQL = INIT_DIR / "10-roles.sql"
+MAINTENANCE_DATABASE = "postgres"
+INIT_LOCK = 5433_2026  # any number; advisory, in the maintenance database
+
+
+def prepare(settings: Settings) -> None:
+    """Make the warehouse of this state ready.
+
+    Idempotent, safe to call from several processes at once. Done already, it costs a few logins.
+    Raises SetupError when the embedded server cannot start, WarehouseError when there is nothing to be reached.
+    """
+    if settings.target is Target.EMBEDDED:
+        if settings.postgres_host not in ("127.0.0.1", "localhost"):
+            raise ConfigurationError(
+                f"LAKEHOUSE_POSTGRES_HOST is {settings.postgres_host}, but the target `embedded` runs its own Postgres "
+                "on 127.0.0.1.\nUnset it, or set LAKEHOUSE_TARGET=docker or aws."
+            )
+        embedded_postgres.start(settings)
+        with contextlib.suppress(ConfigurationError, PasswordRefused, NoDatabase):
+            if _is_ready(settings, ROLES):
+                return
+        _initialise_cluster(settings)
+        _initialise_database(settings)
+    else:
+        with contextlib.suppress(NoDatabase):
+            if _is_ready(settings, ("loader",)):
+                return
+        _initialise_database(settings)
+
+
+def drop_database(settings: Settings) -> None:
+    """Drop the state's database with everything in it, ending its sessions. Not there: nothing happens."""
+    if settings.target is Target.EMBEDDED:
+        if not embedded_postgres.has_data(settings):
+            return
+        embedded_postgres.start(settings)
+    with contextlib.closing(_open_maintenance(settings, "owner")) as connection:
+        statement = sql.SQL("drop database if exists {} with (force)")
+        _execute(connection, statement.format(sql.Identifier(settings.database_name)))
+
+
+def _is_ready(settings: Settings, roles: Iterable[Role]) -> bool:
+    """Whether each role can log in, and the database carries the mark of this version's SQL."""
+    mark = None
+    for role in roles:
+        with connect(settings, role) as connection:
+            cursor = connection.cursor()
+            cursor.execute(
+                "select shobj_description(oid, 'pg_database') from pg_database where datname = current_database()"
+            )
+            (mark,) = cursor.fetchone() or (None,)
+    return mark == _mark()
+
+
+def _initialise_cluster(settings: Settings) -> None:
+    """Roles and their passwords, as the embedded server's superuser: the only use of it."""
+    ensure_passwords(settings)
+    try:
+        connection = _open_maintenance(settings, "postgres")
+    except PasswordRefused:
+        embedded_postgres.reset_superuser_password(settings)
+        connection = _open_maintenance(settings, "postgres")
+    with contextlib.closing(connection):
+        _execute(connection, f"select pg_advisory_lock({INIT_LOCK})")
+        _execute(connection, ROLES_SQL.read_text())
+        for role in ROLES:
+            # Only the verifier travels: a statement may end up in a log.
+            verifier = psycopg2.extensions.encrypt_password(
+                settings.password(role), role, scope=connection, algorithm="scram-sha-256"
+            )
+            statement = sql.SQL("alter role {} password {}")
+            _execute(connection, statement.format(sql.Identifier(role), sql.Literal(verifier)))
+
+
+def _initialise_database(settings: Settings) -> None:
+    """The state's database, if absent, and its SQL in one transaction, as the role owner."""
+    try:
+        connection = _open_maintenance(settings, "owner")
+    except ConfigurationError as error:
+        raise WarehouseError(
+            f"The database {settings.database_name} does not have the schema of this version, and only the role owner "
+            f"may bring it there, whose password is not known here:\n{error}"
+        ) from error
+    name = sql.Identifier(settings.database_name)
+    with contextlib.closing(connection):
+        _execute(connection, f"select pg_advisory_lock({INIT_LOCK})")
+        cursor = connection.cursor()
+        cursor.execute("select from pg_catalog.pg_database where datname = %s", (settings.database_name,))
+        if cursor.fetchone() is None:
+            statement = "create database {} owner owner template template0 encoding 'UTF8' locale 'C'"
+            _execute(connection, sql.SQL(statement).format(name))
+        with connect(settings, "owner") as database:
+            statements = database.cursor()
+            for file in _database_files():
+                statements.execute(file.read_text())
+            statements.execute(sql.SQL("comment on database {} is {}").format(name, sql.Literal(_mark())))
+
+
+def _open_maintenance(settings: Settings, role: Role | str) -> Connection:
+    """A connection outside any state, where databases are made and dropped."""
+    connection = open_connection(settings, role, MAINTENANCE_DATABASE)  # type: ignore[arg-type]
+    connection.autocommit = True
+    return connection
+
+
+def _execute(connection: Connection, statement: str | sql.Composable) -> None:
+    try:
+        connection.cursor().execute(statement)
+    except psycopg2.Error as error:
+        raise statement_error(error, connection.info.user) from error
+
+
+def _database_files() -> list[Path]:
+    """The SQL of one database, in the order it is applied."""
+    return [file for file in sorted(INIT_DIR.glob("*.sql")) if file != ROLES_SQL]
+
+
+def _mark() -> str:
+    """The database's comment once all is applied; another version of the SQL has another."""
+    content = b"".join(file.read_bytes() for file in sorted(INIT_DIR.glob("*.sql")))
+    return f"postgres_init {hashlib.sha256(content).hexdigest()}"

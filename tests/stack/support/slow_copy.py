@@ -1,0 +1,55 @@
+"""A table's copy into the warehouse, held up: a blow that falls meanwhile falls in its middle for sure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import psycopg2
+from psycopg2 import sql
+
+from lakehouse.warehouse.connections import open_connection
+from tests.stack.support.compose import Stack
+
+
+@contextlib.contextmanager
+def copying_held_up(stack: Stack, state: str) -> Iterator[str]:
+    """Inside: a worker is about to copy rows of a table, and waits. Which table."""
+    with contextlib.closing(open_connection(stack.settings(state), "loader", f"lakehouse_{state}")) as holder:
+        cursor = holder.cursor()
+        held: list[str] = []
+        stack.wait(lambda: held.extend(lock_a_staging_table(holder)) or held, "no table was copied")
+        stack.wait(lambda: waiting(stack, state), "no worker waits for the table")
+        try:
+            yield held[0].removeprefix("_staging_").rpartition("_")[0]
+        finally:
+            with contextlib.suppress(psycopg2.Error):  # the server may have been the one that was killed
+                cursor.execute("rollback")
+
+
+def lock_a_staging_table(holder: psycopg2.extensions.connection) -> list[str]:
+    """Its name, if there is one."""
+    cursor = holder.cursor()
+    cursor.execute("select tablename from pg_tables where tablename like '\\_staging\\_%' limit 1")
+    found = cursor.fetchone()
+    if found is None:
+        holder.rollback()
+        return []
+    try:
+        cursor.execute(sql.SQL("lock table {} in access exclusive mode").format(sql.Identifier("raw_olist", *found)))
+    except psycopg2.Error:  # published meanwhile
+        holder.rollback()
+        return []
+    return list(found)
+
+
+def waiting(stack: Stack, state: str) -> bool:
+    """Asked as the workers' own role, which sees what it does."""
+    with contextlib.closing(open_connection(stack.settings(state), "loader", f"lakehouse_{state}")) as connection:
+        cursor = connection.cursor()
+        cursor.execute(
+            "select count(*) from pg_stat_activity "
+            "where application_name = 'lakehouse load' and wait_event_type = 'Lock' and datname = current_database()"
+        )
+        (count,) = cursor.fetchone() or (0,)
+        return bool(count)

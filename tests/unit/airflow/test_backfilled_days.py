@@ -1,0 +1,55 @@
+"""Which days `make backfill` takes: those of the range that have a batch and have ended."""
+
+from __future__ import annotations
+
+import importlib.util
+from datetime import date, datetime, timedelta, tzinfo
+
+import pytest
+
+from lakehouse.pipeline import arrivals
+from lakehouse.pipeline.arrivals import Arrival
+from lakehouse.settings import PROJECT_DIR
+
+specification = importlib.util.spec_from_file_location("backfill", PROJECT_DIR / "airflow" / "bin" / "backfill.py")
+assert specification is not None and specification.loader is not None
+backfill = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(backfill)
+
+TODAY = date(2018, 2, 10)
+YESTERDAY, TOMORROW = TODAY - timedelta(days=1), TODAY + timedelta(days=1)
+LONG_AGO = date(2018, 1, 5)
+
+
+class Noon(datetime):
+    """Of today."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Noon:
+        return cls(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=tz)
+
+
+@pytest.fixture(autouse=True)
+def landed(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = (TOMORROW, YESTERDAY, TODAY, LONG_AGO)
+    monkeypatch.setattr(arrivals, "landed", lambda _: [Arrival("landing", day, "") for day in days])
+    monkeypatch.setattr(backfill, "datetime", Noon)
+
+
+def test_landed_days_of_the_range_in_order() -> None:
+    assert backfill._landed(LONG_AGO, YESTERDAY) == [LONG_AGO, YESTERDAY]
+    assert backfill._landed(LONG_AGO, LONG_AGO) == [LONG_AGO]
+
+
+def test_a_day_that_has_not_ended_is_left_out_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert backfill._landed(YESTERDAY, TOMORROW) == [YESTERDAY]
+
+    assert [line[:20] for line in capsys.readouterr().out.splitlines()] == [
+        f"{TODAY}  left out",
+        f"{TOMORROW}  left out",
+    ]
+
+
+def test_a_range_without_a_batch_ends_with_what_there_is() -> None:
+    with pytest.raises(SystemExit, match=f"Landed are 4 batches from {LONG_AGO} to {TOMORROW}"):
+        backfill._landed(date(2019, 1, 1), date(2019, 2, 1))

@@ -1,0 +1,133 @@
+"""clean.py: what this project made goes, what others put beside it stays, whatever it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lakehouse.cli.clean import remove_everything, remove_state
+from lakehouse.settings import Settings
+from lakehouse.spark.jars import read_lock
+
+JAR = read_lock()[0]
+OURS = (
+    "states/demo/lake/bronze/olist/orders/part-0.parquet",
+    "states/demo/dbt/manifest.json",
+    "states/demo/dbt_full_tests/manifest.json",
+    "states/demo/logs/spark.log",
+    "states/demo/spark-warehouse/x",
+    "states/demo/source/2018-01-01/orders.csv",
+    "states/demo/source.json",
+    f"jars/{JAR.name}",
+    f"jars/{JAR.artifact}-0.1.jar",
+    f"jars/.{JAR.name}.x7_half",
+    "secrets/loader_password",
+    "secrets/bi_reader_password",
+    "secrets/postgres_password",
+    "secrets/.owner_password-half",
+    "last_state",
+    "postgres.lock",
+    "postgres/data/PG_VERSION",
+    "postgres/data/base/1/1",
+    "postgres/initdb-killed/password",
+    "postgres/binaries-18.6/postgres",
+    "postgres/log/postgres-Mon.log",
+    "postgres/postgresql.conf",
+    "postgres/pg_hba.conf",
+)
+STRANGERS = (
+    "photos/2018/beach.jpg",
+    "notes.txt",
+    "states/alabama/counties.csv",
+    "states/demo/notes.txt",
+    "states/texas.csv",
+    "jars/mine.jar",
+    "secrets/diary.txt",
+    "postgres/backup.sql",
+    "postgres/log/of_my_ship.txt",
+)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    home = tmp_path / "data"
+    return Settings(_env_file=None, home=home, embedded_postgres_dir=home / "postgres", state="demo")
+
+
+def plant(home: Path, *names: str) -> None:
+    for name in names:
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("1")
+
+
+def files(home: Path) -> set[str]:
+    return {path.relative_to(home).as_posix() for path in home.rglob("*") if not path.is_dir()}
+
+
+def test_a_home_of_our_own_is_gone(settings: Settings) -> None:
+    plant(settings.home, *OURS)
+
+    assert remove_everything(settings) == []
+
+    assert not settings.home.exists()
+
+
+def test_in_a_folder_of_others_only_what_is_ours_goes_and_what_is_left_is_told(settings: Settings) -> None:
+    plant(settings.home, *OURS, *STRANGERS)
+
+    left = remove_everything(settings)
+
+    assert files(settings.home) == set(STRANGERS)
+    assert [path.name for path in left] == ["jars", "notes.txt", "photos", "postgres", "secrets", "states"]
+
+
+def test_a_folder_that_holds_nothing_of_ours_stays_as_it_is(settings: Settings) -> None:
+    plant(settings.home, *STRANGERS, "postgres/data/measured.csv")
+
+    remove_everything(settings)
+
+    assert files(settings.home) == {*STRANGERS, "postgres/data/measured.csv"}
+
+
+def test_a_home_that_is_not_there_is_no_error(settings: Settings) -> None:
+    assert remove_everything(settings) == []
+    assert not settings.home.exists()
+
+
+@pytest.mark.parametrize("link", ["jars", "secrets", "states", "states/demo", "states/demo/lake"])
+def test_what_a_link_leads_to_is_another_checkouts(settings: Settings, tmp_path: Path, link: str) -> None:
+    other = tmp_path / "other"
+    plant(other, *OURS)
+    (settings.home / link).parent.mkdir(parents=True)
+    (settings.home / link).symlink_to(other / link)
+
+    left = remove_everything(settings)
+
+    assert files(other) == set(OURS)
+    assert [path.name for path in left] == [link.split("/")[0]]
+
+
+def test_jars_and_passwords_in_a_folder_of_their_own_stay(settings: Settings, tmp_path: Path) -> None:
+    plant(tmp_path, f"shared/{JAR.name}", "shared/loader_password")
+
+    shared = tmp_path / "shared"
+    remove_everything(settings.model_copy(update={"jars_dir": shared, "secrets_dir": shared}))
+
+    assert files(shared) == {JAR.name, "loader_password"}
+
+
+def test_a_server_removed_half_way_is_removed_by_the_next_attempt(settings: Settings) -> None:
+    plant(settings.home, "postgres/initdb-removed/base/1/1", "postgres/data/PG_VERSION")
+
+    assert remove_everything(settings) == []
+
+
+def test_of_a_state_only_its_own_goes(settings: Settings) -> None:
+    plant(settings.home, "states/demo/lake/x", "states/demo/notes.txt", "states/main/lake/x", "last_state")
+
+    left = remove_state(settings)
+
+    assert [path.name for path in left] == ["notes.txt"]
+    assert files(settings.home) == {"states/demo/notes.txt", "states/main/lake/x", "last_state"}

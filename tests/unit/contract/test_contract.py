@@ -1,0 +1,251 @@
+"""The contract reader, and the contract of Olist itself."""
+
+import importlib.resources
+import json
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import jsonschema
+import pyarrow as pa
+import pytest
+import yaml
+
+from lakehouse.contract.model import ColumnType, Rule
+from lakehouse.contract.odcs import read_contract
+from lakehouse.errors import ContractError
+from lakehouse.settings import PROJECT_DIR
+
+CONTRACTS = PROJECT_DIR / "contracts"
+
+SHELF = """
+apiVersion: v3.2.0
+kind: DataContract
+id: shelf
+name: Shelf
+version: 1.0.0
+status: active
+schema:
+  - name: books
+    physicalName: books_export.csv
+    properties:
+      - {name: isbn, physicalType: text, primaryKey: true, primaryKeyPosition: 1}
+      - {name: pages, physicalType: integer}
+"""
+
+
+def write_contract(folder: Path, text: str, source: str = "shelf") -> None:
+    (folder / f"{source}.odcs.yaml").write_text(text, encoding="utf-8")
+
+
+def test_olist_is_valid_odcs() -> None:
+    schema = json.loads(importlib.resources.files("open_data_contract_standard").joinpath("schema.json").read_text())
+    document = yaml.safe_load((CONTRACTS / "olist.odcs.yaml").read_text())
+
+    jsonschema.validate(document, schema)
+
+
+def test_olist_has_its_nine_tables_with_their_keys() -> None:
+    keys = {table.name: table.key for table in read_contract(CONTRACTS, "olist").tables}
+
+    assert keys == {
+        "customers": ("customer_id",),
+        "geolocation": (),
+        "sellers": ("seller_id",),
+        "products": ("product_id",),
+        "category_translation": ("product_category_name",),
+        "orders": ("order_id",),
+        "order_items": ("order_id", "order_item_id"),
+        "order_payments": ("order_id", "payment_sequential"),
+        "order_reviews": ("review_id", "order_id"),
+    }
+
+
+def test_every_olist_column_and_table_is_described() -> None:
+    contract = read_contract(CONTRACTS, "olist")
+
+    bare = [f"{t.name}.{c.name}" for t in contract.tables for c in t.columns if not c.description]
+    bare += [t.name for t in contract.tables if not (t.description and t.grain)]
+
+    assert bare == []
+
+
+@pytest.mark.parametrize(
+    ("text", "arrow", "spark", "sql"),
+    [
+        ("text", pa.string(), "string", "text"),
+        ("integer", pa.int32(), "int", "integer"),
+        ("bigint", pa.int64(), "bigint", "bigint"),
+        ("double", pa.float64(), "double", "double precision"),
+        ("timestamp", pa.timestamp("us"), "timestamp_ntz", "timestamp"),
+        ("date", pa.date32(), "date", "date"),
+        ("decimal(12,2)", pa.decimal128(12, 2), "decimal(12,2)", "numeric(12,2)"),
+    ],
+)
+def test_a_type_has_one_form_per_engine(text: str, arrow: pa.DataType, spark: str, sql: str) -> None:
+    kind = ColumnType.parse(text)
+
+    assert (str(kind), kind.arrow, kind.spark, kind.sql) == (text, arrow, spark, sql)
+
+
+@pytest.mark.parametrize("text", ["", "varchar(3)", "decimal", "decimal(3,4)", "decimal(39,2)", "Text", "decimal(0,0)"])
+def test_any_other_type_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"type of this pipeline|precision"):
+        ColumnType.parse(text)
+
+
+def test_a_key_column_is_required_and_a_file_is_found_by_either_name(tmp_path: Path) -> None:
+    write_contract(tmp_path, SHELF)
+
+    books = read_contract(tmp_path, "shelf").table("books")
+
+    assert [c.required for c in books.columns] == [True, False]
+    assert read_contract(tmp_path, "shelf").table_of_file("BOOKS_export") is books or books.files == (
+        "books_export",
+        "books",
+    )
+    assert read_contract(tmp_path, "shelf").table_of_file("shelves") is None
+
+
+def test_rules_carry_their_severity_and_a_readable_reason(tmp_path: Path) -> None:
+    rules = """
+        quality:
+          - {metric: nullValues, mustBe: 0, severity: warning}
+          - {type: custom, engine: lakehouse, implementation: {minimum: 1, maximum: 9.5}, severity: error}
+"""
+    write_contract(
+        tmp_path,
+        SHELF.replace("{name: pages, physicalType: integer}", "name: pages\n        physicalType: integer") + rules,
+    )
+
+    pages = read_contract(tmp_path, "shelf").table("books").columns[1]
+
+    assert pages.rules == (
+        Rule("pages", "required", "warning"),
+        Rule("pages", "range", "error", minimum=Decimal(1), maximum=Decimal("9.5")),
+    )
+    assert [rule.reason for rule in pages.rules] == ["pages: required, but empty", "pages: not between 1 and 9.5"]
+    assert not pages.required
+
+
+def test_a_column_with_since_is_demanded_from_that_day_on(tmp_path: Path) -> None:
+    since = "{name: cover, physicalType: text, customProperties: [{property: since, value: 2018-02-01}]}"
+    write_contract(tmp_path, f"{SHELF}      - {since}\n")
+
+    books = read_contract(tmp_path, "shelf").table("books")
+
+    assert books.demanded_columns(date(2018, 1, 31)) == ("isbn", "pages")
+    assert books.demanded_columns(date(2018, 2, 1)) == ("isbn", "pages", "cover")
+
+
+def test_the_rules_hash_ignores_descriptions_and_sees_types(tmp_path: Path) -> None:
+    def hash_of(text: str) -> str:
+        write_contract(tmp_path, text)
+        return read_contract(tmp_path, "shelf").table("books").rules_hash
+
+    plain = hash_of(SHELF)
+
+    assert hash_of(SHELF.replace("name: pages,", "name: pages, description: how many,")) == plain
+    assert hash_of(SHELF.replace("integer", "bigint")) != plain
+
+
+def test_all_faults_of_a_contract_are_named_at_once(tmp_path: Path) -> None:
+    text = SHELF.replace("integer", "varchar(9)").replace("name: books\n", "name: Books\n")
+    text += "      - {name: shelf, physicalType: text, relationships: [{to: shelves.shelf_id}]}\n"
+    text += "      - {name: colour, physicalType: text, quality: [{metric: rowCount, mustBe: 1, severity: error}]}\n"
+    write_contract(tmp_path, text)
+
+    with pytest.raises(ContractError) as refused:
+        read_contract(tmp_path, "shelf")
+
+    for culprit in ("Books", "varchar(9)", "shelves.shelf_id", "rowCount"):
+        assert culprit in str(refused.value)
+
+
+def quality_faults(folder: Path, column: str) -> list[str]:
+    """The faults of a contract with one more column."""
+    write_contract(folder, f"{SHELF}      - {column}\n")
+    with pytest.raises(ContractError) as refused:
+        read_contract(folder, "shelf")
+    return [line.strip() for line in str(refused.value).splitlines()[1:]]
+
+
+def valid_values(values: str) -> str:
+    rule = f"{{metric: invalidValues, mustBe: 0, severity: error, arguments: {values}}}"
+    return f"{{name: place, physicalType: text, quality: [{rule}]}}"
+
+
+def limits(values: str) -> str:
+    rule = f"{{type: custom, engine: lakehouse, severity: error, implementation: {values}}}"
+    return f"{{name: price, physicalType: double, quality: [{rule}]}}"
+
+
+def test_valid_values_that_yaml_does_not_read_as_text_are_refused(tmp_path: Path) -> None:
+    faults = quality_faults(tmp_path, valid_values("{validValues: [SP, NO, 01, 1.50, 2018-01-01, ~]}"))
+
+    assert faults == [
+        f"books.place: the valid value {value} was read as {kind}, not as text: put it in quotes"
+        for value, kind in [
+            ("False", "true or false"),
+            ("1", "a number"),
+            ("1.5", "a number"),
+            ("2018-01-01", "a date"),
+            ("None", "null"),
+        ]
+    ]
+
+
+def test_valid_values_in_quotes_stand_as_they_are_written(tmp_path: Path) -> None:
+    column = valid_values("{validValues: ['NO', '01', SP]}")
+    write_contract(tmp_path, f"{SHELF}      - {column}\n")
+
+    place = read_contract(tmp_path, "shelf").table("books").columns[2]
+
+    assert place.rules == (Rule("place", "valid_values", "error", values=("NO", "01", "SP")),)
+
+
+@pytest.mark.parametrize(
+    ("column", "fault"),
+    [
+        (valid_values("{validValues: SP}"), "books.place: validValues is a list, not SP"),
+        (valid_values("{pattern: 12345}"), "books.place: the pattern 12345 was read as a number, not as text"),
+        (valid_values("{pattern: '[0-9'}"), "books.place: the pattern [0-9 cannot be used: unterminated character set"),
+        (limits("{minimum: abc}"), "books.price: the minimum must be a number, not abc"),
+        (limits("{minimum: .nan}"), "books.price: the minimum must be a number, not nan"),
+        (limits("{maximum: .inf}"), "books.price: the maximum must be a number, not inf"),
+        (limits("{minimum: yes}"), "books.price: the minimum must be a number, not True"),
+        (limits("{minimum: [1]}"), "books.price: the minimum must be a number, not [1]"),
+        (limits("{minimum: ~}"), "books.price: a range has a minimum, a maximum or both"),
+        (
+            "{name: cover, physicalType: text, customProperties: [{property: since, value: 2018-01-01 00:00:00}]}",
+            "books.cover: since must be a date, not 2018-01-01 00:00:00",
+        ),
+    ],
+)
+def test_a_rule_that_would_fail_later_is_a_fault_of_the_contract(tmp_path: Path, column: str, fault: str) -> None:
+    faults = quality_faults(tmp_path, column)
+
+    assert len(faults) == 1
+    assert faults[0].startswith(fault)
+
+
+@pytest.mark.parametrize("name", ["record", "reasons", "warnings"])
+def test_a_column_may_have_a_name_that_the_pipeline_uses_too(tmp_path: Path, name: str) -> None:
+    write_contract(tmp_path, SHELF.replace("pages", name))
+
+    assert read_contract(tmp_path, "shelf").table("books").column_names == ("isbn", name)
+
+
+def test_names_that_postgres_would_cut_are_refused(tmp_path: Path) -> None:
+    write_contract(tmp_path, SHELF.replace("name: books\n", f"name: {'t' * 46}\n").replace("pages", "c" * 64))
+
+    with pytest.raises(ContractError) as refused:
+        read_contract(tmp_path, "shelf")
+
+    assert "a table's name has at most 45 characters" in str(refused.value)
+    assert "a column's name has at most 63 characters" in str(refused.value)
+
+
+def test_an_unknown_source_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ContractError, match="Known sources: olist"):
+        read_contract(CONTRACTS, "nowhere")

@@ -1,0 +1,133 @@
+"""What is found under the paths of a delivery: everything, or a fault that names what is out of reach."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lakehouse.landing.delivery import HIDDEN, NOT_CSV, find_files
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder without a date in any name around it."""
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """The same, and everyone may look into it: tmp_path is its owner's alone."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@contextmanager
+def as_a_plain_user() -> Iterator[None]:
+    """Root may read everything."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def put(path: Path, content: bytes = b"a\n") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def found(*paths: Path) -> list[tuple[str, date | None]]:
+    """Name and batch date of each file of a delivery without faults."""
+    delivery = find_files(paths)
+    assert delivery.faults == []
+    return [(file.shown, file.batch_date) for file in delivery.files]
+
+
+def test_a_folder_that_cannot_be_read_is_a_fault_beside_the_files_that_can(open_folder: Path) -> None:
+    put(open_folder / "2018-01-01" / "orders.csv")
+    closed = put(open_folder / "2018-01-02" / "orders.csv").parent
+    closed.chmod(0)
+
+    with as_a_plain_user():
+        delivery = find_files([open_folder])
+    closed.chmod(0o755)
+
+    assert [file.shown for file in delivery.files] == ["2018-01-01/orders.csv"]
+    assert delivery.faults == [f"{open_folder.name}/2018-01-02: cannot be read (Permission denied)"]
+
+
+def test_what_lies_behind_a_folder_without_permission_is_a_fault(open_folder: Path) -> None:
+    closed = put(open_folder / "closed" / "orders.csv").parent
+    (open_folder / "2018-01-01").mkdir()
+    (open_folder / "2018-01-01" / "more").symlink_to(closed / "deeper")
+    closed.chmod(0)
+
+    with as_a_plain_user():
+        given = find_files([closed / "orders.csv"])
+        linked = find_files([open_folder / "2018-01-01"])
+    closed.chmod(0o755)
+
+    assert given.faults == [f"{closed}/orders.csv: cannot be read (Permission denied)"]
+    assert linked.faults == ["2018-01-01/more: cannot be read (Permission denied)"]
+
+
+def test_a_link_to_a_folder_is_followed_under_its_own_name(folder: Path, tmp_path: Path) -> None:
+    put(tmp_path / "elsewhere" / "orders.csv")
+    for day in ("2018-01-01", "2018-01-02"):
+        (folder / day).mkdir()
+        (folder / day / "more").symlink_to(tmp_path / "elsewhere")
+
+    assert found(folder) == [("more/orders.csv", date(2018, 1, 1)), ("more/orders.csv", date(2018, 1, 2))]
+
+
+def test_a_link_back_to_a_folder_around_it_is_not_followed_for_ever(folder: Path) -> None:
+    put(folder / "2018-01-01" / "orders.csv")
+    (folder / "2018-01-01" / "up").symlink_to(folder)
+    (folder / "2018-01-01" / "here").symlink_to(".")
+
+    assert found(folder) == [("2018-01-01/orders.csv", date(2018, 1, 1))]
+
+
+def test_a_link_to_nothing_or_to_itself_is_a_fault(folder: Path) -> None:
+    (folder / "orders.csv").symlink_to("gone.csv")
+    (folder / "more").symlink_to("not-mounted")
+    (folder / "words.csv").symlink_to("words.csv")
+    (folder / ".#orders.csv").symlink_to("what Emacs leaves while a file is open")
+
+    assert find_files([folder]).faults == [
+        "in/more: is a link to nothing",
+        "in/orders.csv: is a link to nothing",
+        "in/words.csv: cannot be read (Too many levels of symbolic links)",
+    ]
+
+
+def test_a_pipe_is_a_fault_and_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "orders.csv")
+
+    assert find_files([folder]).faults == ["in/orders.csv: is no ordinary file"]
+
+
+def test_what_nobody_could_take_for_a_delivery_is_ignored_and_named(folder: Path) -> None:
+    put(folder / "orders.csv")
+    put(folder / ".git" / "config")
+    with socket.socket(socket.AF_UNIX) as plug:
+        plug.bind(os.path.relpath(folder / "plug"))
+
+        delivery = find_files([folder])
+
+    assert [file.name for file in delivery.files] == ["orders.csv"]
+    assert delivery.ignored == {HIDDEN: [".git"], NOT_CSV: ["plug"]}

@@ -1,0 +1,135 @@
+"""java.py: the first JDK that Spark runs on is taken; where there is none, what was found is named, and the remedy."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lakehouse.errors import SetupError
+from lakehouse.spark import java
+from lakehouse.spark.java import find_java
+
+Program = Callable[[Path, str], Path]
+JDK = "echo 'openjdk version \"{version}\" 2025-04-15' >&2"
+JDK_8, JDK_17, JDK_21, JDK_25 = (JDK.format(version=version) for version in ("1.8.0_402", "17.0.15", "21.0.7", "25"))
+
+
+@pytest.fixture(autouse=True)
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """Writes a shell script on a machine that has nothing else: an empty PATH, no JAVA_HOME, no system folders."""
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(java, "KEPT_IN", (f"{tmp_path}/jvm/*{{version}}*/bin/java",))
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+
+    def write(path: Path, script: str) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
+def test_without_java_the_versions_that_would_do_are_named() -> None:
+    with pytest.raises(SetupError, match=r"^Spark needs a JDK 17 or 21\.\nInstall one .* set JAVA_HOME\.$"):
+        find_java()
+
+
+@pytest.mark.parametrize("jdk", [JDK_17, JDK_21], ids=["17", "21"])
+def test_the_java_on_the_path_is_taken(jdk: str, tmp_path: Path, program: Program) -> None:
+    on_path = program(tmp_path / "bin" / "java", jdk)
+
+    assert find_java() == on_path
+
+
+@pytest.mark.parametrize(
+    ("jdk", "seen"),
+    [(JDK_8, "Java 8"), (JDK_25, "Java 25"), ("exit 1", "does not start")],
+    ids=["too old", "too new", "a placeholder"],
+)
+def test_a_java_that_does_not_fit_is_named(jdk: str, seen: str, tmp_path: Path, program: Program) -> None:
+    on_path = program(tmp_path / "bin" / "java", jdk)
+
+    with pytest.raises(SetupError, match=re.escape(f"Found only: {on_path} ({seen}).")):
+        find_java()
+
+
+def test_java_home_goes_before_the_path(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path / "bin" / "java", JDK_17)
+    at_home = program(tmp_path / "home" / "bin" / "java", JDK_21)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "home"))
+
+    assert find_java() == at_home
+
+
+@pytest.mark.parametrize("jdk", [JDK_8, None], ids=["an old one", "no folder"])
+def test_a_wrong_java_home_is_passed_over(
+    jdk: str | None, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if jdk:
+        program(tmp_path / "home" / "bin" / "java", jdk)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "home"))
+    on_path = program(tmp_path / "bin" / "java", JDK_17)
+
+    assert find_java() == on_path
+
+
+def test_every_java_that_does_not_fit_is_named(
+    tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_home = program(tmp_path / "home" / "bin" / "java", JDK_8)
+    on_path = program(tmp_path / "bin" / "java", JDK_25)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "home"))
+
+    with pytest.raises(SetupError, match=re.escape(f"{at_home} (Java 8), {on_path} (Java 25).")):
+        find_java()
+
+
+def test_the_systems_own_folder_is_looked_in(tmp_path: Path, program: Program) -> None:
+    program(tmp_path / "bin" / "java", JDK_25)
+    kept = program(tmp_path / "jvm" / "java-21-openjdk" / "bin" / "java", JDK_21)
+
+    assert find_java() == kept
+
+
+APT_CACHE = """
+if [ "$LC_ALL" = C ]; then candidate=Candidate; else candidate=Installationskandidat; fi
+echo "$2:"
+echo "  Installed: (none)"
+case "$2" in
+    openjdk-{known}-jdk-headless) echo "  $candidate: {known}.0.7+6-1" ;;
+    *) echo "  $candidate: (none)" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("known", [17, 21])
+def test_the_remedy_is_a_package_that_this_debian_has(
+    known: int, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    program(tmp_path / "bin" / "apt-get", "exit 1")
+    program(tmp_path / "bin" / "apt-cache", APT_CACHE.format(known=known))
+
+    with pytest.raises(SetupError, match=f"Run: sudo apt-get install openjdk-{known}-jdk-headless$"):
+        find_java()
+
+
+def test_the_remedy_on_fedora_is_dnf(tmp_path: Path, program: Program) -> None:
+    program(tmp_path / "bin" / "dnf", "exit 1")
+
+    with pytest.raises(SetupError, match=r"Run: sudo dnf install java-21-openjdk-headless$"):
+        find_java()
+
+
+def test_the_remedy_on_macos_is_homebrew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+
+    with pytest.raises(SetupError, match=r"Run: brew install openjdk@21$"):
+        find_java()

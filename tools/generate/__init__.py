@@ -1,0 +1,59 @@
+"""Contracts, dbt project, settings, command line, Makefile -> the generated pages. `make docs` writes them anew.
+
+A test compares the pages with what the code says now, so that they cannot rot.
+
+tables.py     tables.md: every column from the source to the marts
+diagrams.py   er-diagram.md: the sources and the star schema
+commands.py   commands.md, make.md, settings.md
+markdown.py   what they are written with
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lakehouse.contract.model import Contract
+from lakehouse.contract.odcs import read_contract
+from lakehouse.settings import PROJECT_DIR, Settings
+from tools.generate import dbt_graph
+from tools.generate.commands import commands_page, make_page, settings_page
+from tools.generate.dbt_sources import file_name, sources_yml
+from tools.generate.diagrams import diagrams_page
+from tools.generate.tables import tables_page
+
+GENERATED = "<!-- Written by `make docs`; change what it is made from, not this page. -->\n\n"
+
+
+def pages(settings: Settings, project: Path = PROJECT_DIR) -> dict[Path, str]:
+    """Path -> text of every generated page, as they should be now.
+
+    The pages describe the project: all its contracts, whatever source the settings name. A dbt sources file is made
+    for every contract there is where the settings say; Airflow's picture of the models beside its DAGs.
+    """
+    contracts, docs = _contracts(project / "contracts"), project / "docs"
+    written = {
+        docs / "tables.md": tables_page(contracts, project / "dbt"),
+        docs / "er-diagram.md": diagrams_page(contracts, project / "dbt"),
+        docs / "settings.md": settings_page(),
+        docs / "commands.md": commands_page(),
+        docs / "make.md": make_page(project / "Makefile"),
+    }
+    sources = {settings.dbt_dir / file_name(c.source): sources_yml(c) for c in _contracts(settings.contracts_dir)}
+    graph = {project / dbt_graph.FILE: dbt_graph.python_module(dbt_graph.models_read(project / "dbt"))}
+    return sources | graph | {path: GENERATED + text for path, text in written.items()}
+
+
+def write_pages(settings: Settings, project: Path = PROJECT_DIR) -> list[Path]:
+    """Write the pages that are not current; the paths of those."""
+    written: list[Path] = []
+    for path, text in pages(settings, project).items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            written.append(path)
+    return written
+
+
+def _contracts(folder: Path) -> list[Contract]:
+    suffix = ".odcs.yaml"
+    return [read_contract(folder, path.name.removesuffix(suffix)) for path in sorted(folder.glob(f"*{suffix}"))]

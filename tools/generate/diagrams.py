@@ -1,0 +1,120 @@
+"""Contracts and dbt's relationship tests -> docs/er-diagram.md: tables, keys, and how many rows meet how many.
+
+In Mermaid's notation: `||` exactly one, `|o` one or none, `}o` many or none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lakehouse.contract.model import Contract
+from tools.generate.markdown import dbt_models
+
+
+@dataclass(frozen=True)
+class _Entity:
+    """A table with the columns that are drawn, (type, name) each."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """`table.column` refers to `to.field`. `certain`: each row of `table` has its partner."""
+
+    table: str
+    column: str
+    to: str
+    field: str
+    certain: bool
+
+
+def diagrams_page(contracts: Sequence[Contract], dbt_dir: Path) -> str:
+    """One diagram per source, one of the marts."""
+    lines = ["# Entities and their relationships", ""]
+    for contract in contracts:
+        lines += [
+            f"## Source: {contract.title}",
+            "",
+            "As the contract promises it. The pipeline does not rely on it: what a row refers to may come "
+            "later, or never.",
+            "",
+            *_diagram(*_of_contract(contract)),
+        ]
+    lines += [
+        "## Star schema of the marts",
+        "",
+        "Keys only; all columns are in [tables.md](tables.md#marts). Each line is a relationship test of dbt: "
+        "one that may find no partner (`o` at the upper end) warns, any other fails.",
+        "",
+        *_diagram(*_of_marts(dbt_models(dbt_dir / "models" / "marts"))),
+    ]
+    return "\n".join(lines)
+
+
+def _of_contract(contract: Contract) -> tuple[list[_Entity], list[_Reference]]:
+    entities, references = [], []
+    for table in contract.tables:
+        columns = tuple((str(column.type), column.name) for column in table.columns)
+        entities.append(_Entity(table.name, columns, table.key))
+        references += [
+            _Reference(table.name, column.name, *column.references, certain=column.required)
+            for column in table.columns
+            if column.references
+        ]
+    keys = {entity.name: entity.key for entity in entities}
+    # Where the column that is referred to is no key, nothing promises that a value is there.
+    return entities, [r if keys[r.to] == (r.field,) else _uncertain(r) for r in references]
+
+
+def _uncertain(reference: _Reference) -> _Reference:
+    return _Reference(reference.table, reference.column, reference.to, reference.field, certain=False)
+
+
+def _of_marts(models: Sequence[dict[str, Any]]) -> tuple[list[_Entity], list[_Reference]]:
+    entities, references = [], []
+    for model in models:
+        name = str(model["name"])
+        keys = [c["columns"] for c in model.get("constraints", []) if c["type"] == "primary_key"]
+        key = tuple(keys[0]) if keys else ()
+        own = [reference for column in model["columns"] for reference in _tested_references(name, column)]
+        drawn = {*key, *(reference.column for reference in own)}
+        columns = tuple((str(c["data_type"]), str(c["name"])) for c in model["columns"] if c["name"] in drawn)
+        entities.append(_Entity(name, columns, key))
+        references += own
+    return entities, references
+
+
+def _tested_references(model: str, column: dict[str, Any]) -> Iterator[_Reference]:
+    for test in column.get("data_tests", []):
+        if isinstance(test, dict) and "relationships" in test:
+            details = test["relationships"]
+            arguments = details["arguments"]
+            target = re.fullmatch(r"ref\('(\w+)'\)", arguments["to"])
+            if target:
+                certain = details.get("config", {}).get("severity") != "warn"
+                yield _Reference(model, str(column["name"]), target[1], str(arguments["field"]), certain)
+
+
+def _diagram(entities: Sequence[_Entity], references: Sequence[_Reference]) -> list[str]:
+    lines = ["```mermaid", "erDiagram"]
+    pointing = {(reference.table, reference.column) for reference in references}
+    keys = {entity.name: entity.key for entity in entities}
+    for entity in entities:
+        lines.append(f"    {entity.name} {{")
+        for kind, name in entity.columns:
+            marks = ["PK"] * (name in entity.key) + ["FK"] * ((entity.name, name) in pointing)
+            lines.append(f"        {re.sub('[, ]', '_', kind)} {name} {', '.join(marks)}".rstrip())
+        lines.append("    }")
+    for reference in references:
+        one = keys[reference.to] == (reference.field,)
+        upper = ("||" if reference.certain else "|o") if one else ("}|" if reference.certain else "}o")
+        lower = "o|" if keys[reference.table] == (reference.column,) else "o{"
+        lines.append(f"    {reference.to} {upper}--{lower} {reference.table} : {reference.column}")
+    return [*lines, "```", ""]
