@@ -10,6 +10,7 @@ from benchmarks import wide_table
 from benchmarks.figures import Bench, Figure, Outcome, alternating, median_ratio, shown, timed
 from lakehouse.bronze import step as bronze
 from lakehouse.contract.odcs import read_contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.spark.session import spark_session
 
@@ -31,13 +32,13 @@ def measure(bench: Bench) -> Outcome:
     csv = folder / "parcels.csv"
     wide_table.write_csv(csv, rows)
     bench.note("landing the file")
-    seconds_to_land = timed(lambda: landing.land(settings, contract, [csv], DAY))
-    (landed,) = landing.land(settings, contract, [csv], DAY)
+    seconds_to_land = timed(lambda: landing.land(Lakehouse(settings, contract), [csv], DAY))
+    (landed,) = landing.land(Lakehouse(settings, contract), [csv], DAY)
     lake, delta = Path(settings.layer_url("bronze")), folder / "delta"
 
     def ours() -> float:
         shutil.rmtree(lake, ignore_errors=True)
-        result = bronze.run(settings, contract, table, landed.manifest)
+        result = bronze.run(Lakehouse(settings, contract), table, landed.manifest)
         assert result.counts == {"records": rows, "rejected": 0, "bronze": rows}
         return result.seconds
 

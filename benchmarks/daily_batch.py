@@ -17,7 +17,7 @@ from lakehouse import warehouse
 from lakehouse.bronze import step as bronze
 from lakehouse.contract.model import Contract
 from lakehouse.contract.odcs import read_contract
-from lakehouse.lake.ledger import StepResult
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.landing.manifest import read_manifest
 from lakehouse.load import step as load
@@ -25,11 +25,11 @@ from lakehouse.marts import step as marts
 from lakehouse.marts.dbt import Node
 from lakehouse.pipeline import reconcile
 from lakehouse.pipeline import run as pipeline
-from lakehouse.pipeline.pending import Pending
 from lakehouse.sample_data.synthetic import ORDERS_PER_DAY, generate
 from lakehouse.settings import Settings
 from lakehouse.silver import step as silver
 from lakehouse.spark.session import spark_session
+from lakehouse.steps import Pending, StepResult
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -108,10 +108,10 @@ def _bring_history(shop: _Shop) -> None:
         if path.is_dir():
             path.rename(history / path.name)
     begin = time.monotonic()
-    landing.land(shop.settings, shop.contract, [history])
+    landing.land(Lakehouse(shop.settings, shop.contract), [history])
     shutil.rmtree(history)
     models: list[float] = []
-    report = pipeline.run(shop.settings, shop.contract, _Quiet(lambda name, seconds: models.append(seconds)))
+    report = pipeline.run(Lakehouse(shop.settings, shop.contract), _Quiet(lambda name, seconds: models.append(seconds)))
     assert report.marts.full_refresh, "the first build makes everything"
     shop.full_refresh = sum(models)
     shop.seconds_to_build = time.monotonic() - begin
@@ -129,26 +129,30 @@ def _one_day(shop: _Shop, day: date, spark: SparkSession, *, counts: bool) -> No
         seconds[step] += time.perf_counter() - begin
         return done
 
-    clock("land", lambda: landing.land(settings, contract, [shop.source / "deliveries" / day.isoformat()]))
-    clock("pending", lambda: pipeline.pending_now(settings, contract))
-    manifest = read_manifest(settings, day)
+    lakehouse = Lakehouse(settings, contract)
+    clock("land", lambda: landing.land(lakehouse, [shop.source / "deliveries" / day.isoformat()]))
+    clock("pending", lambda: pipeline.pending_now(lakehouse))
+    manifest = read_manifest(lakehouse, day)
     assert manifest is not None
     results: list[StepResult] = []
     for table in (contract.table(name) for name in contract_order(contract) if name in manifest.tables):
         with warehouse.lock(settings, f"{contract.source}.{table.name}"):
-            clock("bronze", lambda table=table: bronze.run(settings, contract, table, manifest))
-            clock("silver", lambda table=table: silver.run(settings, contract, table, manifest, spark))
-            clock("load", lambda table=table: results.append(load.run(settings, contract, table, manifest, spark)))
+            clock("bronze", lambda table=table: bronze.run(lakehouse, table, manifest))
+            clock("silver", lambda table=table: silver.run(lakehouse, table, manifest, spark))
+            clock(
+                "load",
+                lambda table=table: results.append(load.run(lakehouse, table, manifest, spark)),
+            )
     assert results and all(result.done for result in results)
-    clock("reconcile tables", lambda: reconcile.tables(settings, contract, results))
+    clock("reconcile tables", lambda: reconcile.tables(lakehouse, results))
 
     def log(node: Node) -> None:
         models[node.name] += node.seconds
 
-    built = clock(BUILD, lambda: marts.run(settings, contract, log=log))
+    built = clock(BUILD, lambda: marts.run(lakehouse, log=log))
     assert built.done and not built.full_refresh  # type: ignore[attr-defined]
     seconds["marts"] = sum(models.values())
-    clock("reconcile facts", lambda: reconcile.facts(settings, contract))
+    clock("reconcile facts", lambda: reconcile.facts(lakehouse))
     if counts:
         for step, value in seconds.items():
             shop.seconds[step].append(value)

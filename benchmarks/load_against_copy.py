@@ -17,12 +17,13 @@ from lakehouse import warehouse
 from lakehouse.bronze import step as bronze
 from lakehouse.contract.model import Contract, TableContract
 from lakehouse.contract.odcs import read_contract
-from lakehouse.lake.ledger import StepResult
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.load import step as load
 from lakehouse.settings import Settings
 from lakehouse.silver import step as silver
 from lakehouse.spark.session import spark_session
+from lakehouse.steps import StepResult
 from lakehouse.warehouse.embedded import server as embedded_postgres
 from lakehouse.warehouse.embedded.programs import find_programs
 
@@ -45,18 +46,18 @@ def measure(bench: Bench) -> Outcome:
     csv = folder / "parcels.csv"
     bench.note("bringing the rows to silver")
     wide_table.write_csv(csv, rows)
-    (landed,) = landing.land(settings, contract, [csv], DAY)
+    (landed,) = landing.land(Lakehouse(settings, contract), [csv], DAY)
     csv.unlink()
     warehouse.prepare(settings)
-    bronze.run(settings, contract, table, landed.manifest)
+    bronze.run(Lakehouse(settings, contract), table, landed.manifest)
     results: list[StepResult] = []
     with spark_session(settings) as spark:
-        silver.run(settings, contract, table, landed.manifest, spark)
+        silver.run(Lakehouse(settings, contract), table, landed.manifest, spark)
 
         def ours() -> float:
             _empty(settings, contract, table)
             with warehouse.lock(settings, f"{contract.source}.{table.name}"):
-                results.append(load.run(settings, contract, table, landed.manifest, spark))
+                results.append(load.run(Lakehouse(settings, contract), table, landed.manifest, spark))
             assert results[-1].counts["raw"] == rows
             return results[-1].seconds
 
@@ -104,11 +105,11 @@ def measure(bench: Bench) -> Outcome:
 
 def _empty(settings: Settings, contract: Contract, table: TableContract) -> None:
     """The warehouse as before the first load."""
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with warehouse.cursor(settings) as cursor:
         cursor.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(contract.raw_schema)))
         cursor.execute("delete from ops.load_log where source = %s", (contract.source,))
         cursor.execute("delete from ops.changed_keys where source = %s", (contract.source,))
-    load.ensure_tables(settings, contract)
+    load.ensure_tables(Lakehouse(settings, contract))
 
 
 class _Psql:

@@ -14,23 +14,23 @@ import json
 from lakehouse import warehouse
 from lakehouse.load import step as load
 from lakehouse.landing.manifest import read_manifests
-from lakehouse.contract.odcs import read_contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.spark.session import spark_session
 from lakehouse.settings import Settings
 
 settings = Settings.load(state="main")
-contract = read_contract(settings.contracts_dir, settings.source)
-table = contract.table("geolocation")
-(manifest,) = read_manifests(settings)
+lakehouse = Lakehouse.open(settings)
+table = lakehouse.contract.table("geolocation")
+(manifest,) = read_manifests(lakehouse)
 seconds = []
 with spark_session(settings) as spark:
     for _ in range({REPETITIONS + 1}):
-        with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        with warehouse.cursor(settings) as cursor:
             cursor.execute("drop table raw_olist.geolocation cascade")  # and the views that dbt made on it
             cursor.execute("delete from ops.load_log where table_name = 'geolocation'")
-        load.ensure_tables(settings, contract)
+        load.ensure_tables(lakehouse)
         with warehouse.lock(settings, "olist.geolocation"):
-            result = load.run(settings, contract, table, manifest, spark)
+            result = load.run(lakehouse, table, manifest, spark)
         seconds.append([result.seconds, result.phases["copy"]])
 print(json.dumps(seconds[1:]))
 """

@@ -21,13 +21,13 @@ from datetime import date
 from pathlib import Path
 from lakehouse.bronze import step as bronze
 from lakehouse.landing import step as landing
-from lakehouse.contract.odcs import read_contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.settings import Settings
 
 settings = Settings.load(source=sys.argv[2], contracts_dir=Path(sys.argv[3]), state=sys.argv[4])
-contract = read_contract(settings.contracts_dir, settings.source)
-(landed,) = landing.land(settings, contract, [Path(sys.argv[1])], date(2018, 1, 1))
-bronze.run(settings, contract, contract.tables[0], landed.manifest)
+house = Lakehouse.open(settings)
+(landed,) = landing.land(house, [Path(sys.argv[1])], date(2018, 1, 1))
+bronze.run(house, house.contract.tables[0], landed.manifest)
 """
 
 

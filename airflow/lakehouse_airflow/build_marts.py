@@ -16,27 +16,25 @@ from airflow.sdk.exceptions import DownstreamTasksSkipped
 from lakehouse_airflow.model_tasks import LEVELS, described, progress_file
 
 if TYPE_CHECKING:
-    from lakehouse.contract.model import Contract
+    from lakehouse.lakehouse import Lakehouse
     from lakehouse.marts.dbt import Node
     from lakehouse.marts.step import MartsResult
-    from lakehouse.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 def build_marts(context: Any) -> dict[str, Any]:
     """Build the marts if they are due, and skip the tasks behind that have nothing to do; what was done."""
-    from lakehouse.contract.odcs import read_contract
+    from lakehouse.lakehouse import Lakehouse
     from lakehouse.marts import dbt_docs
     from lakehouse.pipeline import reconcile
     from lakehouse.settings import Settings
 
-    settings = Settings.load()
-    contract = read_contract(settings.contracts_dir, settings.source)
-    result = _build_and_tell(settings, contract, progress_file(context["ti"].dag_id, context["ti"].run_id))
+    lakehouse = Lakehouse.open(Settings.load())
+    result = _build_and_tell(lakehouse, progress_file(context["ti"].dag_id, context["ti"].run_id))
     due = {
-        "compare": reconcile.facts_are_due(settings, contract),
-        "publish_docs": result.load_id > 0 and dbt_docs.are_due(settings, docs_folder()),
+        "compare": reconcile.facts_are_due(lakehouse),
+        "publish_docs": result.load_id > 0 and dbt_docs.are_due(lakehouse.settings, docs_folder()),
     }
     needless = {task for task in due if not due[task]}
     if not result.done:
@@ -53,19 +51,19 @@ def docs_folder() -> Path:
     return Path(conf.get("logging", "base_log_folder"), "dbt_docs")
 
 
-def _build_and_tell(settings: Settings, contract: Contract, file: Path) -> MartsResult:
+def _build_and_tell(lakehouse: Lakehouse, file: Path) -> MartsResult:
     """Each model and test goes to the log and to the boxes as soon as dbt is through with it."""
     from lakehouse.marts import step as marts
     from lakehouse.marts.progress import Progress
 
-    progress = Progress(file, settings.state_dir / "dbt" / "manifest.json")
+    progress = Progress(file, lakehouse.settings.state_dir / "dbt" / "manifest.json")
 
     def tell(node: Node) -> None:
         log.log(LEVELS.get(node.status, logging.INFO), described(node))
         progress.node(node)
 
     try:
-        result = marts.run(settings, contract, log=tell)
+        result = marts.run(lakehouse, log=tell)
     except BaseException:
         progress.end("failed")
         raise

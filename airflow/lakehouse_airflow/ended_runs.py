@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from airflow.models.backfill import Backfill
@@ -57,7 +58,7 @@ def describe(session: Session, run: DagRun, untold: Sequence[Backfill] = ()) -> 
     """All that Airflow knows of a run that ended. `untold`: backfills whose summary will tell of their runs."""
     from airflow.configuration import conf
 
-    from lakehouse.notify.events import EndedRun, run_url
+    from lakehouse.notify.events import EndedRun
 
     built = _returned(session, run, "build") if run.dag_id == "marts" else None
     build = built if isinstance(built, dict) else {}
@@ -247,3 +248,8 @@ def _said(entry: dict[str, Any]) -> str:
 def _first_line(text: str) -> str:
     first = text.partition("\n")[0]
     return text if first.endswith(":") else first
+
+
+def run_url(base_url: str, dag_id: str, run_id: str) -> str:
+    """A run's page in Airflow."""
+    return f"{base_url.rstrip('/')}/dags/{quote(dag_id)}/runs/{quote(run_id)}"

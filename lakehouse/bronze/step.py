@@ -17,21 +17,19 @@ from typing import BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
-from deltalake import ColumnProperties, WriterProperties, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake import ColumnProperties, WriterProperties
 
 from lakehouse.bronze.records import read_records
-from lakehouse.contract.model import Contract, TableContract
+from lakehouse.contract.model import TableContract
 from lakehouse.errors import LakehouseError, ReconciliationError, StoreError
 from lakehouse.lake import ledger
-from lakehouse.lake.delta import TABLE_PROPERTIES, open_table
-from lakehouse.lake.ledger import Entry, StepResult
-from lakehouse.lake.store import Store, open_store
+from lakehouse.lake.delta import read_partition, replace_partition
+from lakehouse.lake.ledger import Entry
+from lakehouse.lake.places import rejected_path, table_path
+from lakehouse.lake.store import Store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import DeliveredFile, Manifest
-from lakehouse.settings import Settings
-
-# Raise it when the same file and contract would give other rows: every batch is then read anew.
-RULE_VERSION = 1
+from lakehouse.steps import StepResult, expected
 
 _LINEAGE = [pa.field("_source_file", pa.string()), pa.field("_row", pa.int64()), pa.field("_batch_date", pa.date32())]
 _REJECTED_SCHEMA = pa.schema([*_LINEAGE, pa.field("reason", pa.string()), pa.field("record", pa.binary())])
@@ -47,38 +45,23 @@ for _name, _value in _QUEUES.items():
 _SPOOL_BYTES = 16 * 1024 * 1024
 
 
-def table_key(table: TableContract) -> str:
-    """Where the table is in the bronze layer."""
-    return f"{table.source}/{table.name}"
-
-
-def rejected_key(table: TableContract) -> str:
-    """Where the records that could not be read are, in the bronze layer."""
-    return f"rejected/{table.source}/{table.name}"
-
-
-def expected_fingerprint(table: TableContract, manifest: Manifest) -> str:
-    """Of the batch in bronze, once it is made from this manifest."""
-    return ledger.fingerprint(manifest.input_fingerprint(table.name), table, RULE_VERSION)
-
-
-def run(settings: Settings, contract: Contract, table: TableContract, manifest: Manifest) -> StepResult:
+def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest) -> StepResult:
     """Make a batch of a table what the manifest says; a withdrawn table's batch becomes empty.
 
     Counts: records, rejected, bronze. Raises ReconciliationError, and commits nothing, if records got lost.
     The caller holds the table's lock.
     """
     started = time.monotonic()
-    store, key, day = open_store(settings, "bronze"), table_key(table), manifest.batch_date
-    expected = expected_fingerprint(table, manifest)
-    known = ledger.read_ledger(store, key)
-    if known.is_done(day, expected):
+    store, path, day = lakehouse.bronze, table_path(table), manifest.batch_date
+    fingerprint = expected(table, manifest)["bronze"]
+    known = ledger.read_ledger(store, path)
+    if known.is_done(day, fingerprint):
         return StepResult("bronze", table.name, day, False, known.entries[day].counts, time.monotonic() - started, {})
-    ledger.begin(store, key, day)
-    batch = _Batch(settings, store, table, manifest)
+    ledger.begin(store, path, day)
+    batch = _Batch(lakehouse, table, manifest)
     batch.replace()
     replaced = time.monotonic()
-    ledger.record(store, key, day, Entry(expected, batch.counts))
+    ledger.record(store, path, day, Entry(fingerprint, batch.counts))
     ended = time.monotonic()
     phases = {"read and write": replaced - started, "ledger": ended - replaced}
     return StepResult("bronze", table.name, day, True, batch.counts, ended - started, phases)
@@ -87,9 +70,9 @@ def run(settings: Settings, contract: Contract, table: TableContract, manifest: 
 class _Batch:
     """One file on its way into its two Delta tables."""
 
-    def __init__(self, settings: Settings, store: Store, table: TableContract, manifest: Manifest) -> None:
-        self._landing = open_store(settings, "landing")
-        self._store = store
+    def __init__(self, lakehouse: Lakehouse, table: TableContract, manifest: Manifest) -> None:
+        self._landing = lakehouse.landing
+        self._store = lakehouse.bronze
         self._table = table
         self._day = manifest.batch_date
         self._file = manifest.tables.get(table.name)
@@ -108,17 +91,20 @@ class _Batch:
         with self._new_rejected() as rejected:
             if self._replace_bronze(self._rows(rejected, may_end=lambda: not (rejected.count or has_old_ones))):
                 return
-            _replace_partition(
-                self._store, rejected_key(self._table), _REJECTED_SCHEMA, rejected.batches(), self._day, self._file
-            )
+            self._replace(rejected_path(self._table), _REJECTED_SCHEMA, rejected.batches())
         with self._new_rejected() as the_same:
             self._replace_bronze(self._rows(the_same, may_end=lambda: True))
+
+    def _replace(self, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+        """One commit; other batches are not touched."""
+        rows = pa.RecordBatchReader.from_batches(schema, batches)
+        replace_partition(self._store, path, rows, self._day, writer=_writer(self._file), file_bytes=_FILE_BYTES)
 
     def _replace_bronze(self, rows: Iterator[pa.RecordBatch]) -> bool:
         """Whether it was committed; not if the rejected ones must come first."""
         self._failure = None
         try:
-            _replace_partition(self._store, table_key(self._table), self._schema, rows, self._day, self._file)
+            self._replace(table_path(self._table), self._schema, rows)
         except LakehouseError:
             if isinstance(self._failure, _RejectedFirst):
                 return False
@@ -149,12 +135,7 @@ class _Batch:
         return _Rejected(self._file.name if self._file else "", self._day)
 
     def _has_rejected_partition(self) -> bool:
-        key = rejected_key(self._table)
-        with _reporting(self._store.delta_url(key)):
-            table = open_table(self._store, key)
-            return table is not None and bool(
-                table.file_uris(file_pruning_predicate=[("_batch_date", "=", self._day.isoformat())])
-            )
+        return bool(read_partition(self._store, rejected_path(self._table), self._day).files)
 
     def _read(self, file: DeliveredFile, rejected: _Rejected) -> Iterator[pa.RecordBatch]:
         with _open_landed(self._landing, file) as stream:
@@ -248,46 +229,17 @@ def _lineage(source_file: str, positions: np.ndarray, day: date) -> list[pa.Arra
     ]
 
 
-def _replace_partition(
-    store: Store, key: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], day: date, file: DeliveredFile | None
-) -> None:
-    """One commit: the table is made if it is new, widened if it lacks a column; other batches are not touched."""
-    url = store.delta_url(key)
-    rows_per_group = max(1, min(1024**2, _ROW_GROUP_BYTES * file.records // file.size)) if file else 1
-    with _reporting(url):
-        table = open_table(store, key)
-        known = {field.name for field in table.schema().fields} if table else set(schema.names)
-        write_deltalake(
-            table or url,
-            pa.RecordBatchReader.from_batches(schema, batches),
-            mode="overwrite",
-            predicate=f"_batch_date = '{day.isoformat()}'",
-            partition_by=["_batch_date"],
-            target_file_size=_FILE_BYTES,
-            schema_mode="merge" if known != set(schema.names) else None,
-            storage_options=store.delta_options(),
-            configuration=TABLE_PROPERTIES,
-            writer_properties=WriterProperties(
-                compression="ZSTD",
-                compression_level=1,
-                max_row_group_size=rows_per_group,
-                # Read by partition only: the number of rows suffices, and a value of 2 MB stays out of the log. A
-                # dictionary costs a fifth of the time, and saves nothing after compression.
-                default_column_properties=_column(dictionary=False),
-                column_properties={"_source_file": _column(dictionary=True)},
-            ),
-        )
+def _writer(file: DeliveredFile | None) -> WriterProperties:
+    return WriterProperties(
+        compression="ZSTD",
+        compression_level=1,
+        max_row_group_size=max(1, min(1024**2, _ROW_GROUP_BYTES * file.records // file.size)) if file else 1,
+        # Read by partition only: the number of rows suffices, and a value of 2 MB stays out of the log. A dictionary
+        # costs a fifth of the time, and saves nothing after compression.
+        default_column_properties=_column(dictionary=False),
+        column_properties={"_source_file": _column(dictionary=True)},
+    )
 
 
 def _column(*, dictionary: bool) -> ColumnProperties:
     return ColumnProperties(statistics_enabled="NONE", dictionary_enabled=dictionary)
-
-
-@contextmanager
-def _reporting(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (DeltaError, OSError) as error:
-        full = "no space left" in str(error).lower()
-        remedy = "Free space on that disk and run the command again." if full else "Nothing of the batch was committed."
-        raise StoreError(f"{url} cannot be written: {error}\n{remedy}") from error

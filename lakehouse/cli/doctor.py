@@ -195,7 +195,7 @@ def _warehouse(settings: Settings) -> Check:
 
     def look() -> str:
         for role in ROLES[1:]:
-            with warehouse.connect(settings, role) as connection, connection.cursor() as cursor:
+            with warehouse.cursor(settings, role) as cursor:
                 cursor.execute("show server_version")
                 (version,) = cursor.fetchone() or ("?",)
         return f"Postgres {version}, database {settings.database_name}, every role can log in"

@@ -14,7 +14,7 @@ import typer
 
 from lakehouse.cli.report import print_status, rows_table
 from lakehouse.cli.shared import BatchDate, Format, Output, State, Table, console, day_of, error_console, open_state
-from lakehouse.settings import Role
+from lakehouse.settings import Role, Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -38,8 +38,8 @@ def status(
     """
     from lakehouse.pipeline.status import read_status
 
-    settings, contract = open_state(state)
-    found = read_status(settings, contract)
+    lakehouse = open_state(state)
+    found = read_status(lakehouse)
     if warnings:
         print_rows(("table", "reason", "rows"), found.warnings, output, "Kept with a warning")
     elif output is Format.JSON:
@@ -77,9 +77,10 @@ def quarantine(
 
     from lakehouse.lake.bad_records import bad_records
 
-    settings, contract = open_state(state)
+    lakehouse = open_state(state)
+    tables = [lakehouse.contract.table(table)] if table else lakehouse.contract.tables
     found = bad_records(
-        settings, contract, table=table, batch_date=day_of(batch_date), reason=reason, superseded=superseded
+        lakehouse.bronze, lakehouse.silver, tables, batch_date=day_of(batch_date), reason=reason, superseded=superseded
     )
     if counts:
         per_reason = Counter((r.stage, r.table, text) for r in found for text in r.reasons)
@@ -116,9 +117,9 @@ def sql(
     if role not in ("bi_reader", "transformer", "loader"):
         raise typer.BadParameter("the role is bi_reader, transformer or loader")
     as_role: Role = role  # type: ignore[assignment]
-    settings, _ = open_state(state)
+    settings = Settings.load(state=state)
     warehouse.prepare(settings)
-    with warehouse.connect(settings, as_role) as connection, connection.cursor() as cursor:
+    with warehouse.cursor(settings, as_role) as cursor:
         cursor.execute(query)
         if cursor.description is None:
             error_console.print(cursor.statusmessage or "done", style="dim")

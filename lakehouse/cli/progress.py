@@ -15,9 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from lakehouse.lake.ledger import StepResult
-from lakehouse.pipeline.pending import STEPS, Pending
-from lakehouse.pipeline.run import Observer
+from lakehouse.steps import STEP_NAMES, Observer, Pending, StepResult
 
 # Which of a step's counts are the rows it wrote.
 ROWS_OF = {"bronze": "bronze", "silver": "silver", "load": "raw"}
@@ -74,8 +72,8 @@ class _Lane:
     """A table on its way: how many of its batches each step has done, the rows written, what it does now."""
 
     batches: int
-    done: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STEPS, 0))
-    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STEPS, 0))
+    done: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STEP_NAMES, 0))
+    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STEP_NAMES, 0))
     seconds: float = 0.0
     now: str = ""
 
@@ -146,12 +144,12 @@ class Board:
     def _lanes_table(self) -> Table:
         table = Table(box=None, padding=(0, 2), header_style="bold")
         table.add_column("table")
-        for step in STEPS:
+        for step in STEP_NAMES:
             table.add_column(step, justify="right")
         table.add_column("seconds", justify="right")
         table.add_column("")
         for name, lane in self._lanes.items():
-            cells = [_cell(lane, step) for step in STEPS]
+            cells = [_cell(lane, step) for step in STEP_NAMES]
             seconds = f"{lane.seconds:.1f}" if lane.seconds else ""
             table.add_row(name, *cells, seconds, Text(lane.now, style="cyan"))
         return table

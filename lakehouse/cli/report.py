@@ -12,41 +12,41 @@ from rich.table import Table
 
 from lakehouse import warehouse
 from lakehouse.cli.shared import as_called_here, command
-from lakehouse.contract.model import Contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.pipeline import summary
 from lakehouse.pipeline.run import RunReport
 from lakehouse.pipeline.runs import seconds_per_step
 from lakehouse.pipeline.status import Status
-from lakehouse.settings import Settings
+from lakehouse.warehouse.counts import STAGES
 
 NOTHING_LANDED = "Nothing has been landed yet: `lakehouse run PATH`, or `lakehouse run --demo`"
 # Stages at which a record stops; shown only where there are any.
 LOSSES = ("rejected", "duplicates", "superseded", "quarantined")
 
 
-def print_report(console: Console, settings: Settings, contract: Contract, report: RunReport) -> None:
+def print_report(console: Console, lakehouse: Lakehouse, report: RunReport) -> None:
     """The whole page."""
     console.print()
-    if not _print_records(console, settings, contract):
+    if not _print_records(console, lakehouse):
         console.print(as_called_here(NOTHING_LANDED), soft_wrap=True)
         return
-    _print_marts(console, settings)
-    for figure in summary.figures(settings, contract):
+    _print_marts(console, lakehouse)
+    for figure in summary.figures(lakehouse):
         console.print(rows_table(figure.title, figure.columns, figure.rows))
         console.print()
-    _print_what_next(console, settings, contract)
+    _print_what_next(console, lakehouse)
     _print_time(console, report)
 
 
-def _print_records(console: Console, settings: Settings, contract: Contract) -> bool:
+def _print_records(console: Console, lakehouse: Lakehouse) -> bool:
     """False: there are none."""
-    records = summary.records_per_table(settings, contract)
+    records = summary.records_per_table(lakehouse)
     if not records:
         return False
-    headers = ["records in file" if stage == "records" else stage for stage in summary.STAGES]
-    rows = [(name, *(counts[stage] for stage in summary.STAGES)) for name, counts in records]
-    rows.append(("total", *(sum(counts[stage] for _, counts in records) for stage in summary.STAGES)))
-    table = rows_table(f"{contract.title}: every record, stage by stage", ("table", *headers), rows)
+    headers = ["records in file" if stage == "records" else stage for stage in STAGES]
+    rows = [(name, *(counts[stage] for stage in STAGES)) for name, counts in records]
+    rows.append(("total", *(sum(counts[stage] for _, counts in records) for stage in STAGES)))
+    table = rows_table(f"{lakehouse.contract.title}: every record, stage by stage", ("table", *headers), rows)
     table.rows[-2].end_section = True
     console.print(table)
     console.print("  records in file = rejected + bronze", style="dim")
@@ -55,27 +55,27 @@ def _print_records(console: Console, settings: Settings, contract: Contract) -> 
     return True
 
 
-def _print_marts(console: Console, settings: Settings) -> None:
-    marts = summary.rows_per_mart(settings)
+def _print_marts(console: Console, lakehouse: Lakehouse) -> None:
+    marts = summary.rows_per_mart(lakehouse)
     if marts:
         console.print(rows_table("Marts", ("table", "rows"), marts))
         console.print()
 
 
-def _print_what_next(console: Console, settings: Settings, contract: Contract) -> None:
-    records = summary.records_per_table(settings, contract)
+def _print_what_next(console: Console, lakehouse: Lakehouse) -> None:
+    records = summary.records_per_table(lakehouse)
     stopped = sum(counts["rejected"] + counts["quarantined"] for _, counts in records)
     lines: list[tuple[str, str]] = []
     if stopped:
         lines.append((f"{stopped:,} records did not pass", f"{command()} quarantine"))
-    warned = summary.warnings(settings, contract, [name for name, _ in records])
+    warned = summary.warnings(lakehouse, [name for name, _ in records])
     if warned:
         lines.append((f"{sum(rows for *_, rows in warned):,} values are suspicious", f"{command()} status --warnings"))
     lines.append(
         ("ask the marts", as_called_here('`lakehouse sql "select * from marts.fct_orders limit 5"`').strip("`"))
     )
-    lines.append(("psql, Power BI", warehouse.uri(settings, "bi_reader")))
-    lines.append(("password of bi_reader", settings.how_to_see_the_password("bi_reader")))
+    lines.append(("psql, Power BI", warehouse.uri(lakehouse.settings, "bi_reader")))
+    lines.append(("password of bi_reader", lakehouse.settings.how_to_see_the_password("bi_reader")))
     for what, how in lines:
         console.print(f"  {what:<36} [cyan]{how}[/cyan]", soft_wrap=True)
     console.print()
@@ -113,8 +113,8 @@ def print_status(console: Console, status: Status) -> None:
     console.print(rows_table("Batches", status.BATCH_COLUMNS, status.batch_rows()))
     console.print()
     if status.records:
-        rows = [(table, *(counts[stage] for stage in summary.STAGES)) for table, counts in status.records]
-        console.print(rows_table("Records", ("table", *summary.STAGES), rows))
+        rows = [(table, *(counts[stage] for stage in STAGES)) for table, counts in status.records]
+        console.print(rows_table("Records", ("table", *STAGES), rows))
         console.print()
     waiting = [(u.batch_date, u.table, u.step, u.why) for u in status.pending]
     if status.marts_pending:

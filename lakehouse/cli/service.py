@@ -32,7 +32,7 @@ def start(state: State = None) -> None:
     from lakehouse import warehouse
     from lakehouse.spark.jars import ensure_jars
 
-    settings, _ = open_state(state)
+    settings = Settings.load(state=state)
     ensure_jars(settings)
     warehouse.prepare(settings)
     console.print(f"Ready: {warehouse.uri(settings, 'bi_reader')}", soft_wrap=True)
@@ -87,9 +87,9 @@ def maintain(state: State = None) -> None:
     """
     from lakehouse.pipeline.maintain import maintain as put_right
 
-    settings, contract = open_state(state)
+    lakehouse = open_state(state)
     with watching(error_console) as observer:
-        done = put_right(settings, contract, observer.note)
+        done = put_right(lakehouse, observer.note)
     console.print(f"Lake: {done.files_merged} files merged, {done.files_removed} old ones removed.")
     console.print(
         f"Warehouse: {done.tables_analysed} tables analysed, {len(done.leftovers)} leftovers dropped, "

@@ -12,8 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lakehouse.contract.model import Contract
-from lakehouse.contract.odcs import read_contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.settings import Settings
 
 # In a pipe nothing is wrapped or cut to the width of a screen that is not there.
@@ -73,14 +72,12 @@ def warn(line: str) -> None:
     error_console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
-def open_state(state: str | None = None, *, otherwise: str | None = None) -> tuple[Settings, Contract]:
-    """The settings of a state and the contract of its source.
+def open_state(state: str | None = None, *, otherwise: str | None = None) -> Lakehouse:
+    """The lakehouse of a state, with the contract of its source.
 
     `otherwise`: the state that is meant when neither an option nor a setting names one; unset: that of the last run.
     """
-    settings = Settings.load(state=state, otherwise=otherwise)
-    contract = read_contract(settings.contracts_dir, settings.source)
-    return settings, contract
+    return Lakehouse.open(Settings.load(state=state, otherwise=otherwise))
 
 
 def remember_state(settings: Settings) -> None:

@@ -60,7 +60,7 @@ def generate(
     """
     from lakehouse.sample_data.synthetic import KINDS, Disturbances, generate
 
-    _, contract = open_state()
+    contract = open_state().contract
     shares = {**dict.fromkeys(KINDS, faults), **_shares(fault or [], KINDS)}
     disturbances = Disturbances(
         late_orders=late,

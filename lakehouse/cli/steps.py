@@ -22,11 +22,10 @@ from lakehouse.cli.shared import (
     remember_state,
     warn,
 )
-from lakehouse.pipeline.pending import Step
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
-    from lakehouse.pipeline.run import Observer
+    from lakehouse.steps import Observer, StepName
 
 Paths = Annotated[list[Path] | None, typer.Argument(help="Folders, CSV files (also .csv.gz) or a zip of them.")]
 FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build every mart from nothing.")]
@@ -64,20 +63,20 @@ def run(
 
     if demo and paths:
         raise typer.BadParameter("either PATHS or --demo, not both")
-    settings, contract = open_state(state or ("demo" if demo else None), otherwise="main" if paths else None)
+    lakehouse = open_state(state or ("demo" if demo else None), otherwise="main" if paths else None)
     with watching(error_console) as observer:
-        _fetch_jars(settings, observer)
-        with runs.recorded(settings, contract, "run") as record:
+        _fetch_jars(lakehouse.settings, observer)
+        with runs.recorded(lakehouse, "run") as record:
             if demo:
-                paths = demo_source.deliveries(settings, contract, observer.note)
+                paths = demo_source.deliveries(lakehouse, observer.note)
             if paths:
                 observer.note("Checking the delivery")
-                landing.land(settings, contract, paths, day_of(batch_date), log=warn)
-            remember_state(settings)
-            with arrivals.by_hand(settings, contract):
-                report = pipeline.run(settings, contract, observer, full_refresh=full_refresh)
+                landing.land(lakehouse, paths, day_of(batch_date), log=warn)
+            remember_state(lakehouse.settings)
+            with arrivals.by_hand(lakehouse):
+                report = pipeline.run(lakehouse, observer, full_refresh=full_refresh)
             record(report)
-    print_report(console, settings, contract, report)
+    print_report(console, lakehouse, report)
 
 
 def land(
@@ -98,21 +97,21 @@ def land(
     """
     from lakehouse.landing import step as landing
 
-    settings, contract = open_state(state, otherwise="main" if paths else None)
+    lakehouse = open_state(state, otherwise="main" if paths else None)
     day = day_of(batch_date)
     if remove is not None:
         if day is None or paths:
             raise typer.BadParameter("--remove TABLE goes with --batch-date, and without PATHS")
-        landing.remove(settings, contract, day, remove)
+        landing.remove(lakehouse, day, remove)
         text = f"{remove} is withdrawn from batch {day}; `lakehouse run` makes everything downstream follow."
         console.print(as_called_here(text), soft_wrap=True)
         return
     if not paths:
         raise typer.BadParameter("say what to land: folders, CSV files or a zip")
-    for landed in landing.land(settings, contract, paths, day, log=warn):
+    for landed in landing.land(lakehouse, paths, day, log=warn):
         changed = ", ".join(landed.changed) or "nothing new"
         console.print(f"{landed.manifest.batch_date}  {changed}", soft_wrap=True)
-    remember_state(settings)
+    remember_state(lakehouse.settings)
 
 
 def bronze(table: Table = None, batch_date: BatchDate = None, state: State = None) -> None:
@@ -156,37 +155,36 @@ def marts(state: State = None, full_refresh: FullRefresh = False) -> None:
     from lakehouse.marts import step as build
     from lakehouse.pipeline import reconcile
 
-    settings, contract = open_state(state)
-    warehouse.prepare(settings)
+    lakehouse = open_state(state)
+    warehouse.prepare(lakehouse.settings)
     with watching(error_console) as observer:
         built = build.run(
-            settings,
-            contract,
+            lakehouse,
             full_refresh=full_refresh,
             log=lambda node: observer.model(node.name, node.rows_written, node.seconds),
         )
-        if reconcile.facts_are_due(settings, contract):
-            reconcile.facts(settings, contract)
+        if reconcile.facts_are_due(lakehouse):
+            reconcile.facts(lakehouse)
     console.print(f"{len(built.models)} models built in {built.seconds:.1f} s." if built.done else "Nothing new.")
 
 
-def _one_step(step: Step, table: str | None, batch_date: date | None, state: str | None) -> None:
+def _one_step(step: StepName, table: str | None, batch_date: date | None, state: str | None) -> None:
     from lakehouse import warehouse
     from lakehouse.load import step as loading
     from lakehouse.pipeline import reconcile
     from lakehouse.pipeline import run as pipeline
 
-    settings, contract = open_state(state)
+    lakehouse = open_state(state)
     if table is not None:
-        contract.table(table)
-    warehouse.prepare(settings)
-    loading.ensure_tables(settings, contract)
+        lakehouse.contract.table(table)
+    warehouse.prepare(lakehouse.settings)
+    loading.ensure_tables(lakehouse)
     with watching(error_console) as observer:
         if step != "bronze":
-            _fetch_jars(settings, observer)
-        results = pipeline.run_step(settings, contract, step, observer, table=table, batch_date=batch_date)
+            _fetch_jars(lakehouse.settings, observer)
+        results = pipeline.run_step(lakehouse, step, observer, table=table, batch_date=batch_date)
         if step == "load":
-            reconcile.tables(settings, contract, results)
+            reconcile.tables(lakehouse, results)
     done = [result for result in results if result.done]
     console.print(f"{step}: {len(done)} tables done." if done else f"{step}: nothing to do.")
 

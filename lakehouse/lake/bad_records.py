@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 import pyarrow as pa
-from deltalake import QueryBuilder
+from deltalake import DeltaTable, QueryBuilder
 
-from lakehouse.contract.model import Contract
+from lakehouse.contract.model import TableContract
 from lakehouse.lake.delta import open_table
-from lakehouse.lake.store import open_store
-from lakehouse.settings import Layer, Settings
+from lakehouse.lake.places import quarantine_path, rejected_path
+from lakehouse.lake.store import Store
 
 SUPERSEDED = "superseded"
-# Which layer keeps the records that did not get past it, and under which folder.
-STAGES: tuple[tuple[str, Layer], ...] = (("rejected", "bronze"), ("quarantine", "silver"))
+# Where a record stopped: it could not be read, or it breaks the contract.
+Stage = Literal["rejected", "quarantine"]
 
 
 @dataclass(frozen=True)
 class BadRecord:
     """A record that is not in the warehouse. `record`: the bytes as sent (rejected) or the row as JSON (quarantine)."""
 
-    stage: str
+    stage: Stage
     table: str
     batch_date: date
     file: str
@@ -33,10 +34,10 @@ class BadRecord:
 
 
 def bad_records(
-    settings: Settings,
-    contract: Contract,
+    bronze: Store,
+    silver: Store,
+    tables: Sequence[TableContract],
     *,
-    table: str | None = None,
     batch_date: date | None = None,
     reason: str | None = None,
     superseded: bool = False,
@@ -46,26 +47,21 @@ def bad_records(
     `reason` keeps those with a reason that contains it. Superseded rows are left out unless asked for: they are valid,
     only not the last of their key in the file.
     """
-    names = [contract.table(table).name] if table else [t.name for t in contract.tables]
-    for stage, layer in STAGES:
-        for name in names:
-            for found in _read(settings, layer, stage, name, batch_date):
-                if found.reasons == (SUPERSEDED,) and not superseded:
-                    continue
-                if reason is None or any(reason.casefold() in text.casefold() for text in found.reasons):
-                    yield found
+    for stage, table, records in _stored(bronze, silver, tables):
+        for found in _read(stage, table, records, batch_date):
+            if found.reasons == (SUPERSEDED,) and not superseded:
+                continue
+            if reason is None or any(reason.casefold() in text.casefold() for text in found.reasons):
+                yield found
 
 
-def reasons_of_table(settings: Settings, table: str, batch_date: date) -> list[tuple[str, int]]:
+def reasons_of_table(bronze: Store, silver: Store, table: TableContract, batch_date: date) -> list[tuple[str, int]]:
     """(reason, records) of what of a table's batch was rejected or quarantined, most records first.
 
     A record counts for each of its reasons; superseded ones are left out.
     """
     found: list[tuple[str, int]] = []
-    for stage, layer in STAGES:
-        records = open_table(open_store(settings, layer), f"{stage}/{settings.source}/{table}")
-        if records is None:
-            continue
+    for stage, _, records in _stored(bronze, silver, [table]):
         column = "unnest(reasons)" if stage == "quarantine" else "reason"
         of_batch = f"select {column} as reason from records where _batch_date = '{batch_date.isoformat()}'"  # noqa: S608
         counted = f"select reason, count(*) as records from ({of_batch}) group by reason"  # noqa: S608
@@ -74,10 +70,22 @@ def reasons_of_table(settings: Settings, table: str, batch_date: date) -> list[t
     return sorted(found, key=lambda row: (-row[1], row[0]))
 
 
-def _read(settings: Settings, layer: Layer, stage: str, table: str, batch_date: date | None) -> Iterator[BadRecord]:
-    records = open_table(open_store(settings, layer), f"{stage}/{settings.source}/{table}")
-    if records is None:
-        return
+def _stored(
+    bronze: Store, silver: Store, tables: Sequence[TableContract]
+) -> Iterator[tuple[Stage, TableContract, DeltaTable]]:
+    """The Delta tables that there are, those of the rejected records first."""
+    places: tuple[tuple[Stage, Store, Callable[[TableContract], str]], ...] = (
+        ("rejected", bronze, rejected_path),
+        ("quarantine", silver, quarantine_path),
+    )
+    for stage, store, path_of in places:
+        for table in tables:
+            records = open_table(store, path_of(table))
+            if records is not None:
+                yield stage, table, records
+
+
+def _read(stage: Stage, table: TableContract, records: DeltaTable, batch_date: date | None) -> Iterator[BadRecord]:
     where = f"where _batch_date = '{batch_date.isoformat()}'" if batch_date else ""
     # Not by way of a pyarrow dataset: its buffers are freed on a thread that may outlive Python, which then aborts.
     lake = QueryBuilder().register("records", records)
@@ -86,7 +94,7 @@ def _read(settings: Settings, layer: Layer, stage: str, table: str, batch_date: 
         record = row["record"]
         yield BadRecord(
             stage=stage,
-            table=table,
+            table=table.name,
             batch_date=row["_batch_date"],
             file=row["_source_file"],
             row=row["_row"],

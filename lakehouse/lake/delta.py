@@ -23,6 +23,12 @@ from lakehouse.lake.store import Store
 TABLE_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.checkpointInterval": "10"}
 
 
+# As Spark writes. Tables are read by partition only, so that the number of rows suffices.
+SMALL_BATCH = WriterProperties(
+    compression="SNAPPY", default_column_properties=ColumnProperties(statistics_enabled="NONE")
+)
+
+
 @dataclass(frozen=True)
 class Partition:
     """The rows of one batch in a Delta table. `files`: addresses for Spark. `columns`: of the table, as of now."""
@@ -32,12 +38,12 @@ class Partition:
     columns: dict[str, str]
 
 
-def open_table(store: Store, table_key: str) -> DeltaTable | None:
+def open_table(store: Store, path: str) -> DeltaTable | None:
     """The table as of now, None if there is no such table. Raises StoreError if its log cannot be read.
 
     `DeltaTable.is_deltatable` would hold up every thread of Python while it waits for the store.
     """
-    url = store.delta_url(table_key)
+    url = store.delta_url(path)
     try:
         return DeltaTable(url, storage_options=store.delta_options())
     except TableNotFoundError:
@@ -50,42 +56,58 @@ def open_table(store: Store, table_key: str) -> DeltaTable | None:
         ) from error
 
 
-def read_partition(store: Store, table_key: str, batch_date: date) -> Partition:
+def read_partition(store: Store, path: str, batch_date: date) -> Partition:
     """What the table's current version holds of a batch; nothing if there is no such table."""
-    table = open_table(store, table_key)
+    table = open_table(store, path)
     if table is None:
         return Partition((), 0, {})
-    columns = {field.name: str(field.type) for field in pa.schema(table.schema().to_arrow())}
+    columns = _types(pa.schema(table.schema().to_arrow()))
     files = pa.table(table.get_add_actions(flatten=True))
     files = files.filter(pc.equal(files["partition._batch_date"], pa.scalar(batch_date)))
-    root = store.spark_url(table_key)
-    addresses = tuple(f"{root}/{path}" for path in sorted(files["path"].to_pylist()))
+    root = store.spark_url(path)
+    addresses = tuple(f"{root}/{file}" for file in sorted(files["path"].to_pylist()))
     return Partition(addresses, pc.sum(files["num_records"]).as_py() or 0, columns)
 
 
-def replace_partition(store: Store, table_key: str, rows: pa.Table, batch_date: date, *, start_over: bool) -> None:
+def replace_partition(
+    store: Store,
+    path: str,
+    rows: pa.Table | pa.RecordBatchReader,
+    batch_date: date,
+    *,
+    writer: WriterProperties = SMALL_BATCH,
+    start_over: bool = False,
+    file_bytes: int | None = None,
+) -> None:
     """Make these rows all that the table holds of a batch, in one commit; `start_over`: all that it holds at all.
 
-    Makes a table that is not there, and adds columns that it lacks. Raises StoreError, and commits nothing, if the
-    store cannot be written.
+    Makes a table that is not there, and adds columns that it lacks. `file_bytes`: about the size of each Parquet file.
+    Raises StoreError, and commits nothing, if the store cannot be written.
     """
-    url = store.delta_url(table_key)
+    url = store.delta_url(path)
+    table = open_table(store, path)
+    is_as_before = table is None or _types(pa.schema(table.schema().to_arrow())) == _types(rows.schema)
     try:
         write_deltalake(
-            url,
+            table or url,
             rows,
             mode="overwrite",
             predicate=None if start_over else f"_batch_date = '{batch_date.isoformat()}'",
             partition_by=["_batch_date"],
-            schema_mode="overwrite" if start_over else "merge",
+            target_file_size=file_bytes,
+            schema_mode="overwrite" if start_over else None if is_as_before else "merge",
             storage_options=store.delta_options(),
             configuration=TABLE_PROPERTIES,
-            writer_properties=WriterProperties(
-                compression="SNAPPY", default_column_properties=ColumnProperties(statistics_enabled="NONE")
-            ),
+            writer_properties=writer,
         )
     except (DeltaError, OSError) as error:
+        full = "no space left" in str(error).lower()
+        remedy = "Free space on that disk" if full else "Fix the store (`lakehouse doctor`)"
         raise StoreError(
-            f"{url} cannot be written: {error}\nNothing of the batch was committed. Free some space or mend the store "
-            "(`lakehouse doctor`), and run the same command again."
+            f"{url} cannot be written: {error}\n"
+            f"Nothing of the batch was committed. {remedy} and run the same command again."
         ) from error
+
+
+def _types(schema: pa.Schema) -> dict[str, str]:
+    return {field.name: str(field.type) for field in schema}

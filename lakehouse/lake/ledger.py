@@ -1,19 +1,22 @@
 """`<table>/_ledger.json` of a layer: per batch, what the table's partition was made from, and its counts.
 
-It lies inside the table's folder and goes with it: a wiped lake claims nothing. The caller holds the table's lock.
-Order: `begin`, then the Delta commits, then `record`. So an entry never speaks for a partition that was replaced since.
+It is inside the table's folder and goes with it: a wiped lake claims nothing. The caller holds the table's lock, and
+a second writer of the same ledger would still lose no entry. Order: `begin`, then the Delta commits, then `record`. So
+an entry never speaks for a partition that was replaced since.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
-from lakehouse.contract.model import TableContract
 from lakehouse.lake.store import Store
+
+# batch date -> fields of an Entry, as JSON has them
+_Entries = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -37,53 +40,41 @@ class Ledger:
         return entry is not None and entry.fingerprint == fingerprint
 
 
-@dataclass(frozen=True)
-class StepResult:
-    """What a step did for one table and batch. `done` False: nothing was to do, the counts are those of before."""
-
-    step: str
-    table: str
-    batch_date: date
-    done: bool
-    counts: dict[str, int]
-    seconds: float
-    phases: dict[str, float]
-
-
-def fingerprint(input_fingerprint: str, table: TableContract, rule_version: int) -> str:
-    """Of a step's output: changes with its input, the table's rules in the contract, or the step's own rules."""
-    substance = f"{input_fingerprint}|{table.rules_hash}|{rule_version}"
-    return hashlib.sha256(substance.encode()).hexdigest()[:32]
-
-
-def read_ledger(store: Store, table_key: str) -> Ledger:
+def read_ledger(store: Store, path: str) -> Ledger:
     """The ledger of a table; empty if the table was never written."""
-    return Ledger({date.fromisoformat(day): Entry(**entry) for day, entry in _read(store, table_key).items()})
+    entries = _parsed(store.read(_ledger_path(path)))
+    return Ledger({date.fromisoformat(day): Entry(**entry) for day, entry in entries.items()})
 
 
-def begin(store: Store, table_key: str, batch_date: date) -> None:
+def begin(store: Store, path: str, batch_date: date) -> None:
     """Forget what is known of a batch, before its partition is written."""
-    entries = _read(store, table_key)
-    if entries.pop(batch_date.isoformat(), None) is not None:
-        _write(store, table_key, entries)
+    _change(store, path, lambda entries: entries.pop(batch_date.isoformat(), None))
 
 
-def record(store: Store, table_key: str, batch_date: date, entry: Entry) -> None:
+def record(store: Store, path: str, batch_date: date, entry: Entry) -> None:
     """Note that a batch's partition is complete, after the Delta commit."""
-    _write(store, table_key, {**_read(store, table_key), batch_date.isoformat(): asdict(entry)})
+    _change(store, path, lambda entries: entries.update({batch_date.isoformat(): asdict(entry)}))
 
 
-def _read(store: Store, table_key: str) -> dict[str, dict[str, Any]]:
+def _change(store: Store, path: str, change: Callable[[_Entries], object]) -> None:
+    """Compare-and-swap: an entry that another writer notes meanwhile stays. Writes nothing where nothing changes."""
+    ledger = _ledger_path(path)
+    while True:
+        old = store.read(ledger)
+        entries = _parsed(old)
+        before = dict(entries)
+        change(entries)
+        # Without indent: with it, json takes thirty times as long, which hundreds of batches make felt.
+        new = json.dumps(entries, sort_keys=True).encode() + b"\n"
+        if entries == before or store.swap(ledger, old, new):
+            return
+
+
+def _parsed(data: bytes | None) -> _Entries:
     """The entries as JSON has them: of hundreds of batches only one is looked at."""
-    data = store.read(_key(table_key))
-    entries: dict[str, dict[str, Any]] = json.loads(data) if data is not None else {}
+    entries: _Entries = json.loads(data) if data is not None else {}
     return entries
 
 
-def _write(store: Store, table_key: str, entries: dict[str, dict[str, Any]]) -> None:
-    # Without indent: with it, json takes thirty times as long, which hundreds of batches make felt.
-    store.write(_key(table_key), json.dumps(entries, sort_keys=True).encode() + b"\n")
-
-
-def _key(table_key: str) -> str:
-    return f"{table_key}/_ledger.json"
+def _ledger_path(path: str) -> str:
+    return f"{path}/_ledger.json"

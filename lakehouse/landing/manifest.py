@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
-from lakehouse.lake.store import Store, open_store
-from lakehouse.settings import Settings
+from lakehouse.lake.store import Store
+from lakehouse.lakehouse import Lakehouse
 
 MANIFEST = "manifest.json"
 
@@ -83,18 +83,18 @@ def manifest_key(source: str, batch_date: date) -> str:
     return f"{source}/{batch_date.isoformat()}/{MANIFEST}"
 
 
-def read_manifest(settings: Settings, batch_date: date) -> Manifest | None:
+def read_manifest(lakehouse: Lakehouse, batch_date: date) -> Manifest | None:
     """What the batch of this date holds, None if nothing was accepted for it."""
-    return _read(open_store(settings, "landing"), settings.source, batch_date)
+    return _read(lakehouse.landing, lakehouse.contract.source, batch_date)
 
 
-def read_manifests(settings: Settings) -> list[Manifest]:
+def read_manifests(lakehouse: Lakehouse) -> list[Manifest]:
     """All batches of the source, by date."""
-    store = open_store(settings, "landing")
-    dates = [date.fromisoformat(name) for name in store.folders(settings.source) if is_date(name)]
+    store, source = lakehouse.landing, lakehouse.contract.source
+    dates = [date.fromisoformat(name) for name in store.folders(source) if is_date(name)]
     # On S3 every read is a round trip of some milliseconds: hundreds of batches must not add up.
     with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda day: _read(store, settings.source, day), dates))
+        found = list(pool.map(lambda day: _read(store, source, day), dates))
     return [manifest for manifest in found if manifest is not None]
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from lakehouse.contract.model import Contract, TableContract
 from lakehouse.errors import DeliveryRefused, StoreError
 from lakehouse.lake.conformance import ensure_conformance
-from lakehouse.lake.store import Store, open_store
+from lakehouse.lake.store import Store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.delivery import Delivery, FoundFile, Unreadable, find_files
 from lakehouse.landing.manifest import DeliveredFile, Manifest, manifest_key, read_manifest, read_manifests
 from lakehouse.landing.quoting import Findings, scan
-from lakehouse.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class _Checked:
 
 
 def land(
-    settings: Settings,
-    contract: Contract,
+    lakehouse: Lakehouse,
     paths: Sequence[Path],
     batch_date: date | None = None,
     log: Callable[[str], None] = lambda line: None,
@@ -85,9 +84,9 @@ def land(
     faults = list(delivery.faults)
     for why, names in delivery.ignored.items():
         log(f"ignored ({why}): {', '.join(names)}")
-    checked = [c for file in delivery.files if (c := _check_bytes(contract, file, faults))]
+    checked = [c for file in delivery.files if (c := _check_bytes(lakehouse.contract, file, faults))]
     undated = [c for c in checked if c.file.batch_date is None]
-    undated_date = _date_of_undated(settings, undated) if undated else None
+    undated_date = _date_of_undated(lakehouse, undated) if undated else None
 
     batches: dict[date, dict[str, DeliveredFile]] = {}
     sources: dict[tuple[date, str], _Checked] = {}
@@ -104,28 +103,31 @@ def land(
         columns = _check_header(one, day, faults)
         batches.setdefault(day, {})[one.table.name] = one.delivered(columns, key="")
     if faults:
-        raise _refusal(contract, batch_date, batches, faults)
-    return _accept(settings, contract, batches, sources)
+        raise _refusal(lakehouse.contract, batch_date, batches, faults)
+    return _accept(lakehouse, batches, sources)
 
 
-def remove(settings: Settings, contract: Contract, batch_date: date, table: str) -> Landed:
+def remove(lakehouse: Lakehouse, batch_date: date, table: str) -> Landed:
     """Withdraw a table from a batch: what came from it vanishes downstream with the next run.
 
     Raises DeliveryRefused if the batch never held the table.
     """
-    contract.table(table)
-    manifest = read_manifest(settings, batch_date)
+    lakehouse.contract.table(table)
+    manifest = read_manifest(lakehouse, batch_date)
     if manifest is None or table not in manifest.tables:
-        held = [m.batch_date.isoformat() for m in read_manifests(settings) if m.tables.get(table)]
+        held = [m.batch_date.isoformat() for m in read_manifests(lakehouse) if m.tables.get(table)]
         raise DeliveryRefused(
-            f"{contract.source} {batch_date}",
+            f"{lakehouse.contract.source} {batch_date}",
             [f"{table}: was never delivered in this batch, so it cannot be removed"],
             f"Batches that hold {table}: {', '.join(held) or 'none'}.",
         )
     if manifest.tables[table] is None:
         return Landed(manifest, ())
-    ensure_conformance(settings, "landing")
-    return Landed(_update(open_store(settings, "landing"), contract.source, batch_date, {table: None}), (table,))
+    ensure_conformance(lakehouse.settings, "landing")
+    return Landed(
+        _update(lakehouse.landing, lakehouse.contract.source, batch_date, {table: None}),
+        (table,),
+    )
 
 
 def _of_one_day(delivery: Delivery, day: date) -> Delivery:
@@ -156,13 +158,13 @@ def _check_bytes(contract: Contract, file: FoundFile, faults: list[str]) -> _Che
     return _Checked(file, table, stamp, findings)
 
 
-def _date_of_undated(settings: Settings, files: Sequence[_Checked]) -> date:
+def _date_of_undated(lakehouse: Lakehouse, files: Sequence[_Checked]) -> date:
     """The newest batch that holds exactly these contents, unless a later one holds others; else today (UTC).
 
     What came again after something else was sent is news: taken for the old batch, it would never become current.
     """
     delivered = {c.table.name: c.delivered((), "").fingerprint for c in files}
-    for manifest in reversed(read_manifests(settings)):
+    for manifest in reversed(read_manifests(lakehouse)):
         held = {table: manifest.input_fingerprint(table) for table in delivered if manifest.tables.get(table)}
         if held == delivered:
             return manifest.batch_date
@@ -209,22 +211,21 @@ def _refusal(
 
 
 def _accept(
-    settings: Settings,
-    contract: Contract,
+    lakehouse: Lakehouse,
     batches: dict[date, dict[str, DeliveredFile]],
     sources: dict[tuple[date, str], _Checked],
 ) -> list[Landed]:
     """Copy all files, then write the manifests; if either fails, undo all of it."""
-    ensure_conformance(settings, "landing")
-    store = open_store(settings, "landing")
+    ensure_conformance(lakehouse.settings, "landing")
+    store = lakehouse.landing
     staged: dict[date, dict[str, DeliveredFile | None]] = {}
     copied: list[str] = []
     before: dict[date, Manifest] = {}
     try:
         for day in sorted(batches):
-            current = read_manifest(settings, day) or Manifest(contract.source, day, {})
+            current = read_manifest(lakehouse, day) or Manifest(lakehouse.contract.source, day, {})
             new = {t: f for t, f in batches[day].items() if current.input_fingerprint(t) != f.fingerprint}
-            folder = _claim_revision(store, contract.source, day, new) if new else ""
+            folder = _claim_revision(store, lakehouse.contract.source, day, new) if new else ""
             staged[day] = {}
             for table, file in new.items():
                 key = f"{folder}/{file.name}"
@@ -232,11 +233,11 @@ def _accept(
                 _copy(store, key, sources[day, table])
                 staged[day][table] = sources[day, table].delivered(file.columns, key)
         return [
-            Landed(_update(store, contract.source, day, staged[day], before), tuple(staged[day]))
+            Landed(_update(store, lakehouse.contract.source, day, staged[day], before), tuple(staged[day]))
             for day in sorted(staged)
         ]
     except BaseException as error:
-        if kept := _take_back(store, contract.source, staged, before):
+        if kept := _take_back(store, lakehouse.contract.source, staged, before):
             raise StoreError(
                 f"{error}\n"
                 f"Part of this delivery may stay accepted, as it cannot be taken back: batch {', '.join(kept)}.\n"

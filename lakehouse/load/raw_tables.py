@@ -8,38 +8,36 @@ from __future__ import annotations
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from lakehouse import warehouse
 from lakehouse.contract.model import Contract, TableContract
-from lakehouse.settings import Settings
+from lakehouse.lakehouse import Lakehouse
 
 
-def ensure(settings: Settings, contract: Contract) -> None:
+def ensure(lakehouse: Lakehouse) -> None:
     """Make what is missing: the schema, tables, columns that the contract added. Two at once do not collide.
 
     A column whose type the contract changed empties its table: every batch of it is loaded again anyway.
     """
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
-        if _is_as_the_contract_says(cursor, contract):
+    with lakehouse.cursor() as cursor:
+        if _is_as_the_contract_says(cursor, lakehouse.contract):
             return
-    with warehouse.lock(settings, "publish") as publishing, warehouse.connect(settings, "loader") as connection:
-        publishing.fence(connection)
-        cursor = connection.cursor()
-        cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(contract.raw_schema)))
-        there = _columns_there(cursor, contract)
-        for table in contract.tables:
-            _bring_up_to_date(cursor, contract, table, there.get(table.name))
+    with lakehouse.lock("publish") as publishing, lakehouse.cursor() as cursor:
+        publishing.fence(cursor)
+        cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(lakehouse.contract.raw_schema)))
+        there = _columns_there(cursor, lakehouse.contract)
+        for table in lakehouse.contract.tables:
+            _bring_up_to_date(cursor, lakehouse.contract, table, there.get(table.name))
 
 
-def create_staging(settings: Settings, contract: Contract, table: TableContract, name: str) -> str:
+def create_staging(lakehouse: Lakehouse, table: TableContract, name: str) -> str:
     """An empty table of this name with the columns of a raw table and `_task`; returns the name.
 
     Unlogged (half the writing) when its rows are going to be inserted; not when it is going to become the table itself,
     since an unlogged table is empty after a crash.
     """
     columns = _definitions([*table.sql_columns, ("_task", "bigint")])
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
-        kind = sql.SQL("" if may_be_replaced(cursor, contract, table) else "unlogged ")
-        relation = sql.Identifier(contract.raw_schema, name)
+    with lakehouse.cursor() as cursor:
+        kind = sql.SQL("" if may_be_replaced(cursor, lakehouse.contract, table) else "unlogged ")
+        relation = sql.Identifier(lakehouse.contract.raw_schema, name)
         cursor.execute(sql.SQL("create {}table {} ({})").format(kind, relation, columns))
     return name
 

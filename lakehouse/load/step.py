@@ -16,75 +16,65 @@ from typing import TYPE_CHECKING
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from lakehouse import warehouse
 from lakehouse.contract.model import Contract, TableContract
 from lakehouse.errors import LakehouseError, ReconciliationError, WarehouseError
-from lakehouse.lake import ledger
 from lakehouse.lake.delta import Partition, read_partition
-from lakehouse.lake.ledger import StepResult, read_ledger
-from lakehouse.lake.store import open_store
+from lakehouse.lake.ledger import read_ledger
+from lakehouse.lake.places import table_path
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest
 from lakehouse.load import raw_tables
 from lakehouse.load.copy_task import RETURNED, StagingTable
-from lakehouse.settings import Settings, Target
-from lakehouse.silver import step as silver
+from lakehouse.settings import Target
 from lakehouse.spark.errors import reason_of, spark_errors
+from lakehouse.steps import StepResult, expected
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-RULE_VERSION = 1
 
-
-def expected_fingerprint(table: TableContract, manifest: Manifest) -> str:
-    """Of this batch's load, as it has to be."""
-    return ledger.fingerprint(silver.expected_fingerprint(table, manifest), table, RULE_VERSION)
-
-
-def ensure_tables(settings: Settings, contract: Contract) -> None:
+def ensure_tables(lakehouse: Lakehouse) -> None:
     """Make the schema raw_<source> and every table of the contract, empty, where they are not there yet."""
-    raw_tables.ensure(settings, contract)
+    raw_tables.ensure(lakehouse)
 
 
-def run(
-    settings: Settings, contract: Contract, table: TableContract, manifest: Manifest, spark: SparkSession
-) -> StepResult:
+def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: SparkSession) -> StepResult:
     """Publish a table's batch; nothing if that is done. The caller holds the table's lock, not the lock `publish`.
 
     Counts: silver = raw. A withdrawn table has no rows left of this batch. Raises LakehouseError if silver does not
     hold what the manifest names, WarehouseError if rows cannot be copied, ReconciliationError if rows went missing.
     """
     begin = time.monotonic()
-    day, fingerprint = manifest.batch_date, expected_fingerprint(table, manifest)
-    loaded = _loaded(settings, table, day)
+    fingerprints = expected(table, manifest)
+    day, fingerprint = manifest.batch_date, fingerprints["load"]
+    loaded = _loaded(lakehouse, table, day)
     if loaded and loaded.fingerprint == fingerprint:
         counts = {"silver": loaded.rows, "raw": loaded.rows}
         return StepResult("load", table.name, day, False, counts, 0.0, {})
 
-    rows = _silver_rows(settings, contract, table, manifest)
-    drop_leftovers(settings, contract, table)
+    rows = _silver_rows(lakehouse, table, day, fingerprints["silver"])
+    drop_leftovers(lakehouse, table)
     staging, tasks = None, []
     if rows.rows:
-        staging = raw_tables.create_staging(settings, contract, table, f"_staging_{table.name}_{secrets.token_hex(4)}")
-        tasks = _copy(settings, contract, table, spark, rows, day, staging)
+        staging = raw_tables.create_staging(lakehouse, table, f"_staging_{table.name}_{secrets.token_hex(4)}")
+        tasks = _copy(lakehouse, table, spark, rows, day, staging)
     copied = time.monotonic()
-    with warehouse.lock(settings, "publish") as publishing, warehouse.connect(settings, "loader") as connection:
-        publishing.fence(connection)
-        with connection.cursor() as cursor:
-            _Publication(cursor, contract, table, day, fingerprint, rows.rows).publish(staging, tasks)
+    with lakehouse.lock("publish") as publishing, lakehouse.cursor() as cursor:
+        publishing.fence(cursor)
+        _Publication(cursor, lakehouse.contract, table, day, fingerprint, rows.rows).publish(staging, tasks)
     phases = {"copy": copied - begin, "publish": time.monotonic() - copied}
     counts = {"silver": rows.rows, "raw": rows.rows}
     return StepResult("load", table.name, day, True, counts, time.monotonic() - begin, phases)
 
 
-def drop_leftovers(settings: Settings, contract: Contract, table: TableContract) -> list[str]:
+def drop_leftovers(lakehouse: Lakehouse, table: TableContract) -> list[str]:
     """Drop the staging tables that killed loads of this table left; their names. The caller holds the table's lock."""
     pattern = re.compile(rf"_staging_{table.name}_[0-9a-f]{{8}}")
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
-        cursor.execute("select tablename from pg_tables where schemaname = %s", (contract.raw_schema,))
+    with lakehouse.cursor() as cursor:
+        cursor.execute("select tablename from pg_tables where schemaname = %s", (lakehouse.contract.raw_schema,))
         dead = sorted(name for (name,) in cursor.fetchall() if pattern.fullmatch(name))
         for name in dead:
-            cursor.execute(sql.SQL("drop table {}").format(sql.Identifier(contract.raw_schema, name)))
+            cursor.execute(sql.SQL("drop table {}").format(sql.Identifier(lakehouse.contract.raw_schema, name)))
     return dead
 
 
@@ -94,38 +84,35 @@ class _Loaded:
     rows: int
 
 
-def _loaded(settings: Settings, table: TableContract, day: date) -> _Loaded | None:
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "select fingerprint, rows from ops.load_log "
-            "where source = %s and table_name = %s and batch_date = %s and is_current",
-            (table.source, table.name, day),
-        )
-        row = cursor.fetchone()
+def _loaded(lakehouse: Lakehouse, table: TableContract, day: date) -> _Loaded | None:
+    row = lakehouse.one(
+        "select fingerprint, rows from ops.load_log "
+        "where source = %s and table_name = %s and batch_date = %s and is_current",
+        *(table.source, table.name, day),
+    )
     return _Loaded(*row) if row else None
 
 
-def _silver_rows(settings: Settings, contract: Contract, table: TableContract, manifest: Manifest) -> Partition:
-    store, key = open_store(settings, "silver"), f"{contract.source}/{table.name}"
-    done = read_ledger(store, key)
-    if not done.is_done(manifest.batch_date, silver.expected_fingerprint(table, manifest)):
+def _silver_rows(lakehouse: Lakehouse, table: TableContract, day: date, fingerprint: str) -> Partition:
+    store, path = lakehouse.silver, table_path(table)
+    done = read_ledger(store, path)
+    if not done.is_done(day, fingerprint):
         raise LakehouseError(
-            f"Silver does not hold {contract.source}.{table.name} of {manifest.batch_date} as it was landed.\n"
+            f"Silver does not hold {table.source}.{table.name} of {day} as it was landed.\n"
             "Run `lakehouse silver` first, or `lakehouse run` for all steps."
         )
-    rows = read_partition(store, key, manifest.batch_date)
-    expected = done.entries[manifest.batch_date].counts["silver"]
-    if rows.rows != expected:
+    rows = read_partition(store, path, day)
+    written = done.entries[day].counts["silver"]
+    if rows.rows != written:
         raise ReconciliationError(
-            f"silver {key} of {manifest.batch_date}: {expected} rows were written, {rows.rows} are there.\n"
-            f"Something else wrote there. Delete {store.url}/{key}/_ledger.json and run again."
+            f"silver {path} of {day}: {written} rows were written, {rows.rows} are there.\n"
+            f"Something else wrote there. Delete {store.url}/{path}/_ledger.json and run again."
         )
     return rows
 
 
 def _copy(
-    settings: Settings,
-    contract: Contract,
+    lakehouse: Lakehouse,
     table: TableContract,
     spark: SparkSession,
     rows: Partition,
@@ -135,11 +122,12 @@ def _copy(
     """Every row of the partition into the staging table; (task, rows) of each task that returned. One action."""
     from pyspark.sql import functions as sf
 
+    settings, schema = lakehouse.settings, lakehouse.contract.raw_schema
     target = StagingTable(
         host=settings.postgres_host,
         port=settings.postgres_port,
         database=settings.database_name,
-        schema=contract.raw_schema,
+        schema=schema,
         table=staging,
         password_file=str(settings.password_file("loader")),
         password_variable="LAKEHOUSE_LOADER_PASSWORD",  # noqa: S106 - the variable's name
@@ -153,7 +141,7 @@ def _copy(
         returned = silver_rows.mapInArrow(target.copy, RETURNED).collect()
     except spark_errors() as error:
         raise WarehouseError(
-            f"{contract.raw_schema}.{table.name} of {day} could not be copied into the warehouse: {reason_of(error)}\n"
+            f"{schema}.{table.name} of {day} could not be copied into the warehouse: {reason_of(error)}\n"
             "Nothing was published. Run the same command again; `lakehouse doctor` checks warehouse and disk."
         ) from error
     return [(row["task"], row["rows"]) for row in returned]

@@ -16,8 +16,8 @@ from pathlib import Path
 from psycopg2 import sql
 
 from lakehouse import warehouse
-from lakehouse.contract.model import Contract
 from lakehouse.errors import MartsError
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.marts.dbt import Log, Node, run_dbt
 from lakehouse.settings import Settings
 from lakehouse.warehouse.locks import HeldLock
@@ -53,27 +53,25 @@ class _State:
     every_key: bool
 
 
-def run(
-    settings: Settings, contract: Contract, *, full_refresh: bool = False, log: Log = lambda *_: None
-) -> MartsResult:
+def run(lakehouse: Lakehouse, *, full_refresh: bool = False, log: Log = lambda *_: None) -> MartsResult:
     """Bring the marts up to the last load; nothing is started when they are there.
 
     Raises MartsError naming every model and test that failed; the marts then stay `building`, and the next run goes on.
     """
     begin = time.monotonic()
-    with warehouse.lock(settings, "publish") as publishing:
-        state, project = _read_state(settings, contract), project_hash(settings.dbt_dir)
+    with lakehouse.lock("publish") as publishing:
+        state, project = _read_state(lakehouse), project_hash(lakehouse.settings.dbt_dir)
         if not state.newest or not (full_refresh or _due(state, project)):
             return MartsResult(done=False, load_id=state.load_id)
         everything = full_refresh or _must_start_over(state, project)
-        _end_leftover_sessions(settings)
+        _end_leftover_sessions(lakehouse.settings)
         if everything:
-            _analyse_new_tables(settings, contract)
-        _mark_building(settings, contract, forget=everything)
-        arguments = ["build", "--select", f"tag:{contract.source}", "--exclude-resource-type", "unit_test"]
+            _analyse_new_tables(lakehouse)
+        _mark_building(lakehouse, forget=everything)
+        arguments = ["build", "--select", f"tag:{lakehouse.contract.source}", "--exclude-resource-type", "unit_test"]
         arguments += ["--full-refresh"] if everything else ["--exclude", "tag:static", "--indirect-selection", "eager"]
-        outcome = run_dbt(settings, settings.state_dir / "dbt", arguments, log)
-        _mark_complete(settings, contract, publishing, state.newest, project)
+        outcome = run_dbt(lakehouse.settings, lakehouse.settings.state_dir / "dbt", arguments, log)
+        _mark_complete(lakehouse, publishing, state.newest, project)
     return MartsResult(
         done=True,
         seconds=time.monotonic() - begin,
@@ -85,20 +83,20 @@ def run(
     )
 
 
-def test(settings: Settings, contract: Contract, *, log: Log = lambda *_: None) -> MartsResult:
+def test(lakehouse: Lakehouse, *, log: Log = lambda *_: None) -> MartsResult:
     """Run every data test on all rows: a build looks at the rows it changed only. Not done where a build is open.
 
     Raises MartsError naming every test that failed.
     """
     begin = time.monotonic()
-    with warehouse.lock(settings, "publish"):
-        state = _read_state(settings, contract)
+    with lakehouse.lock("publish"):
+        state = _read_state(lakehouse)
         if not state.load_id or state.building:
             return MartsResult(done=False)
-        arguments = ["test", "--select", f"tag:{contract.source}", "--exclude-resource-type", "unit_test"]
+        arguments = ["test", "--select", f"tag:{lakehouse.contract.source}", "--exclude-resource-type", "unit_test"]
         arguments += ["--vars", '{"full_tests": true}']
         # A folder of its own: other variables make dbt parse the whole project again, here and in the next build.
-        outcome = run_dbt(settings, settings.state_dir / "dbt_full_tests", arguments, log)
+        outcome = run_dbt(lakehouse.settings, lakehouse.settings.state_dir / "dbt_full_tests", arguments, log)
     return MartsResult(
         done=True,
         seconds=time.monotonic() - begin,
@@ -108,9 +106,9 @@ def test(settings: Settings, contract: Contract, *, log: Log = lambda *_: None) 
     )
 
 
-def pending(settings: Settings, contract: Contract) -> str | None:
+def pending(lakehouse: Lakehouse) -> str | None:
     """Why the marts are due; None if they hold everything that was loaded."""
-    state, project = _read_state(settings, contract), project_hash(settings.dbt_dir)
+    state, project = _read_state(lakehouse), project_hash(lakehouse.settings.dbt_dir)
     return _due(state, project) if state.newest else None
 
 
@@ -145,51 +143,51 @@ def _must_start_over(state: _State, project_hash: str) -> bool:
     return state.load_id == 0 or state.project_hash != project_hash or state.every_key
 
 
-def _read_state(settings: Settings, contract: Contract) -> _State:
-    with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
-        cursor.execute("select coalesce(max(load_id), 0) from ops.load_log where source = %s", (contract.source,))
+def _read_state(lakehouse: Lakehouse) -> _State:
+    with lakehouse.cursor("transformer") as cursor:
+        cursor.execute(
+            "select coalesce(max(load_id), 0) from ops.load_log where source = %s", (lakehouse.contract.source,)
+        )
         (newest,) = cursor.fetchone() or (0,)
         cursor.execute(
             "select load_id, project_hash, status = 'building' from ops.marts_state where source = %s",
-            (contract.source,),
+            (lakehouse.contract.source,),
         )
         load_id, project_hash, building = cursor.fetchone() or (0, "", False)
         cursor.execute(
             "select exists (select from ops.changed_keys where source = %s and load_id > %s and key is null)",
-            (contract.source, load_id),
+            (lakehouse.contract.source, load_id),
         )
         (every_key,) = cursor.fetchone() or (False,)
     return _State(newest, load_id, project_hash, building, every_key)
 
 
-def _mark_building(settings: Settings, contract: Contract, *, forget: bool) -> None:
+def _mark_building(lakehouse: Lakehouse, *, forget: bool) -> None:
     """`forget`: what stands there is about to be thrown away, so no watermark and no project may be believed."""
-    with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
+    with lakehouse.cursor("transformer") as cursor:
         if forget:
-            cursor.execute("delete from ops.marts_state where source = %s", (contract.source,))
+            cursor.execute("delete from ops.marts_state where source = %s", (lakehouse.contract.source,))
             cursor.execute(
                 "insert into ops.marts_state (source, load_id, project_hash, status, started_at) "
                 "values (%s, 0, '', 'building', now())",
-                (contract.source,),
+                (lakehouse.contract.source,),
             )
         else:
             cursor.execute(
                 "update ops.marts_state set status = 'building', started_at = now(), finished_at = null "
                 "where source = %s",
-                (contract.source,),
+                (lakehouse.contract.source,),
             )
 
 
-def _mark_complete(
-    settings: Settings, contract: Contract, publishing: HeldLock, load_id: int, project_hash: str
-) -> None:
+def _mark_complete(lakehouse: Lakehouse, publishing: HeldLock, load_id: int, project_hash: str) -> None:
     """Not once the lock is lost: another build may have begun, and this one's marts may not be its own any more."""
-    with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
-        publishing.fence(connection)
+    with lakehouse.cursor("transformer") as cursor:
+        publishing.fence(cursor)
         cursor.execute(
             "update ops.marts_state set load_id = %s, project_hash = %s, status = 'complete', finished_at = now() "
             "where source = %s",
-            (load_id, project_hash, contract.source),
+            (load_id, project_hash, lakehouse.contract.source),
         )
 
 
@@ -200,7 +198,7 @@ def _end_leftover_sessions(settings: Settings) -> None:
     """
     ours = "datname = current_database() and usename = current_user and application_name = %s"
     deadline = time.monotonic() + FAREWELL_SECONDS
-    with warehouse.connect(settings, "transformer", autocommit=True) as connection, connection.cursor() as cursor:
+    with warehouse.cursor(settings, "transformer", autocommit=True) as cursor:
         while True:
             cursor.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {ours}", (APPLICATION_NAME,))  # noqa: S608
             if not cursor.fetchall():
@@ -213,16 +211,16 @@ def _end_leftover_sessions(settings: Settings) -> None:
             cursor.execute("select pg_sleep(0.05)")
 
 
-def _analyse_new_tables(settings: Settings, contract: Contract) -> None:
+def _analyse_new_tables(lakehouse: Lakehouse) -> None:
     """Statistics for raw tables that have none yet: without, the planner takes a million rows for a thousand."""
-    with warehouse.connect(settings, "loader", autocommit=True) as connection, connection.cursor() as cursor:
+    with lakehouse.cursor(autocommit=True) as cursor:
         cursor.execute(
             "select relname from pg_stat_user_tables "
             "where schemaname = %s and last_analyze is null and last_autoanalyze is null",
-            (contract.raw_schema,),
+            (lakehouse.contract.raw_schema,),
         )
         for (table,) in cursor.fetchall():
-            cursor.execute(sql.SQL("analyze {}").format(sql.Identifier(contract.raw_schema, table)))
+            cursor.execute(sql.SQL("analyze {}").format(sql.Identifier(lakehouse.contract.raw_schema, table)))
 
 
 def _warnings(nodes: Sequence[Node]) -> list[tuple[str, int]]:

@@ -14,14 +14,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from urllib.parse import quote
 
-from lakehouse.contract.model import Contract
-from lakehouse.contract.odcs import read_contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.notify.message import Message, Part, duration
 from lakehouse.notify.outbox import Kind, Notice, end_before, note
-from lakehouse.pipeline import summary
 from lakehouse.settings import Settings
+from lakehouse.warehouse import counts
 
 log = logging.getLogger(__name__)
 
@@ -133,11 +131,6 @@ def end_of_run(dag_id: str, run_id: str, clear_number: int) -> str:
     return f"{dag_id}/{run_id}/{clear_number}/ended"
 
 
-def run_url(base_url: str, dag_id: str, run_id: str) -> str:
-    """A run's page in Airflow."""
-    return f"{base_url.rstrip('/')}/dags/{quote(dag_id)}/runs/{quote(run_id)}"
-
-
 def _is_silent(run: EndedRun, kind: Kind, before: Kind | None) -> bool:
     if run.belongs_to_backfill:
         return True
@@ -151,24 +144,25 @@ def _batch_of(settings: Settings, run: EndedRun) -> tuple[Batch | None, str | No
     if run.batch_date is None:
         return None, None
     try:
-        contract = read_contract(settings.contracts_dir, settings.source)
-        batch, trouble = _read_batch(settings, contract, run.batch_date)
+        batch, trouble = _read_batch(Lakehouse.open(settings), run.batch_date)
         return batch, None if run.found_nothing else trouble
     except Exception as error:
         log.exception("The rows of batch %s are not known", run.batch_date)
         return None, _not_known(error)
 
 
-def _read_batch(settings: Settings, contract: Contract, day: date) -> tuple[Batch | None, str | None]:
-    counted_at = summary.last_counted(settings, contract, day)
+def _read_batch(lakehouse: Lakehouse, day: date) -> tuple[Batch | None, str | None]:
+    source = lakehouse.contract.source
+    with lakehouse.cursor() as cursor:
+        counted_at = counts.last_counted(cursor, source, day)
+        records = counts.records_per_table(cursor, lakehouse.contract, day)
+        most = counts.reasons(cursor, source, day)[:TOP_REASONS]
     if counted_at is None:
         return None, "not counted yet"
-    records = summary.records_per_table(settings, contract, day)
-    sums = {stage: sum(counts[stage] for _, counts in records) for stage in summary.STAGES}
-    most = summary.reasons(settings, contract, day)[:TOP_REASONS]
+    sums = {stage: sum(of_table[stage] for _, of_table in records) for stage in counts.STAGES}
     reasons = tuple(f"{rows:,} in {table}: {reason}" for table, reason, rows in most)
-    counts = sums["records"], sums["rejected"], sums["quarantined"], sums["superseded"], sums["raw"]
-    return Batch(*counts, reasons, counted_at), None
+    rows_of_stages = sums["records"], sums["rejected"], sums["quarantined"], sums["superseded"], sums["raw"]
+    return Batch(*rows_of_stages, reasons, counted_at), None
 
 
 def _not_known(error: Exception) -> str:

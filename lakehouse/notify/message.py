@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse.notify.slack import (
+from lakehouse.notify.block_kit import (
     BLOCKS,
     FIELD_CHARACTERS,
     HEADER_CHARACTERS,

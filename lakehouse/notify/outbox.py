@@ -54,7 +54,7 @@ Send = Callable[[Notice, int], str]
 
 def note(settings: Settings, notice: Notice) -> bool:
     """Keep a notice, to be sent by `send_unsent`; False: it was noted before, and stays as it was."""
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with warehouse.cursor(settings) as cursor:
         cursor.execute(
             """
             insert into ops.notices (event_id, subject, kind, happened_at, is_silent, text, blocks)
@@ -76,14 +76,14 @@ def note(settings: Settings, notice: Notice) -> bool:
 
 def noted(settings: Settings, event_ids: Iterable[str]) -> set[str]:
     """Those of the events that are noted."""
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with warehouse.cursor(settings) as cursor:
         cursor.execute("select event_id from ops.notices where event_id = any(%s)", (list(event_ids),))
         return {event_id for (event_id,) in cursor.fetchall()}
 
 
 def told_since(settings: Settings) -> datetime:
     """When the first notice was noted; now, if none was: what ended before is not this warehouse's to tell."""
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with warehouse.cursor(settings) as cursor:
         cursor.execute("select coalesce(min(noted_at), now()) from ops.notices")
         moment: datetime
         (moment,) = cursor.fetchone() or (datetime.now(UTC),)
@@ -92,7 +92,7 @@ def told_since(settings: Settings) -> datetime:
 
 def end_before(settings: Settings, subject: str, moment: datetime) -> Kind | None:
     """How the subject ended the last time before this moment, silently or not; None: never."""
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with warehouse.cursor(settings) as cursor:
         cursor.execute(
             """
             select kind from ops.notices where subject = %s and happened_at < %s and kind = any(%s)
@@ -113,7 +113,7 @@ def send_unsent(settings: Settings, send: Send) -> int:
     sent, last = 0, 0
     while True:
         # One transaction each: the lock on the row is held while it is sent, and goes with this process.
-        with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        with warehouse.cursor(settings) as cursor:
             cursor.execute(
                 """
                 select notice_id, attempts, event_id, subject, kind, happened_at, text, blocks from ops.notices

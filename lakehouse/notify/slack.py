@@ -1,4 +1,4 @@
-"""A text and its Block Kit blocks -> one message through an incoming webhook of Slack; and what Slack allows in one.
+"""A text and its Block Kit blocks -> one message through an incoming webhook of Slack.
 
 The webhook's address is a secret: no message of this module holds it. Airflow's SlackWebhookHook would want it as a
 connection in the environment, where all tasks see it, and needs Airflow where this is tested.
@@ -13,14 +13,9 @@ import urllib.request
 from contextlib import suppress
 from typing import Any
 
+from lakehouse.notify.block_kit import escaped
 from lakehouse.notify.outbox import NotSent
 
-# Slack refuses a message with more: https://docs.slack.dev/reference/block-kit/blocks
-BLOCKS = 50
-HEADER_CHARACTERS = 150
-SECTION_CHARACTERS = 3000
-SECTION_FIELDS = 10
-FIELD_CHARACTERS = 2000
 # Of the text beside the blocks, which notifications show: Slack advises 4,000 and cuts at 40,000.
 TEXT_CHARACTERS = 4000
 
@@ -30,22 +25,6 @@ TIMEOUT_SECONDS = 10
 UNANSWERED_SECONDS = 300
 # What Slack says of a message that it will never take, however often it comes.
 ABOUT_THE_MESSAGE = {"invalid_blocks", "invalid_blocks_format", "invalid_payload", "no_text", "msg_too_long"}
-
-
-def escaped(text: str, limit: int) -> str:
-    """Text as Slack wants it in mrkdwn, with an ellipsis where it is cut."""
-    whole = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    if len(whole) <= limit:
-        return whole
-    cut = whole[: limit - 1]
-    if cut.rfind("&") > cut.rfind(";"):  # never through an entity
-        cut = cut[: cut.rfind("&")]
-    return cut + "…"
-
-
-def printable(text: str) -> str:
-    """Without what neither JSON nor Postgres can carry: NUL, and halves of characters."""
-    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def post(webhook: str, text: str, blocks: list[dict[str, Any]], timeout: float = TIMEOUT_SECONDS) -> None:

@@ -19,9 +19,9 @@ from typing import Literal
 from psycopg2.extras import execute_values
 
 from lakehouse import warehouse
-from lakehouse.contract.model import Contract
 from lakehouse.errors import Busy
 from lakehouse.lake.store import open_store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.delivery import find_files
 from lakehouse.landing.manifest import MANIFEST, is_date, read_manifest
 from lakehouse.pipeline.pending import pending_steps
@@ -123,52 +123,54 @@ def unreadable(settings: Settings) -> list[str]:
     return faults if time.time() - newest > AT_REST_SECONDS else []
 
 
-def news(settings: Settings, contract: Contract) -> list[News]:
+def news(lakehouse: Lakehouse) -> list[News]:
     """What is there and no run has begun with. What somebody has loaded already, as it is, is none; that is noted."""
-    taken_up = _taken_up(settings, contract)
+    taken_up = _taken_up(lakehouse)
     begun = {last.arrival for last in taken_up.values() if last.who != BY_HAND}
     # Somebody may have begun by hand, and not be at it any more: killed, perhaps.
     begun_by_hand = {last.arrival for last in taken_up.values() if last.who == BY_HAND}
-    if begun_by_hand and _somebody_is_at_it(settings):
+    if begun_by_hand and _somebody_is_at_it(lakehouse.settings):
         begun |= begun_by_hand
-    found = [arrival for arrival in there(settings) if arrival not in begun]
+    found = [arrival for arrival in there(lakehouse.settings) if arrival not in begun]
     in_landing = [arrival for arrival in found if arrival.place == "landing"]
-    manifests = [manifest for arrival in in_landing if (manifest := read_manifest(settings, arrival.batch_date))]
-    due = {unit.batch_date for unit in pending_steps(settings, contract, manifests)}
+    manifests = [manifest for arrival in in_landing if (manifest := read_manifest(lakehouse, arrival.batch_date))]
+    due = {unit.batch_date for unit in pending_steps(lakehouse, manifests)}
     done = [arrival for arrival in in_landing if arrival.batch_date not in due]
-    take_up(settings, contract, done, LOADED)
+    take_up(lakehouse, done, LOADED)
     since = {batch: last.at for batch, last in taken_up.items()}
     return [News(each, since.get((each.place, each.batch_date))) for each in found if each not in done]
 
 
-def to_land(settings: Settings, contract: Contract, day: date) -> list[Arrival]:
+def to_land(lakehouse: Lakehouse, day: date) -> list[Arrival]:
     """What the drop folder holds for a day, unless it was landed as it is, or the day was landed otherwise since.
 
     It may lie there for years: it must neither undo a correction, nor stop one by being refused again.
     """
-    taken_up = _taken_up(settings, contract)
+    taken_up = _taken_up(lakehouse)
     last, landing = taken_up.get(("drop", day)), taken_up.get(("landing", day))
-    found = dropped(settings, day)
+    found = dropped(lakehouse.settings, day)
     if last is None or last.arrival not in found:
         return found
     is_landed_since = any(
-        landing is None or landing.arrival != there or landing.at > last.at for there in landed(settings, day)
+        landing is None or landing.arrival != there or landing.at > last.at for there in landed(lakehouse.settings, day)
     )
     return [] if last.who == LANDED or is_landed_since else found
 
 
 @contextmanager
-def by_hand(settings: Settings, contract: Contract) -> Iterator[None]:
+def by_hand(lakehouse: Lakehouse) -> Iterator[None]:
     """Inside, somebody takes through everything that is landed. What they leave undone is news again."""
-    with warehouse.lock(settings, BY_HAND, shared=True):
-        take_up(settings, contract, landed(settings), BY_HAND)
+    with lakehouse.lock(BY_HAND, shared=True):
+        take_up(lakehouse, landed(lakehouse.settings), BY_HAND)
         yield
 
 
-def take_up(settings: Settings, contract: Contract, arrivals: list[Arrival], who: str) -> None:
+def take_up(lakehouse: Lakehouse, arrivals: list[Arrival], who: str) -> None:
     """A run begins with these, or has done with them: they are no news any more."""
-    rows = [(contract.source, arrival.place, arrival.batch_date, arrival.content, who) for arrival in arrivals]
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    rows = [
+        (lakehouse.contract.source, arrival.place, arrival.batch_date, arrival.content, who) for arrival in arrivals
+    ]
+    with lakehouse.cursor() as cursor:
         execute_values(
             cursor,
             "insert into ops.taken_up (source, place, batch_date, content, run_id) values %s "
@@ -187,11 +189,11 @@ def _somebody_is_at_it(settings: Settings) -> bool:
         return True
 
 
-def _taken_up(settings: Settings, contract: Contract) -> dict[tuple[str, date], TakenUp]:
+def _taken_up(lakehouse: Lakehouse) -> dict[tuple[str, date], TakenUp]:
     """By place and day."""
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with lakehouse.cursor() as cursor:
         cursor.execute(
             "select place, batch_date, content, run_id, taken_up_at from ops.taken_up where source = %s",
-            (contract.source,),
+            (lakehouse.contract.source,),
         )
         return {(row[0], row[1]): TakenUp(Arrival(*row[:3]), *row[3:]) for row in cursor.fetchall()}

@@ -9,29 +9,30 @@ from typing import TYPE_CHECKING
 from psycopg2 import sql
 
 from lakehouse import warehouse
-from lakehouse.contract.model import Contract
+from lakehouse.contract.model import TableContract
 from lakehouse.errors import SparkError
 from lakehouse.lake.conformance import ensure_conformance
 from lakehouse.lake.delta import open_table
-from lakehouse.lake.store import open_store
+from lakehouse.lake.places import quarantine_path, rejected_path, table_path
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.load import step as load
 from lakehouse.marts import step as marts
 from lakehouse.pipeline import reconcile
-from lakehouse.pipeline.run import SparkWhenNeeded
-from lakehouse.settings import Layer, Settings
+from lakehouse.settings import Layer
 from lakehouse.silver.partition import commits_atomically
+from lakehouse.spark.background import SparkWhenNeeded
 from lakehouse.spark.errors import reason_of, spark_errors
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import SparkSession
 
-# Every Delta table of a source, by layer and folder.
-FOLDERS: tuple[tuple[Layer, str], ...] = (
-    ("bronze", ""),
-    ("bronze", "rejected/"),
-    ("silver", ""),
-    ("silver", "quarantine/"),
+# Every Delta table of a source's table, by layer.
+DELTA_TABLES: tuple[tuple[Layer, Callable[[TableContract], str]], ...] = (
+    ("bronze", table_path),
+    ("bronze", rejected_path),
+    ("silver", table_path),
+    ("silver", quarantine_path),
 )
 
 
@@ -51,59 +52,59 @@ class Maintenance:
     warnings: tuple[tuple[str, int], ...]
 
 
-def maintain(settings: Settings, contract: Contract, note: Callable[[str], None]) -> Maintenance:
+def maintain(lakehouse: Lakehouse, note: Callable[[str], None]) -> Maintenance:
     """OPTIMIZE and VACUUM the lake, ANALYZE the warehouse, drop what killed runs left, run every dbt test in full.
 
     VACUUM keeps files younger than `vacuum_retention_hours`: a reader that started before may still need them.
     Raises SparkError if Spark cannot compact a table, MartsError if a test of severity error fails, ReconciliationError
     if a fact has lost rows.
     """
-    warehouse.prepare(settings)
-    ensure_conformance(settings, "bronze", "silver")
+    warehouse.prepare(lakehouse.settings)
+    ensure_conformance(lakehouse.settings, "bronze", "silver")
     merged = removed = 0
     leftovers: list[str] = []
-    with SparkWhenNeeded(settings) as spark:
-        for table in contract.tables:
-            with warehouse.lock(settings, f"{contract.source}.{table.name}"):
-                for layer, folder in FOLDERS:
-                    note(f"Compacting {layer} {folder}{table.name}")
-                    key = f"{folder}{contract.source}/{table.name}"
+    with SparkWhenNeeded(lakehouse.settings) as spark:
+        for table in lakehouse.contract.tables:
+            with lakehouse.lock_table(table.name):
+                for layer, path_of in DELTA_TABLES:
+                    path = path_of(table)
+                    note(f"Compacting {layer} {path}")
                     try:
-                        added, deleted = _compact(settings, layer, key, spark)
+                        added, deleted = _compact(lakehouse, layer, path, spark)
                     except spark_errors() as error:
                         raise SparkError(
-                            f"{layer}/{key} could not be compacted: {reason_of(error)}\n"
+                            f"{layer}/{path} could not be compacted: {reason_of(error)}\n"
                             "Nothing is lost. Run the same command again; `lakehouse doctor` looks at Spark."
                         ) from error
                     merged, removed = merged + added, removed + deleted
-                leftovers += load.drop_leftovers(settings, contract, table)
+                leftovers += load.drop_leftovers(lakehouse, table)
     note("Cleaning up the warehouse")
-    with warehouse.lock(settings, "publish"):
-        keys = _drop_used_keys(settings, contract)
-        analysed = _analyse(settings)
+    with lakehouse.lock("publish"):
+        keys = _drop_used_keys(lakehouse)
+        analysed = _analyse(lakehouse)
     note("Running every dbt test")
-    tested = marts.test(settings, contract)
+    tested = marts.test(lakehouse)
     if tested.done:
-        reconcile.facts(settings, contract, all_keys=True)
+        reconcile.facts(lakehouse, all_keys=True)
     return Maintenance(merged, removed, analysed, tuple(leftovers), keys, tested.tests, tuple(tested.warnings))
 
 
-def _compact(settings: Settings, layer: Layer, key: str, spark: SparkWhenNeeded) -> tuple[int, int]:
+def _compact(lakehouse: Lakehouse, layer: Layer, path: str, spark: SparkWhenNeeded) -> tuple[int, int]:
     """(files merged away, files deleted) of one Delta table; nothing is committed where nothing is to merge.
 
     Done by who writes the table: delta-rs, but for silver Spark where its commits may overwrite another writer's.
     """
-    store = open_store(settings, layer)
-    table = open_table(store, key)
+    store = lakehouse.layer(layer)
+    table = open_table(store, path)
     if table is None:
         return 0, 0
-    hours = settings.vacuum_retention_hours
+    hours = lakehouse.settings.vacuum_retention_hours
     if layer == "silver" and not commits_atomically(store, spark.session):
-        merged = _optimize_by_spark(spark.session(), store.spark_url(key))
+        merged = _optimize_by_spark(spark.session(), store.spark_url(path))
         table.update_incremental()
         deleted = _vacuum(table, hours, dry_run=True)
         if deleted:
-            _vacuum_by_spark(spark.session(), store.spark_url(key), hours)
+            _vacuum_by_spark(spark.session(), store.spark_url(path), hours)
     else:
         merged = int(table.optimize.compact()["numFilesRemoved"])
         deleted = _vacuum(table, hours, dry_run=False)
@@ -129,28 +130,28 @@ def _vacuum_by_spark(spark: SparkSession, url: str, hours: int) -> None:
     spark.sql(f"vacuum delta.`{url}` retain {hours} hours").collect()
 
 
-def _drop_used_keys(settings: Settings, contract: Contract) -> int:
+def _drop_used_keys(lakehouse: Lakehouse) -> int:
     """Changed keys that the marts contain already; the caller holds the lock `publish`."""
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with lakehouse.cursor() as cursor:
         cursor.execute(
             """
             delete from ops.changed_keys as used using ops.marts_state as state
             where used.source = %s and state.source = used.source
                 and state.status = 'complete' and used.load_id <= state.load_id
             """,
-            (contract.source,),
+            (lakehouse.contract.source,),
         )
         return int(cursor.rowcount)
 
 
-def _analyse(settings: Settings) -> int:
+def _analyse(lakehouse: Lakehouse) -> int:
     """VACUUM and ANALYZE each table as the role that owns it; the number of tables. The caller holds `publish`.
 
     Staging tables belong to loads, which come and go.
     """
     found = 0
     for role in ("loader", "transformer"):
-        with warehouse.connect(settings, role, autocommit=True) as connection, connection.cursor() as cursor:
+        with lakehouse.cursor(role, autocommit=True) as cursor:
             cursor.execute(
                 "select schemaname, tablename from pg_tables "
                 "where tableowner = current_user and tablename not like %s order by 1, 2",

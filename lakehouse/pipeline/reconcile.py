@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from datetime import date
 from itertools import groupby
 
@@ -25,16 +25,17 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import Json, execute_values
 
-from lakehouse import warehouse
-from lakehouse.contract.model import Contract
+from lakehouse.contract.model import TableContract
 from lakehouse.errors import MartsError, ReconciliationError
-from lakehouse.lake.bad_records import reasons_of_table
+from lakehouse.lake.bad_records import SUPERSEDED, reasons_of_table
 from lakehouse.lake.delta import open_table
-from lakehouse.lake.ledger import StepResult, read_ledger
-from lakehouse.lake.store import Store, open_store
+from lakehouse.lake.ledger import read_ledger
+from lakehouse.lake.places import quarantine_path, rejected_path, table_path
+from lakehouse.lake.store import Store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest, read_manifest
 from lakehouse.pipeline.pending import pending_steps
-from lakehouse.settings import Settings
+from lakehouse.steps import StepResult
 
 # Kept per table and batch; the lake knows all.
 REASONS = 20
@@ -74,32 +75,33 @@ class Count:
         return found
 
 
-def tables(settings: Settings, contract: Contract, results: Iterable[StepResult] = ()) -> list[Count]:
+def tables(lakehouse: Lakehouse, results: Iterable[StepResult] = ()) -> list[Count]:
     """Count the tables and batches that these results are about, and note the counts in ops.reconciliation.
 
     Also those that a killed run loaded without counting them, and those whose equations did not hold the last time; not
     those that are due again by now: the run that takes them through counts them.
     Raises ReconciliationError naming every equation that does not hold.
     """
-    units = {(result.table, result.batch_date) for result in results} | _uncounted(settings, contract)
+    units = {(result.table, result.batch_date) for result in results} | _uncounted(lakehouse)
     counts: list[Count] = []
     for name, of_table in groupby(sorted(units), key=lambda unit: unit[0]):
         # Nobody may replace what is being counted.
-        with warehouse.lock(settings, f"{contract.source}.{name}"):
-            of_one = replace(contract, tables=(contract.table(name),))
-            found = (read_manifest(settings, day) for _, day in of_table)
+        with lakehouse.lock_table(name):
+            found = (read_manifest(lakehouse, day) for _, day in of_table)
             manifests = [manifest for manifest in found if manifest is not None and name in manifest.tables]
-            due = {unit.batch_date for unit in pending_steps(settings, of_one, manifests)}
-            counted = [_count(settings, contract, name, m) for m in manifests if m.batch_date not in due]
-            _note(settings, contract, counted, [_reasons(settings, count) for count in counted])
+            due = {unit.batch_date for unit in pending_steps(lakehouse, manifests, name)}
+            counted = [
+                _count(lakehouse, lakehouse.contract.table(name), m) for m in manifests if m.batch_date not in due
+            ]
+            _note(lakehouse, counted, [_reasons(lakehouse, count) for count in counted])
         counts += counted
     _stop_if([fault for count in counts for fault in count.broken_equations()])
     return counts
 
 
-def facts_are_due(settings: Settings, contract: Contract) -> bool:
+def facts_are_due(lakehouse: Lakehouse) -> bool:
     """Whether the marts were built since the facts were last compared, or the comparison did not hold."""
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with lakehouse.cursor() as cursor:
         cursor.execute(
             """
             select coalesce(min(compared.checked_at) < marts.finished_at or not bool_and(compared.holds), true)
@@ -108,24 +110,24 @@ def facts_are_due(settings: Settings, contract: Contract) -> bool:
             where marts.source = %s and marts.status = 'complete'
             group by marts.finished_at
             """,
-            (contract.source,),
+            (lakehouse.contract.source,),
         )
         (due,) = cursor.fetchone() or (False,)
     return bool(due)
 
 
-def facts(settings: Settings, contract: Contract, *, all_keys: bool = False) -> None:
+def facts(lakehouse: Lakehouse, *, all_keys: bool = False) -> None:
     """Compare each fact with the current rows of its source, and note both in ops.mart_reconciliation.
 
     Of the keys that the last build made anew, so that a day costs a day; of all keys after a full refresh, or if asked.
     Raises ReconciliationError naming every fact that has rows too many or too few, MartsError if dbt's manifest is not
     on this machine.
     """
-    with warehouse.lock(settings, "publish", shared=True):
-        models = _models(settings, contract)
-        with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
+    with lakehouse.lock("publish", shared=True):
+        models = _models(lakehouse)
+        with lakehouse.cursor("transformer") as cursor:
             counted = [_count_fact(cursor, models, fact, all_keys) for fact in models.values() if fact.source]
-        _note_facts(settings, contract, counted)
+        _note_facts(lakehouse, counted)
     _stop_if([str(count) for count in counted if not count.holds])
 
 
@@ -153,9 +155,9 @@ class _FactCount:
         return f"{self.mart}: {self.mart_rows} rows, but {self.source_rows} current keys in its source"
 
 
-def _models(settings: Settings, contract: Contract) -> dict[str, _Model]:
+def _models(lakehouse: Lakehouse) -> dict[str, _Model]:
     """The source's models by name, from the manifest of the last build."""
-    path = settings.state_dir / "dbt" / "manifest.json"
+    path = lakehouse.settings.state_dir / "dbt" / "manifest.json"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -165,7 +167,7 @@ def _models(settings: Settings, contract: Contract) -> dict[str, _Model]:
         ) from error
     found: dict[str, _Model] = {}
     for node in sorted(manifest["nodes"].values(), key=lambda node: str(node["name"])):
-        if node["resource_type"] == "model" and contract.source in node["tags"]:
+        if node["resource_type"] == "model" and lakehouse.contract.source in node["tags"]:
             meta = node["config"].get("meta", {})
             replaces = meta.get("replaces", {"column": "", "entity": ""})
             relation = f"{node['schema']}.{node['name']}"
@@ -191,8 +193,8 @@ def _count_fact(cursor: Cursor, models: dict[str, _Model], fact: _Model, all_key
     return _FactCount(fact.relation, *counts)
 
 
-def _note_facts(settings: Settings, contract: Contract, counts: list[_FactCount]) -> None:
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+def _note_facts(lakehouse: Lakehouse, counts: list[_FactCount]) -> None:
+    with lakehouse.cursor() as cursor:
         for count in counts:
             cursor.execute(
                 """
@@ -202,13 +204,13 @@ def _note_facts(settings: Settings, contract: Contract, counts: list[_FactCount]
                     source_rows = excluded.source_rows, mart_rows = excluded.mart_rows,
                     holds = excluded.holds, checked_at = now()
                 """,
-                (contract.source, count.mart, count.source_rows, count.mart_rows, count.holds),
+                (lakehouse.contract.source, count.mart, count.source_rows, count.mart_rows, count.holds),
             )
 
 
-def _uncounted(settings: Settings, contract: Contract) -> set[tuple[str, date]]:
+def _uncounted(lakehouse: Lakehouse) -> set[tuple[str, date]]:
     """(table, batch date) that is loaded, but was not counted since, or whose equations did not hold."""
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with lakehouse.cursor() as cursor:
         cursor.execute(
             """
             select loads.table_name, loads.batch_date
@@ -217,25 +219,26 @@ def _uncounted(settings: Settings, contract: Contract) -> set[tuple[str, date]]:
             where loads.source = %s and loads.is_current
                 and (counted.holds is not true or counted.checked_at < loads.loaded_at)
             """,
-            (contract.source,),
+            (lakehouse.contract.source,),
         )
-        known = {table.name for table in contract.tables}
+        known = {table.name for table in lakehouse.contract.tables}
         return {(table, day) for table, day in cursor.fetchall() if table in known}
 
 
-def _reasons(settings: Settings, count: Count) -> dict[str, int]:
+def _reasons(lakehouse: Lakehouse, count: Count) -> dict[str, int]:
     """The most frequent reasons for which its records were rejected or quarantined."""
     if not (count.rejected or count.quarantined):
         return {}
-    return dict(reasons_of_table(settings, count.table, count.batch_date)[:REASONS])
+    table = lakehouse.contract.table(count.table)
+    return dict(reasons_of_table(lakehouse.bronze, lakehouse.silver, table, count.batch_date)[:REASONS])
 
 
-def _note(settings: Settings, contract: Contract, counts: list[Count], reasons: list[dict[str, int]]) -> None:
+def _note(lakehouse: Lakehouse, counts: list[Count], reasons: list[dict[str, int]]) -> None:
     rows = [
-        (contract.source, *astuple(count), not count.broken_equations(), Json(of_count))
+        (lakehouse.contract.source, *astuple(count), not count.broken_equations(), Json(of_count))
         for count, of_count in zip(counts, reasons, strict=True)
     ]
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with lakehouse.cursor() as cursor:
         execute_values(
             cursor,
             """
@@ -253,27 +256,27 @@ def _note(settings: Settings, contract: Contract, counts: list[Count], reasons: 
         )
 
 
-def _count(settings: Settings, contract: Contract, table: str, manifest: Manifest) -> Count:
-    bronze, silver = open_store(settings, "bronze"), open_store(settings, "silver")
-    day, delivered = manifest.batch_date, manifest.tables.get(table)
-    key = f"{contract.source}/{table}"
-    duplicates = read_ledger(silver, key).entries[day].counts["duplicates"]
-    quarantined = _parquet_rows(silver, f"quarantine/{key}", day)
-    superseded = _superseded_rows(silver, f"quarantine/{key}", day) if quarantined else 0
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
-        relation = sql.Identifier(contract.raw_schema, table)
+def _count(lakehouse: Lakehouse, table: TableContract, manifest: Manifest) -> Count:
+    bronze, silver = lakehouse.bronze, lakehouse.silver
+    day, delivered = manifest.batch_date, manifest.tables.get(table.name)
+    path = table_path(table)
+    duplicates = read_ledger(silver, path).entries[day].counts["duplicates"]
+    quarantined = _parquet_rows(silver, quarantine_path(table), day)
+    superseded = _superseded_rows(silver, quarantine_path(table), day) if quarantined else 0
+    with lakehouse.cursor() as cursor:
+        relation = sql.Identifier(lakehouse.contract.raw_schema, table.name)
         cursor.execute(sql.SQL("select count(*) from {} where _batch_date = %s").format(relation), (day,))
         (raw,) = cursor.fetchone() or (0,)
     return Count(
-        table=table,
+        table=table.name,
         batch_date=day,
         records=delivered.records if delivered else 0,
-        rejected=_parquet_rows(bronze, f"rejected/{key}", day),
-        bronze=_parquet_rows(bronze, key, day),
+        rejected=_parquet_rows(bronze, rejected_path(table), day),
+        bronze=_parquet_rows(bronze, path, day),
         duplicates=duplicates,
         superseded=superseded,
         quarantined=quarantined - superseded,
-        silver=_parquet_rows(silver, key, day),
+        silver=_parquet_rows(silver, path, day),
         raw=raw,
     )
 
@@ -295,7 +298,7 @@ def _superseded_rows(store: Store, key: str, day: date) -> int:
     # Not by way of a pyarrow dataset: see lake/bad_records.py.
     lake = QueryBuilder().register("records", table)
     found = pa.table(lake.execute(f"select reasons from records where _batch_date = '{day.isoformat()}'"))  # noqa: S608
-    return sum("superseded" in row for row in found.column("reasons").to_pylist())
+    return sum(SUPERSEDED in row for row in found.column("reasons").to_pylist())
 
 
 def _rows(cursor: Cursor, relation: str) -> int:

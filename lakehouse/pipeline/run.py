@@ -14,54 +14,43 @@ the others, but no marts are built. Run again, only what is not done is done.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from lakehouse import warehouse
 from lakehouse.bronze import step as bronze
-from lakehouse.contract.model import Contract
+from lakehouse.contract.model import TableContract
 from lakehouse.errors import LakehouseError
 from lakehouse.lake.conformance import ensure_conformance
-from lakehouse.lake.ledger import StepResult
-from lakehouse.landing.manifest import read_manifest, read_manifests
+from lakehouse.lakehouse import Lakehouse
+from lakehouse.landing.manifest import Manifest, read_manifest, read_manifests
 from lakehouse.load import step as load
 from lakehouse.marts import step as marts
 from lakehouse.marts.step import MartsResult
 from lakehouse.pipeline import reconcile
-from lakehouse.pipeline.pending import STEPS, Pending, Step, pending_steps
-from lakehouse.settings import LAYERS, Settings
+from lakehouse.pipeline.pending import pending_steps
+from lakehouse.settings import LAYERS
 from lakehouse.silver import step as silver
+from lakehouse.spark.background import SparkWhenNeeded
+from lakehouse.steps import STEP_NAMES, Observer, Pending, StepName, StepResult
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # Two cores keep two tables busy: while one waits for the store or the warehouse, the other computes.
 TABLES_AT_ONCE = 2
-# What a run of so many bytes of CSV gains from the JVM's second compiler is less than what compiling costs.
-BRIEF_BYTES = 256 * 1024 * 1024
+# Bytes of CSV below which compiling by the JVM's second compiler (C2) costs more than it saves.
+SHORT_RUN_BYTES = 256 * 1024 * 1024
 
-
-class Observer(Protocol):
-    """Who wants to see a run while it runs; called from several threads."""
-
-    def planned(self, pending: list[Pending]) -> None:
-        """What is going to be done."""
-
-    def started(self, step: str, table: str, batch_date: date) -> None:
-        """A step begins with one table of one batch."""
-
-    def finished(self, result: StepResult) -> None:
-        """It is through."""
-
-    def model(self, name: str, rows: int | None, seconds: float) -> None:
-        """dbt is through with a model or test."""
-
-    def note(self, text: str) -> None:
-        """Something to say that belongs to no table."""
+RUN: dict[StepName, Callable[[Lakehouse, TableContract, Manifest, SparkWhenNeeded], StepResult]] = {
+    "bronze": lambda lakehouse, table, manifest, _: bronze.run(lakehouse, table, manifest),
+    "silver": lambda lakehouse, table, manifest, spark: silver.run(lakehouse, table, manifest, spark.session()),
+    "load": lambda lakehouse, table, manifest, spark: load.run(lakehouse, table, manifest, spark.session()),
+}
 
 
 @dataclass(frozen=True)
@@ -79,8 +68,7 @@ class RunReport:
 
 
 def run(
-    settings: Settings,
-    contract: Contract,
+    lakehouse: Lakehouse,
     observer: Observer,
     *,
     full_refresh: bool = False,
@@ -94,69 +82,62 @@ def run(
     ReconciliationError.
     """
     begin = time.monotonic()
-    warehouse.prepare(settings)
-    load.ensure_tables(settings, contract)
-    results = run_lake(settings, contract, observer, spark)
-    reconcile.tables(settings, contract, results)
+    warehouse.prepare(lakehouse.settings)
+    load.ensure_tables(lakehouse)
+    results = run_lake(lakehouse, observer, spark)
+    reconcile.tables(lakehouse, results)
     built = marts.run(
-        settings,
-        contract,
+        lakehouse,
         full_refresh=full_refresh,
         log=lambda node: observer.model(node.name, node.rows_written, node.seconds),
     )
-    if reconcile.facts_are_due(settings, contract):
-        reconcile.facts(settings, contract)
+    if reconcile.facts_are_due(lakehouse):
+        reconcile.facts(lakehouse)
     return RunReport(tuple(results), built, time.monotonic() - begin)
 
 
-def run_lake(
-    settings: Settings, contract: Contract, observer: Observer, spark: SparkSession | None = None
-) -> list[StepResult]:
+def run_lake(lakehouse: Lakehouse, observer: Observer, spark: SparkSession | None = None) -> list[StepResult]:
     """Bring every pending table and batch from landing to raw_<source>; the results of what was done."""
-    return _run_units(settings, contract, observer, pending_now(settings, contract), STEPS, spark)
+    return _run_units(lakehouse, observer, pending_now(lakehouse), STEP_NAMES, spark)
 
 
 def run_step(
-    settings: Settings,
-    contract: Contract,
-    step: Step,
+    lakehouse: Lakehouse,
+    step: StepName,
     observer: Observer,
     *,
     table: str | None = None,
     batch_date: date | None = None,
 ) -> list[StepResult]:
     """Do one step where it is the next one due. The records of what was loaded are not counted yet."""
-    pending = pending_now(settings, contract, table=table, batch_date=batch_date)
-    return _run_units(settings, contract, observer, [unit for unit in pending if unit.step == step], (step,))
+    pending = pending_now(lakehouse, table=table, batch_date=batch_date)
+    return _run_units(lakehouse, observer, [unit for unit in pending if unit.step == step], (step,))
 
 
-def pending_now(
-    settings: Settings, contract: Contract, *, table: str | None = None, batch_date: date | None = None
-) -> list[Pending]:
+def pending_now(lakehouse: Lakehouse, *, table: str | None = None, batch_date: date | None = None) -> list[Pending]:
     """What is still to be done of everything landed, or of one table, one batch."""
-    if table is not None:
-        contract = replace(contract, tables=(contract.table(table),))
     if batch_date is None:
-        return pending_steps(settings, contract, read_manifests(settings))
-    manifest = read_manifest(settings, batch_date)
-    return pending_steps(settings, contract, [manifest] if manifest else [])
+        return pending_steps(lakehouse, read_manifests(lakehouse), table)
+    manifest = read_manifest(lakehouse, batch_date)
+    return pending_steps(lakehouse, [manifest] if manifest else [], table)
 
 
 def _run_units(
-    settings: Settings,
-    contract: Contract,
+    lakehouse: Lakehouse,
     observer: Observer,
     units: list[Pending],
-    steps: tuple[Step, ...],
+    steps: tuple[StepName, ...],
     session: SparkSession | None = None,
 ) -> list[StepResult]:
     observer.planned(units)
     if not units:
         return []
     # A step writes the layer of its name, and its user no other; the load writes none.
-    ensure_conformance(settings, *(layer for layer in LAYERS if layer in steps))
+    ensure_conformance(lakehouse.settings, *(layer for layer in LAYERS if layer in steps))
     with (
-        SparkWhenNeeded(settings, session, brief=sum(unit.size for unit in units) < BRIEF_BYTES) as spark,
+        SparkWhenNeeded(
+            lakehouse.settings, session, short_run=sum(unit.size for unit in units) < SHORT_RUN_BYTES
+        ) as spark,
         ThreadPoolExecutor(TABLES_AT_ONCE, thread_name_prefix="table") as pool,
     ):
         if steps != ("bronze",):
@@ -165,33 +146,27 @@ def _run_units(
         # The largest table first: what runs longest must not start last.
         by_table.sort(key=lambda of_table: -sum(unit.size for unit in of_table))
         if len(by_table) == 1:  # in this thread: a time limit that an orchestrator sets ends no other
-            return _run_table(settings, contract, by_table[0], steps, spark, observer)
-        return _collect([pool.submit(_run_table, settings, contract, u, steps, spark, observer) for u in by_table])
+            return _run_table(lakehouse, by_table[0], steps, spark, observer)
+        return _collect([pool.submit(_run_table, lakehouse, of_one, steps, spark, observer) for of_one in by_table])
 
 
 def _run_table(
-    settings: Settings,
-    contract: Contract,
+    lakehouse: Lakehouse,
     units: list[Pending],
-    steps: tuple[Step, ...],
+    steps: tuple[StepName, ...],
     spark: SparkWhenNeeded,
     observer: Observer,
 ) -> list[StepResult]:
-    table = contract.table(units[0].table)
+    table = lakehouse.contract.table(units[0].table)
     results: list[StepResult] = []
-    with warehouse.lock(settings, f"{contract.source}.{table.name}"):
+    with lakehouse.lock_table(table.name):
         for unit in units:
             # Read again under the lock: a redelivery may have come while this run waited for another one.
-            manifest = read_manifest(settings, unit.batch_date)
+            manifest = read_manifest(lakehouse, unit.batch_date)
             assert manifest is not None, "a landed batch is never removed"
             for step in steps:
                 observer.started(step, table.name, unit.batch_date)
-                if step == "bronze":
-                    result = bronze.run(settings, contract, table, manifest)
-                elif step == "silver":
-                    result = silver.run(settings, contract, table, manifest, spark.session())
-                else:
-                    result = load.run(settings, contract, table, manifest, spark.session())
+                result = RUN[step](lakehouse, table, manifest, spark)
                 results.append(result)
                 observer.finished(result)
     return results
@@ -211,43 +186,3 @@ def _collect(futures: list[Future[list[StepResult]]]) -> list[StepResult]:
     if errors:
         raise errors[0]
     return results
-
-
-class SparkWhenNeeded:
-    """A Spark session that starts in the background and is waited for by the first step that needs it.
-
-    One that was given is used, and left open. `brief`: see spark_session.
-    """
-
-    def __init__(self, settings: Settings, given: SparkSession | None = None, *, brief: bool = False) -> None:
-        self._settings = settings
-        self._given = given
-        self._brief = brief
-        self._starter = ThreadPoolExecutor(1, thread_name_prefix="spark")
-        self._open = ExitStack()
-        self._starting: Future[SparkSession] | None = None
-
-    def __enter__(self) -> SparkWhenNeeded:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._starter.shutdown(wait=True)
-        self._open.close()
-
-    def prepare(self) -> None:
-        """Begin to start; returns at once."""
-        if self._given is None and self._starting is None:
-            self._starting = self._starter.submit(self._start)
-
-    def session(self) -> SparkSession:
-        """The session, once it is there."""
-        if self._given is not None:
-            return self._given
-        self.prepare()
-        assert self._starting is not None
-        return self._starting.result()
-
-    def _start(self) -> SparkSession:
-        from lakehouse.spark.session import spark_session  # pyspark takes half a second to import
-
-        return self._open.enter_context(spark_session(self._settings, brief=self._brief))

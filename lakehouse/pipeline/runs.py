@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lakehouse import warehouse
-from lakehouse.contract.model import Contract
 from lakehouse.errors import LakehouseError
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.pipeline.run import RunReport
-from lakehouse.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,9 @@ class Run:
 
 
 @contextmanager
-def recorded(settings: Settings, contract: Contract, command: str) -> Iterator[Callable[[RunReport], None]]:
+def recorded(lakehouse: Lakehouse, command: str) -> Iterator[Callable[[RunReport], None]]:
     """Note how a run ended. The caller hands its report to what this yields; one that changed nothing leaves no row."""
-    warehouse.prepare(settings)
+    warehouse.prepare(lakehouse.settings)
     begin = datetime.now(UTC)
     reports: list[RunReport] = []
     status, summary = "interrupted", {}
@@ -44,18 +43,18 @@ def recorded(settings: Settings, contract: Contract, command: str) -> Iterator[C
         raise
     finally:
         if status != "unchanged":
-            _note(settings, contract, command, begin, status, reports, summary)
+            _note(lakehouse, command, begin, status, reports, summary)
 
 
-def last_run(settings: Settings, contract: Contract) -> Run | None:
+def last_run(lakehouse: Lakehouse) -> Run | None:
     """The newest run of this source, if there was one."""
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with lakehouse.cursor() as cursor:
         cursor.execute(
             """
             select started_at, finished_at, status, rows_loaded, seconds, summary from ops.runs
             where source = %s order by run_id desc limit 1
             """,
-            (contract.source,),
+            (lakehouse.contract.source,),
         )
         row = cursor.fetchone()
     return Run(*row) if row else None
@@ -72,8 +71,7 @@ def seconds_per_step(report: RunReport) -> dict[str, float]:
 
 
 def _note(
-    settings: Settings,
-    contract: Contract,
+    lakehouse: Lakehouse,
     command: str,
     begin: datetime,
     status: str,
@@ -83,14 +81,14 @@ def _note(
     loaded = sum(r.counts.get("raw", 0) for report in reports for r in report.results if r.done and r.step == "load")
     steps = {step: value for report in reports for step, value in seconds_per_step(report).items()}
     end = datetime.now(UTC)
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with lakehouse.cursor() as cursor:
         cursor.execute(
             """
             insert into ops.runs (source, started_at, finished_at, status, command, rows_loaded, seconds, summary)
             values (%s, %s, %s, %s, %s, %s, %s, %s)
             """,
             (
-                contract.source,
+                lakehouse.contract.source,
                 begin,
                 end,
                 status,

@@ -7,13 +7,13 @@ from datetime import date
 from typing import Any, ClassVar
 
 from lakehouse import warehouse
-from lakehouse.contract.model import Contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest, read_manifests
 from lakehouse.marts import step as marts
 from lakehouse.pipeline import summary
-from lakehouse.pipeline.pending import Pending, pending_steps, without_landing
+from lakehouse.pipeline.pending import pending_steps, without_landing
 from lakehouse.pipeline.runs import Run, last_run
-from lakehouse.settings import Settings
+from lakehouse.steps import Pending
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,22 @@ class Status:
         }
 
 
-def read_status(settings: Settings, contract: Contract) -> Status:
+def read_status(lakehouse: Lakehouse) -> Status:
     """Read it; starts the embedded warehouse, but no Spark."""
-    warehouse.prepare(settings)
-    manifests = read_manifests(settings)
-    pending = pending_steps(settings, contract, manifests)
-    records = summary.records_per_table(settings, contract)
+    warehouse.prepare(lakehouse.settings)
+    manifests = read_manifests(lakehouse)
+    pending = pending_steps(lakehouse, manifests)
+    records = summary.records_per_table(lakehouse)
     return Status(
-        state=settings.state_name,
-        source=contract.source,
+        state=lakehouse.settings.state_name,
+        source=lakehouse.contract.source,
         batches=[_batch(manifest, pending) for manifest in manifests],
         pending=pending,
-        marts_pending=marts.pending(settings, contract),
-        without_landing=without_landing(settings, contract, manifests),
-        last_run=last_run(settings, contract),
+        marts_pending=marts.pending(lakehouse),
+        without_landing=without_landing(lakehouse, manifests),
+        last_run=last_run(lakehouse),
         records=records,
-        warnings=summary.warnings(settings, contract, [table.name for table in contract.tables]),
+        warnings=summary.warnings(lakehouse, [table.name for table in lakehouse.contract.tables]),
     )
 
 

@@ -19,11 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse import warehouse
-from lakehouse.contract.model import Contract
-from lakehouse.contract.odcs import read_contract
 from lakehouse.errors import DeliveryRefused
 from lakehouse.lake.conformance import ensure_conformance
-from lakehouse.lake.ledger import StepResult
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.landing.manifest import read_manifest
 from lakehouse.load import step as load
@@ -31,17 +29,17 @@ from lakehouse.marts import dbt_docs
 from lakehouse.marts import step as marts
 from lakehouse.pipeline import arrivals, maintain, reconcile
 from lakehouse.pipeline import run as pipeline
-from lakehouse.pipeline.pending import Pending, Step
 from lakehouse.settings import LAYERS, Settings
+from lakehouse.steps import Pending, StepName, StepResult
 
 log = logging.getLogger(__name__)
 
 
 def runs_to_start() -> list[dict[str, Any]]:
     """[{trigger_run_id, conf}]: a run for each batch in landing or the drop folder that no run has begun with."""
-    settings, contract = _open()
-    warehouse.prepare(settings)
-    found = arrivals.news(settings, contract)
+    lakehouse = _open()
+    warehouse.prepare(lakehouse.settings)
+    found = arrivals.news(lakehouse)
     for news in found:
         log.info("News: the batch of %s in %s", news.arrival.batch_date, news.arrival.place)
     return [
@@ -51,7 +49,7 @@ def runs_to_start() -> list[dict[str, Any]]:
 
 def look_into_drop_folder() -> None:
     """Raises DeliveryRefused with all that lies there and cannot be looked into; other batches go on."""
-    settings, _ = _open()
+    settings = Settings.load()
     if faults := arrivals.unreadable(settings):
         raise DeliveryRefused("the drop folder", faults, f"Correct or remove it; the folder is {settings.drop_dir}.")
 
@@ -61,35 +59,36 @@ def batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
 
     What the drop folder holds for the day is landed first, once as it is. Raises DeliveryRefused with all its faults.
     """
-    settings, contract = _open()
+    lakehouse = _open()
     day = date.fromisoformat(batch_date)
+    settings = lakehouse.settings
     warehouse.prepare(settings)
     # Each before it is read: what changes afterwards is news.
-    if settings.drop_dir is not None and (dropped := arrivals.to_land(settings, contract, day)):
-        arrivals.take_up(settings, contract, dropped, run_id)
-        for landed in landing.land(settings, contract, [settings.drop_dir], log=log.info, only=day):
+    if settings.drop_dir is not None and (dropped := arrivals.to_land(lakehouse, day)):
+        arrivals.take_up(lakehouse, dropped, run_id)
+        for landed in landing.land(lakehouse, [settings.drop_dir], log=log.info, only=day):
             log.info("Landed from the drop folder: %s", ", ".join(landed.changed) or "nothing new")
-        arrivals.take_up(settings, contract, dropped, arrivals.LANDED)
-    arrivals.take_up(settings, contract, arrivals.landed(settings, day), run_id)
-    manifest = read_manifest(settings, day)
+        arrivals.take_up(lakehouse, dropped, arrivals.LANDED)
+    arrivals.take_up(lakehouse, arrivals.landed(settings, day), run_id)
+    manifest = read_manifest(lakehouse, day)
     if manifest is None:
         log.info("No batch of %s was landed: an empty day.", day)
         return []
-    load.ensure_tables(settings, contract)
+    load.ensure_tables(lakehouse)
     # Now, by one task: the many that follow would all probe a store that is new to them.
     ensure_conformance(settings, *LAYERS)
-    due = pipeline.pending_now(settings, contract, batch_date=day)
+    due = pipeline.pending_now(lakehouse, batch_date=day)
     for unit in due:
         log.info("%s is due from %s on: %s", unit.table, unit.step, unit.why)
     log.info("The batch of %s: %s tables, %s due", day, len(manifest.tables), len(due))
     return [{"table": unit.table, "batch_date": batch_date} for unit in sorted(due, key=lambda unit: -unit.size)]
 
 
-def bring(step: Step, table: str, batch_date: str) -> dict[str, int]:
+def bring(step: StepName, table: str, batch_date: str) -> dict[str, int]:
     """Bring one table of one batch one layer further, if that is what is due; the rows counted, none if it was not."""
-    settings, contract = _open()
+    lakehouse = _open()
     day = date.fromisoformat(batch_date)
-    results = pipeline.run_step(settings, contract, step, Logged(), table=table, batch_date=day)
+    results = pipeline.run_step(lakehouse, step, Logged(), table=table, batch_date=day)
     if not results:
         log.info("%s of %s in batch %s: nothing to do", step, table, day)
     return {name: rows for result in results for name, rows in result.counts.items()}
@@ -100,12 +99,12 @@ def count() -> dict[str, Any] | None:
 
     Raises ReconciliationError naming every equation that does not hold.
     """
-    settings, contract = _open()
-    warehouse.prepare(settings)
-    counts = reconcile.tables(settings, contract)
+    lakehouse = _open()
+    warehouse.prepare(lakehouse.settings)
+    counts = reconcile.tables(lakehouse)
     for of_table in counts:
         log.info("%s", of_table)
-    why = marts.pending(settings, contract)
+    why = marts.pending(lakehouse)
     log.info("The marts are due: %s" if why else "The marts hold everything that was loaded.%s", why or "")
     if why is None:
         return None
@@ -117,18 +116,18 @@ def count() -> dict[str, Any] | None:
 
 def compare() -> None:
     """Raises ReconciliationError naming every fact whose rows are not the current keys of its source."""
-    reconcile.facts(*_open())
+    reconcile.facts(_open())
 
 
 def publish_docs(folder: Path) -> str:
     """Where dbt's pages are afterwards."""
-    return str(dbt_docs.publish(_open()[0], folder))
+    return str(dbt_docs.publish(Settings.load(), folder))
 
 
 def clean_up() -> dict[str, Any]:
     """What `lakehouse maintain` does; its counts."""
-    settings, contract = _open()
-    done = maintain.maintain(settings, contract, log.info)
+    lakehouse = _open()
+    done = maintain.maintain(lakehouse, log.info)
     for name, rows in done.warnings:
         log.warning("%s: %s rows against it", name, f"{rows:,}")
     return {
@@ -142,12 +141,12 @@ def clean_up() -> dict[str, Any]:
 
 
 class Logged:
-    """Sees a run while it runs (pipeline.Observer), as lines of the log."""
+    """Sees a run while it runs (steps.Observer), as lines of the log."""
 
     def planned(self, pending: list[Pending]) -> None:
         """Each says so itself when it begins."""
 
-    def started(self, step: str, table: str, batch_date: date) -> None:
+    def started(self, step: StepName, table: str, batch_date: date) -> None:
         log.info("%s of %s in batch %s begins", step, table, batch_date)
 
     def finished(self, result: StepResult) -> None:
@@ -163,6 +162,5 @@ class Logged:
         log.info("%s", text)
 
 
-def _open() -> tuple[Settings, Contract]:
-    settings = Settings.load()
-    return settings, read_contract(settings.contracts_dir, settings.source)
+def _open() -> Lakehouse:
+    return Lakehouse.open(Settings.load())

@@ -7,24 +7,23 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lakehouse.contract.model import Contract
-from lakehouse.settings import Settings
+from lakehouse.lakehouse import Lakehouse
 
 SEED = 20180101
 DAYS = 4
 PAST_ORDERS = 3000  # one batch of orders long delivered, so that there are reviews and late deliveries to look at
 
 
-def deliveries(settings: Settings, contract: Contract, note: Callable[[str], None]) -> list[Path]:
+def deliveries(lakehouse: Lakehouse, note: Callable[[str], None]) -> list[Path]:
     """A folder per day; generated on the first call and after a change of the contract, the same bytes everywhere."""
-    folder = settings.state_dir / "source"
-    made = settings.state_dir / "source.json"
-    wanted = json.dumps([SEED, DAYS, PAST_ORDERS, [table.rules_hash for table in contract.tables]])
+    folder = lakehouse.settings.state_dir / "source"
+    made = lakehouse.settings.state_dir / "source.json"
+    wanted = json.dumps([SEED, DAYS, PAST_ORDERS, [table.rules_hash for table in lakehouse.contract.tables]])
     if not (made.is_file() and folder.is_dir() and made.read_text() == wanted):
         from lakehouse.sample_data.synthetic import generate
 
         note("Generating a small source")
         shutil.rmtree(folder, ignore_errors=True)
-        generate(folder, contract=contract, seed=SEED, days=DAYS, history_orders=PAST_ORDERS)
+        generate(folder, contract=lakehouse.contract, seed=SEED, days=DAYS, history_orders=PAST_ORDERS)
         made.write_text(wanted)
     return sorted(path for path in folder.iterdir() if path.is_dir())

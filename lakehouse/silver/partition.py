@@ -20,6 +20,7 @@ from lakehouse.contract.model import TableContract
 from lakehouse.errors import ReconciliationError
 from lakehouse.lake import ledger
 from lakehouse.lake.delta import TABLE_PROPERTIES, read_partition, replace_partition
+from lakehouse.lake.places import quarantine_path
 from lakehouse.lake.store import Store
 
 if TYPE_CHECKING:
@@ -40,12 +41,12 @@ def commits_atomically(store: Store, session: Callable[[], SparkSession]) -> boo
 
 @dataclass(frozen=True)
 class SilverPartition:
-    """A batch's place in silver and in quarantine. `key`: of the silver table in its layer."""
+    """A batch's place in silver and in quarantine. `path`: of the silver table in its layer."""
 
     spark: SparkSession
     store: Store
     table: TableContract
-    key: str
+    path: str
     day: date
     file_name: str
 
@@ -54,25 +55,20 @@ class SilverPartition:
         """Whether small batches are committed by this process; else their rows go back to Spark."""
         return commits_atomically(self.store, lambda: self.spark)
 
-    @property
-    def quarantine_key(self) -> str:
-        """Of the quarantine in the layer."""
-        return f"quarantine/{self.key}"
-
     def write_silver(self, rows: DataFrame | pa.Table, expected: int) -> None:
         """Replace the partition by these rows: contract columns and `_row`."""
         names = [*self.table.column_names, "_source_file", "_row", "_batch_date"]
         start_over = self._changes_a_type()
         if start_over:
             # Its other batches are due anyway, as the contract's rules have changed.
-            for day in ledger.read_ledger(self.store, self.key).entries:
-                ledger.begin(self.store, self.key, day)
-        self._write(self.key, rows, names, expected, start_over=start_over)
+            for day in ledger.read_ledger(self.store, self.path).entries:
+                ledger.begin(self.store, self.path, day)
+        self._write(self.path, rows, names, expected, start_over=start_over)
 
     def write_quarantine(self, rows: DataFrame | pa.Table | None, expected: int) -> None:
         """The same for `_row`, `_reasons`, `_record`; no commit where there was nothing and there is nothing."""
         if rows is None or not expected:
-            if not read_partition(self.store, self.quarantine_key, self.day).rows:
+            if not read_partition(self.store, quarantine_path(self.table), self.day).rows:
                 return
             rows = pa.schema(
                 [("_row", pa.int64()), ("_reasons", pa.list_(pa.string())), ("_record", pa.string())]
@@ -82,7 +78,7 @@ class SilverPartition:
         else:
             rows = rows.withColumnsRenamed({"_reasons": "reasons", "_record": "record"})
         names = ["_source_file", "_row", "_batch_date", "reasons", "record"]
-        self._write(self.quarantine_key, rows, names, expected, start_over=False)
+        self._write(quarantine_path(self.table), rows, names, expected, start_over=False)
 
     def _write(
         self, key: str, rows: DataFrame | pa.Table, names: list[str], expected: int, *, start_over: bool
@@ -97,7 +93,7 @@ class SilverPartition:
             if self.delta_rs_may_write:
                 replace_partition(self.store, key, complete, self.day, start_over=start_over)
             else:
-                schema = self.table.spark_schema if key == self.key else QUARANTINE
+                schema = self.table.spark_schema if key == self.path else QUARANTINE
                 one_file = self.spark.createDataFrame(complete, schema).coalesce(1)
                 self._commit_by_spark(key, one_file, start_over=start_over)
         else:
@@ -124,6 +120,6 @@ class SilverPartition:
 
     def _changes_a_type(self) -> bool:
         """Whether the table in the lake has a column of a type that the contract gave up: it has to start over."""
-        there = read_partition(self.store, self.key, self.day).columns
+        there = read_partition(self.store, self.path, self.day).columns
         wanted = {field.name: str(field.type) for field in self.table.arrow_schema}
         return any(there.get(name, kind) != kind for name, kind in wanted.items())

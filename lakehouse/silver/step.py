@@ -16,24 +16,21 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.bronze import step as bronze
 from lakehouse.contract.model import TableContract
 from lakehouse.errors import LakehouseError, ReconciliationError, SparkError
 from lakehouse.lake import ledger
 from lakehouse.lake.delta import Partition, read_partition
-from lakehouse.lake.ledger import Entry, StepResult, read_ledger
-from lakehouse.lake.store import Store, open_store
+from lakehouse.lake.ledger import Entry, read_ledger
+from lakehouse.lake.places import table_path
+from lakehouse.lake.store import Store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest
-from lakehouse.settings import Settings
 from lakehouse.silver.partition import SilverPartition
 from lakehouse.spark.errors import reason_of, spark_errors
+from lakehouse.steps import StepResult, expected
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-    from lakehouse.contract.model import Contract
-
-RULE_VERSION = 2
 
 # Up to this size a batch is small: one task and one commit by this process are faster than shuffles and a commit by
 # Spark, and its rows fit into the heap. Bytes are those delivered: in bronze a repetitive gigabyte is a few megabytes.
@@ -44,14 +41,7 @@ SMALL_ROWS_RETURNED = 20_000
 SMALL_BYTES_RETURNED = 4 * 1024 * 1024
 
 
-def expected_fingerprint(table: TableContract, manifest: Manifest) -> str:
-    """Of this batch's partition, as it has to be."""
-    return ledger.fingerprint(bronze.expected_fingerprint(table, manifest), table, RULE_VERSION)
-
-
-def run(
-    settings: Settings, contract: Contract, table: TableContract, manifest: Manifest, spark: SparkSession
-) -> StepResult:
+def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: SparkSession) -> StepResult:
     """Bring a table's batch from bronze to silver; nothing if that is done. The caller holds the table's lock.
 
     Counts: bronze = duplicates + superseded + quarantined + silver. A withdrawn table has an empty partition.
@@ -59,30 +49,30 @@ def run(
     be done, ReconciliationError if rows went missing.
     """
     begin = time.monotonic()
-    store, key, day = open_store(settings, "silver"), f"{contract.source}/{table.name}", manifest.batch_date
-    fingerprint = expected_fingerprint(table, manifest)
-    known = read_ledger(store, key)
+    store, path, day = lakehouse.silver, table_path(table), manifest.batch_date
+    fingerprints = expected(table, manifest)
+    fingerprint = fingerprints["silver"]
+    known = read_ledger(store, path)
     if known.is_done(day, fingerprint):
         return StepResult("silver", table.name, day, False, known.entries[day].counts, 0.0, {})
 
-    bronze_store = open_store(settings, "bronze")
-    _require_bronze(bronze_store, key, table, manifest)
+    _require_bronze(lakehouse.bronze, path, day, fingerprints["bronze"])
     table_then = _as_of(table, day)
     delivered = manifest.tables.get(table.name)
-    target = SilverPartition(spark, store, table_then, key, day, delivered.name if delivered else "")
-    source = read_partition(bronze_store, key, day)
-    ledger.begin(store, key, day)
+    target = SilverPartition(spark, store, table_then, path, day, delivered.name if delivered else "")
+    source = read_partition(lakehouse.bronze, path, day)
+    ledger.begin(store, path, day)
     batch = _Batch(spark, table_then, source, target)
     try:
         is_small = _is_small(target.delta_rs_may_write, source.rows, delivered.size if delivered else 0)
         entry, phases = batch.replace_small(fingerprint) if is_small else batch.replace_large(fingerprint)
     except spark_errors() as error:
         raise SparkError(
-            f"{contract.source}.{table.name} of {day} could not be brought to silver: {reason_of(error)}\n"
+            f"{lakehouse.contract.source}.{table.name} of {day} could not be brought to silver: {reason_of(error)}\n"
             "What it wrote is replaced by the next run: run the same command again. `lakehouse doctor` checks memory "
             "and disk; LAKEHOUSE_SPARK_DRIVER_MEMORY gives Spark more."
         ) from error
-    ledger.record(store, key, day, entry)
+    ledger.record(store, path, day, entry)
     return StepResult("silver", table.name, day, True, entry.counts, time.monotonic() - begin, phases)
 
 
@@ -92,11 +82,10 @@ def _is_small(delta_rs_may_write: bool, rows: int, size: int) -> bool:
     return rows <= SMALL_ROWS_RETURNED and size <= SMALL_BYTES_RETURNED
 
 
-def _require_bronze(store: Store, key: str, table: TableContract, manifest: Manifest) -> None:
-    expected = bronze.expected_fingerprint(table, manifest)
-    if not read_ledger(store, key).is_done(manifest.batch_date, expected):
+def _require_bronze(store: Store, path: str, day: date, fingerprint: str) -> None:
+    if not read_ledger(store, path).is_done(day, fingerprint):
         raise LakehouseError(
-            f"Bronze does not hold {key.replace('/', '.')} of {manifest.batch_date} as it was landed.\n"
+            f"Bronze does not hold {path.replace('/', '.')} of {day} as it was landed.\n"
             "Run `lakehouse bronze` first, or `lakehouse run` for all steps."
         )
 
@@ -217,5 +206,5 @@ class _Batch:
     def _check_read(self, rows: int) -> None:
         if rows != self._source.rows:
             raise ReconciliationError(
-                f"{self._target.key} of {self._target.day}: bronze holds {self._source.rows} rows, Spark read {rows}."
+                f"{self._target.path} of {self._target.day}: bronze holds {self._source.rows} rows, Spark read {rows}."
             )

@@ -41,13 +41,13 @@ SESSION_CONFIGURATION = {
 
 
 @contextmanager
-def spark_session(settings: Settings, *, brief: bool = False) -> Iterator[SparkSession]:
+def spark_session(settings: Settings, *, short_run: bool = False) -> Iterator[SparkSession]:
     """A session, closed at the end; the JVM of one in this process stays until the process ends, for the next one.
 
-    `brief`: its work is soon done, so that compiling code for speed would cost more than it gives.
+    `short_run`: the session lives so briefly that the JVM's second compiler would cost more than it saves.
     Raises SetupError when there is no JDK, a jar cannot be had, or Spark does not start.
     """
-    spark = _remote(settings, settings.spark_remote) if settings.spark_remote else _local(settings, brief)
+    spark = _remote(settings, settings.spark_remote) if settings.spark_remote else _local(settings, short_run)
     try:
         yield spark
     finally:
@@ -104,7 +104,7 @@ def _channel(address: str, token: str | None) -> Any:
     return WithToken(address)
 
 
-def _local(settings: Settings, brief: bool) -> SparkSession:
+def _local(settings: Settings, short_run: bool) -> SparkSession:
     # Not at the top: the client of Spark Connect comes without.
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
@@ -116,7 +116,7 @@ def _local(settings: Settings, brief: bool) -> SparkSession:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     # A host name that does not resolve, or resolves to another address, would stop or expose the driver.
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    configuration = SparkConf(loadDefaults=False).setAll(list(_configuration(settings, jars, brief).items()))
+    configuration = SparkConf(loadDefaults=False).setAll(list(_configuration(settings, jars, short_run).items()))
     log = log_file(settings)
     try:
         if SparkContext._gateway is None:
@@ -136,10 +136,10 @@ def _local(settings: Settings, brief: bool) -> SparkSession:
     return SparkSession(context)
 
 
-def _configuration(settings: Settings, jars: list[Path], brief: bool) -> dict[str, str]:
+def _configuration(settings: Settings, jars: list[Path], short_run: bool) -> dict[str, str]:
     # One throw-away heap for small jobs on few cores: the parallel collector does most work per second.
     java_options = "-XX:+UseParallelGC -Duser.timezone=UTC"
-    if brief:
+    if short_run:
         java_options += " -XX:TieredStopAtLevel=1"
     return {
         **SESSION_CONFIGURATION,

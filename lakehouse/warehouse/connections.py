@@ -15,6 +15,7 @@ from typing import Literal
 import psycopg2
 import psycopg2.extensions
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
 
 from lakehouse.errors import WarehouseError
 from lakehouse.settings import Role, Settings, Target
@@ -47,6 +48,13 @@ def connect(settings: Settings, role: Role = "loader", autocommit: bool = False)
         raise statement_error(error, role) from error
     finally:
         connection.close()  # rolls back what is not committed
+
+
+@contextlib.contextmanager
+def cursor(settings: Settings, role: Role = "loader", *, autocommit: bool = False) -> Iterator[Cursor]:
+    """A cursor of a connection of its own: one transaction, as `connect`."""
+    with connect(settings, role, autocommit) as connection, connection.cursor() as opened:
+        yield opened
 
 
 def uri(settings: Settings, role: Role) -> str:

@@ -16,6 +16,7 @@ from typing import Literal
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
 
 from lakehouse.errors import Busy, WarehouseError
 from lakehouse.settings import Settings
@@ -63,17 +64,16 @@ class HeldLock:
             raise self._lost() from error
         raise self._lost()
 
-    def fence(self, connection: Connection) -> None:
+    def fence(self, cursor: Cursor) -> None:
         """Tie a transaction to this lock: call it as the transaction's first statement.
 
         It raises WarehouseError if the lock is lost by then. Whoever takes the lock next waits until the transaction
         ends, even when this process is killed and the server has not noticed.
         """
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_advisory_xact_lock_shared(%s)", (_key(_transactions_of(self.name)),))
-            key = _key(self.name)
-            cursor.execute(HOLDERS, (key, key))
-            holders = [pid for pid, _, _ in cursor.fetchall()]
+        cursor.execute("select pg_advisory_xact_lock_shared(%s)", (_key(_transactions_of(self.name)),))
+        key = _key(self.name)
+        cursor.execute(HOLDERS, (key, key))
+        holders = [pid for pid, _, _ in cursor.fetchall()]
         if self.connection.closed or self.connection.get_backend_pid() not in holders:
             raise self._lost()
 

@@ -29,7 +29,7 @@ WRITERS, APPENDS = 8, 3
 def main(settings: Settings, folder: Path) -> dict[str, Any]:
     """What each step said."""
     session.SESSION_CONFIGURATION[LOG_STORE_OF_S3A] = CONDITIONAL_LOG_STORE
-    with session.spark_session(settings, brief=True) as spark:
+    with session.spark_session(settings, short_run=True) as spark:
         store = open_store(settings, "silver")
         commits = Commits(spark, f"{store.spark_url('by_hand')}/_delta_log")
         came: dict[str, Any] = {"race": commits.race("00000000000000000000.json")}

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.load import step as load
 from lakehouse.pipeline import maintain
 from lakehouse.settings import Settings
@@ -23,9 +24,9 @@ from tests.support.made_up_shop import SECOND, Shop
 def main(settings: Settings, folder: Path) -> dict[str, Any]:
     """What each step said."""
     came: dict[str, Any] = {}
-    with spark_session(settings, brief=True) as spark:
+    with spark_session(settings, short_run=True) as spark:
         shop = Shop(settings, spark, folder)
-        load.ensure_tables(settings, shop.contract)
+        load.ensure_tables(Lakehouse(settings, shop.contract))
 
         first = shop.deliver("o1,1,10.5,paid,4.5", "o1,1,10.5,paid,4.5", "o2,x,1.00,new,", "o3,1,3.00,new,")
         came["silver, first"] = shop.to_silver(first).counts
@@ -48,7 +49,7 @@ def main(settings: Settings, folder: Path) -> dict[str, Any]:
             came[f"writes {layer}"] = outcome(lambda url=url: spark.range(1).write.parquet(url))
         url = f"s3a://landing/{settings.state_name}/shop"
         came["reads landing"] = outcome(lambda: spark.read.text(url).collect())
-    done = maintain.maintain(settings, shop.contract, lambda text: None)
+    done = maintain.maintain(Lakehouse(settings, shop.contract), lambda text: None)
     came["maintained"] = {"merged": done.files_merged, "removed": done.files_removed}
     return came
 

@@ -22,10 +22,9 @@ from lakehouse.errors import StoreError
 from lakehouse.lake.conformance import AT_ONCE, NOTE, ensure_conformance, is_proven
 from lakehouse.lake.s3 import PART_SIZE
 from lakehouse.lake.store import Store, open_store
-from lakehouse.landing.manifest import read_manifest, read_manifests
 from lakehouse.settings import LAYERS, Layer, Settings
 from tests.support.servers import StoreServer
-from tests.support.small_source import DAY, land, rows_of, run_bronze, values_of, version_of
+from tests.support.small_source import DAY, land, manifest_in, manifests_in, rows_of, run_bronze, values_of, version_of
 
 NEXT_DAY = date(2018, 1, 6)
 HEADER = b"order_id,amount,note\n"
@@ -209,7 +208,7 @@ def test_a_batch_is_landed_and_read_into_bronze(lake: Settings, tmp_path: Path) 
 
     counts = run_bronze(lake, manifest)
 
-    assert read_manifest(lake, DAY) == manifest
+    assert manifest_in(lake, DAY) == manifest
     assert counts == {"records": 3, "rejected": 1, "bronze": 2}
     assert rows_of(lake) == [
         {"order_id": "o1", "amount": "1.00", "note": "", "_source_file": "orders.csv", "_row": 1, "_batch_date": DAY},
@@ -230,7 +229,7 @@ def test_a_redelivery_replaces_its_batch_and_no_other(lake: Settings, tmp_path: 
 
     assert values_of(lake, "_batch_date", "order_id", "amount") == [(DAY, "o2", "2.50"), (NEXT_DAY, "o1", "9.00")]
     assert rows_of(lake, "rejected/shop/orders") == []
-    assert [manifest.batch_date for manifest in read_manifests(lake)] == [DAY, NEXT_DAY]
+    assert [manifest.batch_date for manifest in manifests_in(lake)] == [DAY, NEXT_DAY]
 
 
 def test_files_landed_at_once_are_all_in_the_days_manifest(lake: Settings, tmp_path: Path) -> None:
@@ -241,6 +240,6 @@ def test_files_landed_at_once_are_all_in_the_days_manifest(lake: Settings, tmp_p
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(deliver, ("orders", "words"), (TWO, b"word\nx\n")))
 
-    manifest = read_manifest(lake, DAY)
+    manifest = manifest_in(lake, DAY)
     assert manifest is not None
     assert sorted(manifest.tables) == ["orders", "words"]

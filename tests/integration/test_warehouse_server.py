@@ -172,7 +172,7 @@ def test_a_client_with_the_loaders_password_alone_finds_the_images_database_read
 
     package_warehouse.prepare(only_loader)
 
-    with package_warehouse.connect(only_loader) as connection, connection.cursor() as cursor:
+    with package_warehouse.cursor(only_loader) as cursor:
         cursor.execute("select count(*) from ops.load_log")
         assert cursor.fetchone() == (0,)
 
@@ -237,7 +237,7 @@ def _take(settings: Settings, taken: list[float]) -> None:
 
 
 def _waiting(settings: Settings) -> int:
-    with package_warehouse.connect(settings) as connection, connection.cursor() as cursor:
+    with package_warehouse.cursor(settings) as cursor:
         cursor.execute(
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory'"
         )

@@ -14,6 +14,7 @@ import pytest
 from benchmarks.sandbox import environment_of_stack, free_port
 from lakehouse import warehouse
 from lakehouse.contract.odcs import read_contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.pipeline import run as pipeline
 from lakehouse.sample_data.synthetic import Disturbances, generate
@@ -82,8 +83,8 @@ def run_embedded(embedded: Settings, state: str, source: Path) -> Settings:
     """The undisturbed run that the stack is measured by."""
     settings = embedded.model_copy(update={"state": state})
     warehouse.prepare(settings)
-    landing.land(settings, CONTRACT, [source])
-    pipeline.run(settings, CONTRACT, Silent())
+    landing.land(Lakehouse(settings, CONTRACT), [source])
+    pipeline.run(Lakehouse(settings, CONTRACT), Silent())
     return settings
 
 

@@ -129,6 +129,6 @@ def result(api: Api, run: str) -> dict[str, Any]:
 
 
 def execute(stack: Stack, *statements: str) -> None:
-    with warehouse.connect(stack.settings(), "loader") as connection, connection.cursor() as cursor:
+    with warehouse.cursor(stack.settings()) as cursor:
         for statement in statements:
             cursor.execute(statement)

@@ -15,10 +15,9 @@ from psycopg2 import sql
 
 from lakehouse import warehouse
 from lakehouse.contract.model import Contract
-from lakehouse.lake.ledger import StepResult
 from lakehouse.lake.store import open_store
-from lakehouse.pipeline.pending import Pending
 from lakehouse.settings import Settings
+from lakehouse.steps import Pending, StepResult
 
 Rows = list[tuple[Any, ...]]
 
@@ -70,7 +69,7 @@ def days_of(folder: Path) -> list[Path]:
 
 def query(settings: Settings, statement: str | sql.Composable, role: str = "transformer") -> Rows:
     """Rows of a query."""
-    with warehouse.connect(settings, role) as connection, connection.cursor() as cursor:  # type: ignore[arg-type]
+    with warehouse.cursor(settings, role) as cursor:  # type: ignore[arg-type]
         cursor.execute(statement)
         return cursor.fetchall()
 

@@ -15,13 +15,14 @@ from deltalake import DeltaTable, QueryBuilder
 from lakehouse import warehouse
 from lakehouse.bronze import step as bronze
 from lakehouse.contract.model import Column, ColumnType, Contract, Rule, TableContract
-from lakehouse.lake.ledger import StepResult, read_ledger
-from lakehouse.lake.store import open_store
+from lakehouse.lake.ledger import read_ledger
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.landing.manifest import Manifest, read_manifest
 from lakehouse.load import step as load
 from lakehouse.settings import Settings
 from lakehouse.silver import step as silver
+from lakehouse.steps import StepResult
 
 FIRST, SECOND, THIRD = date(2018, 1, 5), date(2018, 1, 6), date(2018, 1, 7)
 HEADER = "order_id,item,amount,status,score"
@@ -66,6 +67,10 @@ class Shop:
     def contract(self) -> Contract:
         return contract_of(self.table)
 
+    @property
+    def lakehouse(self) -> Lakehouse:
+        return Lakehouse(self.settings, self.contract)
+
     def with_table(self, table: TableContract, header: str | None = None) -> Shop:
         """The same state under another contract."""
         return replace(self, table=table, header=header or self.header)
@@ -75,27 +80,27 @@ class Shop:
         self.folder.mkdir(exist_ok=True)
         path = self.folder / "orders.csv"
         path.write_bytes("\n".join([self.header, *rows, ""]).encode())
-        landed = landing.land(self.settings, self.contract, [path], day)[0].manifest
-        bronze.run(self.settings, self.contract, self.table, landed)
+        landed = landing.land(self.lakehouse, [path], day)[0].manifest
+        bronze.run(self.lakehouse, self.table, landed)
         return landed
 
     def withdraw(self, day: date = FIRST) -> Manifest:
         """Take the batch back."""
-        manifest = read_manifest(self.settings, day)
+        manifest = read_manifest(self.lakehouse, day)
         assert manifest is not None
         withdrawn = manifest.with_tables({"orders": None})
-        bronze.run(self.settings, self.contract, self.table, withdrawn)
+        bronze.run(self.lakehouse, self.table, withdrawn)
         return withdrawn
 
     def to_silver(self, manifest: Manifest) -> StepResult:
-        return silver.run(self.settings, self.contract, self.table, manifest, self.spark)
+        return silver.run(self.lakehouse, self.table, manifest, self.spark)
 
     def to_raw(self, manifest: Manifest) -> StepResult:
-        return load.run(self.settings, self.contract, self.table, manifest, self.spark)
+        return load.run(self.lakehouse, self.table, manifest, self.spark)
 
     def load(self, *rows: str, day: date = FIRST) -> StepResult:
         """A delivery on its whole way from landing to the warehouse."""
-        load.ensure_tables(self.settings, self.contract)
+        load.ensure_tables(self.lakehouse)
         manifest = self.deliver(*rows, day=day)
         self.to_silver(manifest)
         return self.to_raw(manifest)
@@ -114,18 +119,18 @@ class Shop:
         return [tuple(row.values()) for row in pa.table(rows).to_pylist()]
 
     def delta_table(self, key: str = "shop/orders") -> DeltaTable:
-        store = open_store(self.settings, "silver")
+        store = self.lakehouse.silver
         return DeltaTable(store.delta_url(key), storage_options=store.delta_options())
 
     def has_delta_table(self, key: str) -> bool:
-        return DeltaTable.is_deltatable(open_store(self.settings, "silver").delta_url(key))
+        return DeltaTable.is_deltatable(self.lakehouse.silver.delta_url(key))
 
     def warnings(self, day: date = FIRST) -> dict[str, int]:
         """What silver noted of a batch, beside its counts."""
-        return read_ledger(open_store(self.settings, "silver"), "shop/orders").entries[day].warnings
+        return read_ledger(self.lakehouse.silver, "shop/orders").entries[day].warnings
 
     def query(self, statement: str, role: str = "loader") -> list[tuple[Any, ...]]:
-        with warehouse.connect(self.settings, role) as connection, connection.cursor() as cursor:  # type: ignore[arg-type]
+        with warehouse.cursor(self.settings, role) as cursor:  # type: ignore[arg-type]
             cursor.execute(statement)
             return cursor.fetchall()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from deltalake.exceptions import TableNotFoundError
 from lakehouse.bronze import step as bronze
 from lakehouse.contract.model import Column, ColumnType, Contract, Rule, TableContract
 from lakehouse.lake.store import open_store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
-from lakehouse.landing.manifest import Manifest
+from lakehouse.landing.manifest import Manifest, read_manifest, read_manifests
 from lakehouse.settings import Settings
 
 DAY = date(2018, 1, 5)
@@ -53,7 +55,21 @@ def land(
         path = delivery / f"{table}.csv"
         path.write_bytes(content)
         paths.append(path)
-    return landing.land(settings, contract or shop(), paths, day)[0].manifest
+    return landing.land(Lakehouse(settings, contract or shop()), paths, day)[0].manifest
+
+
+def manifest_in(settings: Settings, day: date) -> Manifest | None:
+    """The batch of a day in landing, of whatever source the settings name."""
+    return read_manifest(_lakehouse(settings), day)
+
+
+def manifests_in(settings: Settings) -> list[Manifest]:
+    """All of them."""
+    return read_manifests(_lakehouse(settings))
+
+
+def _lakehouse(settings: Settings) -> Lakehouse:
+    return Lakehouse(settings, replace(shop(), source=settings.source))
 
 
 def run_bronze(
@@ -61,7 +77,7 @@ def run_bronze(
 ) -> dict[str, int]:
     """The counts of one table's batch."""
     contract = contract or shop()
-    return bronze.run(settings, contract, contract.table(table), manifest).counts
+    return bronze.run(Lakehouse(settings, contract), contract.table(table), manifest).counts
 
 
 def rows_of(settings: Settings, key: str = "shop/orders") -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import pytest
 from lakehouse import warehouse
 from lakehouse.contract.model import Column, ColumnType
 from lakehouse.errors import LakehouseError, ReconciliationError, WarehouseError
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.load import raw_tables
 from lakehouse.load import step as load
 from lakehouse.load.copy_task import StagingTable
@@ -20,7 +21,7 @@ from tests.support.made_up_shop import FIRST, HEADER, SECOND, THIRD, Shop, order
 @pytest.fixture
 def shop(new_state, spark, tmp_path):
     shop = Shop(new_state(source="shop"), spark, tmp_path / "delivery")
-    load.ensure_tables(shop.settings, shop.contract)
+    load.ensure_tables(Lakehouse(shop.settings, shop.contract))
     return shop
 
 
@@ -256,7 +257,7 @@ class TestAContractThatChanges:
         columns = tuple(replace(c, type=ColumnType("bigint")) if c.name == "item" else c for c in shop.table.columns)
         changed = shop.with_table(replace(shop.table, columns=columns))
 
-        load.ensure_tables(shop.settings, changed.contract)
+        load.ensure_tables(Lakehouse(shop.settings, changed.contract))
 
         assert changed.raw() == []
         assert shop.query("select count(*) from ops.load_log where is_current") == [(0,)]
@@ -268,7 +269,7 @@ class TestAContractThatChanges:
     def test_a_column_that_it_no_longer_has_stays_and_is_null_from_then_on(self, shop):
         shop.load("o1,1,1.00,new,5")
         fewer = shop.with_table(replace(shop.table, columns=shop.table.columns[:-1]), HEADER.removesuffix(",score"))
-        load.ensure_tables(shop.settings, fewer.contract)
+        load.ensure_tables(Lakehouse(shop.settings, fewer.contract))
 
         fewer.load("o2,1,1.00,new", day=SECOND)
 
@@ -280,9 +281,9 @@ class TestAContractThatChanges:
 
         monkeypatch.setattr(warehouse, "lock", not_needed)
 
-        load.ensure_tables(shop.settings, shop.contract)
+        load.ensure_tables(Lakehouse(shop.settings, shop.contract))
         fewer = shop.with_table(replace(shop.table, columns=shop.table.columns[:-1]))
-        load.ensure_tables(shop.settings, fewer.contract)
+        load.ensure_tables(Lakehouse(shop.settings, fewer.contract))
 
 
 def test_a_table_without_key_names_all_its_columns(shop):

@@ -13,6 +13,7 @@ import pytest
 
 from lakehouse.contract.model import Column, ColumnType, TableContract
 from lakehouse.contract.odcs import read_contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.load import step as load
 from lakehouse.settings import PROJECT_DIR
 from tests.support.made_up_shop import Shop, contract_of
@@ -120,6 +121,6 @@ def test_a_type_wider_than_the_ddl_is_refused_not_rounded(shop):
     columns = tuple(replace(c, type=ColumnType("decimal", 38, 10)) if c.name == "id" else c for c in shop.table.columns)
     wider = replace(shop.table, columns=columns)
 
-    load.ensure_tables(shop.settings, contract_of(wider))
+    load.ensure_tables(Lakehouse(shop.settings, contract_of(wider)))
 
     assert shop.query("select count(*) from raw_shop.orders") == [(0,)]

@@ -15,6 +15,7 @@ from psycopg2 import sql
 from lakehouse import warehouse
 from lakehouse.contract.model import Contract
 from lakehouse.contract.odcs import read_contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.load import step as load
 from lakehouse.marts import step as marts
 from lakehouse.settings import PROJECT_DIR, Settings
@@ -34,7 +35,7 @@ def deliver(contract: Contract) -> Deliver:
     """Publish rows of a batch: `deliver(settings, "2018-01-01", orders=[{…}])`."""
 
     def deliver(settings: Settings, day: str, every_key: bool = False, **rows: Sequence[Mapping[str, Any]]) -> None:
-        with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+        with warehouse.cursor(settings) as cursor:
             publish(cursor, contract, date.fromisoformat(day), rows, every_key=every_key)
 
     return deliver
@@ -46,9 +47,9 @@ def new_shop(new_state: Callable[..., Settings], contract: Contract, deliver: De
 
     def make() -> Settings:
         settings = new_state()
-        load.ensure_tables(settings, contract)
+        load.ensure_tables(Lakehouse(settings, contract))
         deliver(settings, "2016-01-01", every_key=True, orders=[])
-        assert marts.run(settings, contract).full_refresh
+        assert marts.run(Lakehouse(settings, contract)).full_refresh
         return settings
 
     return make

@@ -18,6 +18,7 @@ import pytest
 from lakehouse import warehouse
 from lakehouse.contract.model import Contract
 from lakehouse.errors import MartsError, WarehouseError
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.marts import step as marts
 from lakehouse.marts.dbt import Node
 from lakehouse.settings import PROJECT_DIR, Settings
@@ -57,7 +58,7 @@ def item(order_id: str, number: int, product: str, seller: str) -> dict[str, Any
 
 
 def query(settings: Settings, statement: str) -> Rows:
-    with warehouse.connect(settings, "transformer") as connection, connection.cursor() as cursor:
+    with warehouse.cursor(settings, "transformer") as cursor:
         cursor.execute(statement)
         return cursor.fetchall()
 
@@ -89,7 +90,7 @@ def first_day(new_shop: Callable[[], Settings], deliver: Deliver, contract: Cont
         products=[{"product_id": "p1", "product_category_name": "artes"}],
         sellers=[{"seller_id": "s1", "seller_zip_code_prefix": "01000", "seller_city": "osasco", "seller_state": "SP"}],
     )
-    result = marts.run(settings, contract)
+    result = marts.run(Lakehouse(settings, contract))
     assert result.done and not result.full_refresh
     return settings
 
@@ -134,7 +135,7 @@ def test_a_late_order_cuts_its_person_anew_and_gives_their_facts_new_keys(
         shop, "2018-01-21", customers=[customer("c4", "ana", "rj")], orders=[order("o4", "c4", "2018-01-12 10:00:00")]
     )
     deliver(shop, "2018-01-22", orders=[order("o9", "c9", "2018-01-21 10:00:00")])
-    result = marts.run(shop, contract)
+    result = marts.run(Lakehouse(shop, contract))
 
     assert not result.full_refresh
     versions = query(
@@ -164,10 +165,10 @@ def test_a_daily_build_ends_in_the_marts_of_a_full_refresh(
 ) -> None:
     change_everything(shop, deliver)
 
-    daily = marts.run(shop, contract)
+    daily = marts.run(Lakehouse(shop, contract))
 
     incremental = all_marts(shop)
-    again = marts.run(shop, contract, full_refresh=True)
+    again = marts.run(Lakehouse(shop, contract), full_refresh=True)
     assert (daily.full_refresh, again.full_refresh) == (False, True)
     assert incremental == all_marts(shop)
     assert len(incremental["fct_order_items"]) == 2, "the item that vanished from its batch is gone"
@@ -181,7 +182,7 @@ def test_ids_called_unknown_are_members_like_others(shop: Settings, deliver: Del
         order_items=[item("o5", 1, "unknown", "unknown")],
     )
 
-    assert marts.run(shop, contract).done
+    assert marts.run(Lakehouse(shop, contract)).done
 
     members = "select count(*), count(distinct {0}_key) from marts.dim_{0} where {1} = 'unknown'"
     for dimension, key in (("customer", "customer_unique_id"), ("product", "product_id"), ("seller", "seller_id")):
@@ -192,9 +193,9 @@ def test_with_nothing_new_dbt_is_not_started(shop: Settings, contract: Contract)
     log = shop.state_dir / "dbt" / "dbt.err"
     log.unlink()
 
-    result = marts.run(shop, contract)
+    result = marts.run(Lakehouse(shop, contract))
 
-    assert (result.done, log.exists(), marts.pending(shop, contract)) == (False, False, None)
+    assert (result.done, log.exists(), marts.pending(Lakehouse(shop, contract))) == (False, False, None)
 
 
 @pytest.mark.parametrize("nodes", [1, 6, 20], ids=lambda nodes: f"after {nodes} models and tests")
@@ -211,14 +212,14 @@ def test_a_build_whose_dbt_was_killed_is_completed_by_the_next(
             dbt.kill()
 
     with pytest.raises(MartsError, match="dbt stopped with code -9"):
-        marts.run(shop, contract, log=kill)
+        marts.run(Lakehouse(shop, contract), log=kill)
 
-    assert marts.pending(shop, contract) == "the last build was not completed"
+    assert marts.pending(Lakehouse(shop, contract)) == "the last build was not completed"
     # What arrives meanwhile moves Ana once more: where the killed build had put her must not be forgotten.
     deliver(shop, "2018-01-23", customers=[customer("c4", "bob", "sp"), customer("c3", "carla", "rj")])
-    completed = marts.run(shop, contract)
+    completed = marts.run(Lakehouse(shop, contract))
     incremental = all_marts(shop)
-    marts.run(shop, contract, full_refresh=True)
+    marts.run(Lakehouse(shop, contract), full_refresh=True)
     assert not completed.full_refresh
     assert incremental == all_marts(shop)
 
@@ -232,9 +233,9 @@ def test_a_killed_full_refresh_is_a_full_refresh_again(shop: Settings, contract:
             dbt.kill()
 
     with pytest.raises(MartsError):
-        marts.run(shop, contract, full_refresh=True, log=kill)
+        marts.run(Lakehouse(shop, contract), full_refresh=True, log=kill)
 
-    assert marts.run(shop, contract).full_refresh
+    assert marts.run(Lakehouse(shop, contract)).full_refresh
     assert all_marts(shop) == expected
 
 
@@ -246,7 +247,7 @@ def test_a_build_that_lost_its_lock_does_not_count_as_complete(
 
     def end_the_locks_session(node: Node) -> None:
         if node.name == "fct_orders":
-            with warehouse.connect(shop, "loader") as connection, connection.cursor() as cursor:
+            with warehouse.cursor(shop) as cursor:
                 cursor.execute(
                     "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' "
                     "and database = (select oid from pg_database where datname = current_database())"
@@ -254,22 +255,21 @@ def test_a_build_that_lost_its_lock_does_not_count_as_complete(
                 ended.append(cursor.rowcount)
 
     with pytest.raises(WarehouseError, match="The lock publish was lost"):
-        marts.run(shop, contract, log=end_the_locks_session)
+        marts.run(Lakehouse(shop, contract), log=end_the_locks_session)
 
     assert ended and ended[0] > 0
-    assert marts.pending(shop, contract) == "the last build was not completed"
-    assert marts.run(shop, contract).done
+    assert marts.pending(Lakehouse(shop, contract)) == "the last build was not completed"
+    assert marts.run(Lakehouse(shop, contract)).done
 
 
 RUN = """
 import sys
 from pathlib import Path
 from lakehouse.marts import step as marts
-from lakehouse.contract.odcs import read_contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.settings import Settings
 
-settings = Settings.load(state=sys.argv[1])
-marts.run(settings, read_contract(settings.contracts_dir, "olist"), full_refresh=True,
+marts.run(Lakehouse.open(Settings.load(state=sys.argv[1])), full_refresh=True,
           log=lambda node: print(node.name, flush=True))
 """
 
@@ -301,7 +301,9 @@ def test_no_dbt_outlives_its_parent(how: signal.Signals, shop: Settings, contrac
     parent.stdout.close()
     _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
-    assert marts.run(shop, contract).full_refresh, "the lock is free, and the killed full refresh is made up for"
+    assert marts.run(Lakehouse(shop, contract)).full_refresh, (
+        "the lock is free, and the killed full refresh is made up for"
+    )
 
 
 def test_a_failing_model_or_test_is_named_and_leaves_the_build_open(
@@ -315,10 +317,10 @@ def test_a_failing_model_or_test_is_named_and_leaves_the_build_open(
     deliver(shop, "2018-01-21", orders=[order("o1", "c1", "2018-01-10 11:00:00")])
 
     with pytest.raises(MartsError, match=r"nobody_is_called_ana: Got 1 result.*"):
-        marts.run(broken, contract)
+        marts.run(Lakehouse(broken, contract))
 
-    assert marts.pending(shop, contract) == "the last build was not completed"
-    assert marts.run(shop, contract).done
+    assert marts.pending(Lakehouse(shop, contract)) == "the last build was not completed"
+    assert marts.run(Lakehouse(shop, contract)).done
 
 
 def test_a_changed_project_is_a_full_refresh_a_changed_test_is_not(
@@ -328,28 +330,28 @@ def test_a_changed_project_is_a_full_refresh_a_changed_test_is_not(
     shutil.copytree(PROJECT_DIR / "dbt", changed.dbt_dir)
     for folder in ("tests", "analyses"):
         (changed.dbt_dir / folder / "new.sql").write_text("select 1 as one where 1 = 0\n")
-    assert marts.pending(changed, contract) is None
+    assert marts.pending(Lakehouse(changed, contract)) is None
 
     with (changed.dbt_dir / "models" / "marts" / "olist" / "dim_seller.sql").open("a") as model:
         model.write("-- changed\n")
 
-    assert marts.pending(changed, contract) == "the dbt project changed"
-    assert marts.run(changed, contract).full_refresh
+    assert marts.pending(Lakehouse(changed, contract)) == "the dbt project changed"
+    assert marts.run(Lakehouse(changed, contract)).full_refresh
 
 
 def test_full_tests_see_what_a_daily_build_does_not_look_at(
     shop: Settings, deliver: Deliver, contract: Contract
 ) -> None:
-    assert marts.test(shop, contract).tests > 50
-    with warehouse.connect(shop, "transformer") as connection, connection.cursor() as cursor:
+    assert marts.test(Lakehouse(shop, contract)).tests > 50
+    with warehouse.cursor(shop, "transformer") as cursor:
         cursor.execute("delete from marts.dim_customer where customer_unique_id = 'bob'")
         cursor.execute("update marts.fct_orders set items_value = 99 where order_id = 'o1'")
         cursor.execute("delete from intermediate.int_orders_current where order_id = 'o3'")
 
     deliver(shop, "2018-01-21", orders=[order("o2", "c2", "2018-01-15 11:00:00")])
-    marts.run(shop, contract)
+    marts.run(Lakehouse(shop, contract))
     with pytest.raises(MartsError) as failure:
-        marts.test(shop, contract)
+        marts.test(Lakehouse(shop, contract))
 
     assert "relationships_fct_orders_customer_key" in str(failure.value)
     assert "holds_every_key_int_orders_current" in str(failure.value)

@@ -120,9 +120,9 @@ def models(shop: Settings, tmp_path_factory: pytest.TempPathFactory) -> list[Mod
 @contextmanager
 def rolled_back(shop: Settings) -> Iterator[Cursor]:
     """A transaction of the owner, who may take the roles of loader and transformer, and that leaves nothing behind."""
-    with warehouse.connect(shop, "owner") as connection, connection.cursor() as cursor:
+    with warehouse.cursor(shop, "owner") as cursor:
         yield cursor
-        connection.rollback()
+        cursor.connection.rollback()
 
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

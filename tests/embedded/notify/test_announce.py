@@ -44,7 +44,7 @@ def counted(
 ) -> None:
     """The batch had 1,000 records of a table."""
     kept = 1000 - rejected - quarantined
-    with warehouse.connect(settings) as connection, connection.cursor() as cursor:
+    with warehouse.cursor(settings) as cursor:
         cursor.execute(
             "insert into ops.reconciliation values ('olist', %s, %s, 1000, %s, %s, 0, 0, %s, %s, %s, true, %s, %s)",
             (table, THE_DAY, rejected, 1000 - rejected, quarantined, kept, kept, at, Json(reasons or {})),

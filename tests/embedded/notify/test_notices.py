@@ -26,7 +26,7 @@ def notice(event_id: str, *, kind: Kind = "success", days: int = 0, is_silent: b
 
 
 def rows(settings: Settings, columns: str) -> list[tuple[Any, ...]]:
-    with warehouse.connect(settings) as connection, connection.cursor() as cursor:
+    with warehouse.cursor(settings) as cursor:
         cursor.execute(f"select {columns} from ops.notices order by notice_id")
         return cursor.fetchall()
 

@@ -13,6 +13,7 @@ import pytest
 from lakehouse import warehouse
 from lakehouse.contract.model import Contract
 from lakehouse.contract.odcs import read_contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.pipeline import run as pipeline
 from lakehouse.pipeline.run import RunReport
@@ -33,8 +34,8 @@ def run(spark: Any, contract: Contract) -> Callable[..., RunReport]:
 
     def run(settings: Settings, *paths: Path, **options: Any) -> RunReport:
         if paths:
-            landing.land(settings, contract, paths)
-        return pipeline.run(settings, contract, Silent(), spark=spark, **options)
+            landing.land(Lakehouse(settings, contract), paths)
+        return pipeline.run(Lakehouse(settings, contract), Silent(), spark=spark, **options)
 
     return run
 

@@ -14,13 +14,14 @@ import pytest
 
 from lakehouse.contract.model import Contract
 from lakehouse.errors import DeliveryRefused, StoreError
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
-from lakehouse.landing.manifest import read_manifest
 from lakehouse.pipeline import arrivals, tasks
 from lakehouse.pipeline.run import RunReport
 from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
 from tests.support.lake import days_of
+from tests.support.small_source import manifest_in
 
 FIRST, SECOND, THIRD = date(2018, 1, 1), date(2018, 1, 2), date(2018, 1, 3)
 
@@ -50,15 +51,15 @@ def names(found: Sequence[arrivals.Arrival | arrivals.News]) -> list[tuple[str, 
 def test_a_landed_batch_is_news_until_a_run_takes_it_up(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
-    landing.land(drop, contract, days_of(shop[0])[:2])
-    assert names(arrivals.news(drop, contract)) == [("landing", FIRST), ("landing", SECOND)]
-    assert names(arrivals.news(drop, contract)) == [("landing", FIRST), ("landing", SECOND)]
+    landing.land(Lakehouse(drop, contract), days_of(shop[0])[:2])
+    assert names(arrivals.news(Lakehouse(drop, contract))) == [("landing", FIRST), ("landing", SECOND)]
+    assert names(arrivals.news(Lakehouse(drop, contract))) == [("landing", FIRST), ("landing", SECOND)]
 
     due = tasks.batch(FIRST.isoformat(), "a run")
 
-    assert names(arrivals.news(drop, contract)) == [("landing", SECOND)]
+    assert names(arrivals.news(Lakehouse(drop, contract))) == [("landing", SECOND)]
     assert {unit["batch_date"] for unit in due} == {FIRST.isoformat()}
-    manifest = read_manifest(drop, FIRST)
+    manifest = manifest_in(drop, FIRST)
     assert manifest is not None
     assert {unit["table"] for unit in due} == set(manifest.tables)
     sizes = [file.size for unit in due if (file := manifest.tables[unit["table"]])]
@@ -67,14 +68,14 @@ def test_a_landed_batch_is_news_until_a_run_takes_it_up(
 
 def test_a_batch_delivered_again_is_news_again(drop: Settings, contract: Contract, shop: tuple[Path, Truth]) -> None:
     day = days_of(shop[0])[0]
-    landing.land(drop, contract, [day])
+    landing.land(Lakehouse(drop, contract), [day])
     tasks.batch(FIRST.isoformat(), "a run")
 
-    landing.land(drop, contract, [day])
-    assert arrivals.news(drop, contract) == []
+    landing.land(Lakehouse(drop, contract), [day])
+    assert arrivals.news(Lakehouse(drop, contract)) == []
 
-    landing.remove(drop, contract, FIRST, "orders")
-    assert names(arrivals.news(drop, contract)) == [("landing", FIRST)]
+    landing.remove(Lakehouse(drop, contract), FIRST, "orders")
+    assert names(arrivals.news(Lakehouse(drop, contract))) == [("landing", FIRST)]
 
 
 def test_what_somebody_loaded_without_the_orchestrator_is_no_news(
@@ -82,7 +83,7 @@ def test_what_somebody_loaded_without_the_orchestrator_is_no_news(
 ) -> None:
     run(drop, days_of(shop[0])[0])
 
-    assert arrivals.news(drop, contract) == []
+    assert arrivals.news(Lakehouse(drop, contract)) == []
     assert tasks.batch(FIRST.isoformat(), "a run") == []
     assert tasks.count() is None
 
@@ -90,12 +91,12 @@ def test_what_somebody_loaded_without_the_orchestrator_is_no_news(
 def test_what_somebody_began_by_hand_is_news_once_nobody_is_at_it(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
-    landing.land(drop, contract, [days_of(shop[0])[0]])
+    landing.land(Lakehouse(drop, contract), [days_of(shop[0])[0]])
 
-    with arrivals.by_hand(drop, contract):
-        assert arrivals.news(drop, contract) == []
+    with arrivals.by_hand(Lakehouse(drop, contract)):
+        assert arrivals.news(Lakehouse(drop, contract)) == []
 
-    assert names(arrivals.news(drop, contract)) == [("landing", FIRST)]
+    assert names(arrivals.news(Lakehouse(drop, contract))) == [("landing", FIRST)]
 
 
 def test_a_dropped_batch_is_landed_by_its_own_run_and_is_then_no_news_in_landing(
@@ -109,8 +110,8 @@ def test_a_dropped_batch_is_landed_by_its_own_run_and_is_then_no_news_in_landing
 
     assert tasks.batch(SECOND.isoformat(), "a run")
 
-    assert read_manifest(drop, FIRST) is None
-    assert names(arrivals.news(drop, contract)) == [("drop", FIRST)]
+    assert manifest_in(drop, FIRST) is None
+    assert names(arrivals.news(Lakehouse(drop, contract))) == [("drop", FIRST)]
 
 
 def test_a_refused_delivery_is_no_news_until_it_is_corrected_and_does_not_stop_the_others(
@@ -124,12 +125,12 @@ def test_a_refused_delivery_is_no_news_until_it_is_corrected_and_does_not_stop_t
 
     with pytest.raises(DeliveryRefused, match="order_status is missing"):
         tasks.batch(FIRST.isoformat(), "a run")
-    assert names(arrivals.news(drop, contract)) == [("drop", SECOND)]
+    assert names(arrivals.news(Lakehouse(drop, contract))) == [("drop", SECOND)]
     assert tasks.batch(SECOND.isoformat(), "another run")
-    assert arrivals.news(drop, contract) == []
+    assert arrivals.news(Lakehouse(drop, contract)) == []
 
     broken.write_bytes(whole)
-    assert names(arrivals.news(drop, contract)) == [("drop", FIRST)]
+    assert names(arrivals.news(Lakehouse(drop, contract))) == [("drop", FIRST)]
     assert tasks.batch(FIRST.isoformat(), "a third run")
 
 
@@ -140,17 +141,17 @@ def test_an_old_file_in_the_drop_folder_does_not_undo_a_correction_that_was_land
     tasks.batch(FIRST.isoformat(), "a run")
     corrected = tmp_path / "orders_2018-01-01.csv"
     corrected.write_bytes(old.read_bytes().replace(b",delivered,", b",shipped,", 1))
-    (landed,) = landing.land(drop, contract, [corrected])
+    (landed,) = landing.land(Lakehouse(drop, contract), [corrected])
     assert landed.changed == ("orders",)
 
     for run_id in ("a run", "another run"):  # the first one again, as when somebody clears it
         tasks.batch(FIRST.isoformat(), run_id)
-        assert read_manifest(drop, FIRST) == landed.manifest
+        assert manifest_in(drop, FIRST) == landed.manifest
 
     shutil.copy(old, old.with_suffix(".new"))
     old.with_suffix(".new").replace(old)
     tasks.batch(FIRST.isoformat(), "a third run")
-    manifest = read_manifest(drop, FIRST)
+    manifest = manifest_in(drop, FIRST)
     assert manifest is not None and manifest.tables["orders"] != landed.manifest.tables["orders"]
 
 
@@ -158,7 +159,7 @@ def test_a_refused_delivery_is_refused_by_every_run_until_the_day_is_landed_othe
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
     whole = days_of(shop[0])[0]
-    landing.land(drop, contract, [whole / "olist_customers_dataset.csv"], FIRST)
+    landing.land(Lakehouse(drop, contract), [whole / "olist_customers_dataset.csv"], FIRST)
     tasks.batch(FIRST.isoformat(), "a run before")
     broken = put(drop, whole) / "olist_orders_dataset.csv"
     broken.write_bytes(broken.read_bytes().replace(b"order_status", b"order_state", 1))
@@ -166,7 +167,7 @@ def test_a_refused_delivery_is_refused_by_every_run_until_the_day_is_landed_othe
         with pytest.raises(DeliveryRefused):
             tasks.batch(FIRST.isoformat(), run_id)
 
-    landing.land(drop, contract, [whole])
+    landing.land(Lakehouse(drop, contract), [whole])
 
     for run_id in ("another run", "one more"):
         assert tasks.batch(FIRST.isoformat(), run_id)
@@ -207,9 +208,9 @@ def test_a_delivery_that_is_still_written_to_is_left_alone(
     put(drop, days_of(shop[0])[0])
     monkeypatch.setattr(arrivals, "AT_REST_SECONDS", 3600.0)
 
-    assert arrivals.news(drop, contract) == []
+    assert arrivals.news(Lakehouse(drop, contract)) == []
     assert tasks.batch(FIRST.isoformat(), "a run") == []
-    assert read_manifest(drop, FIRST) is None
+    assert manifest_in(drop, FIRST) is None
 
 
 def test_a_copy_with_the_times_of_its_original_is_not_at_rest_before_its_time(
@@ -267,7 +268,7 @@ def test_what_cannot_be_looked_into_is_refused_by_name_while_others_are_news(
     with pytest.raises(DeliveryRefused, match=r"orders_2018-01-02\.zip"):
         tasks.look_into_drop_folder()
 
-    assert names(arrivals.news(drop, contract)) == [("drop", FIRST)]
+    assert names(arrivals.news(Lakehouse(drop, contract))) == [("drop", FIRST)]
 
 
 def test_what_is_still_being_written_is_no_fault_yet(drop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.contract.model import Contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.pipeline.run import RunReport, pending_now
 from lakehouse.sample_data.synthetic import Truth
@@ -201,7 +202,7 @@ def test_killed_at_every_point_one_after_the_other_the_end_is_the_same(
     run(settings, batch)
 
     run(undisturbed, batch)
-    assert pending_now(settings, contract) == []
+    assert pending_now(Lakehouse(settings, contract)) == []
     assert differences(outcome(settings), outcome(undisturbed)) == {}
 
 
@@ -230,7 +231,7 @@ def test_a_correction_killed_on_its_way_and_taken_back_leaves_nothing_of_itself(
     # Bronze and silver hold the correction, silver's ledger does not say so yet; the warehouse has the first.
     point = Point("after silver", "lakehouse.silver.partition", "SilverPartition.write_silver", "after")
     kill(settings, point, "run", str(corrected))
-    landing.land(settings, contract, [first])
+    landing.land(Lakehouse(settings, contract), [first])
     run(settings)
 
     assert differences(outcome(settings), outcome(first_day)) == {}

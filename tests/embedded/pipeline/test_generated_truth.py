@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lakehouse.contract.model import Contract
 from lakehouse.lake.bad_records import SUPERSEDED, bad_records
+from lakehouse.lake.store import open_store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.pipeline.reconcile import Count
 from lakehouse.pipeline.summary import reasons, warnings
 from lakehouse.sample_data.synthetic import KINDS, Truth
@@ -54,7 +56,7 @@ def test_every_injected_fault_is_found_once_with_its_reasons(
     stages = {"quarantine": "quarantined", "rejected": "rejected"}
     found = Counter(
         (r.batch_date.isoformat(), r.table, r.row, stages[r.stage], tuple(sorted(r.reasons)))
-        for r in bad_records(loaded_shop, contract)
+        for r in bad_records(open_store(loaded_shop, "bronze"), open_store(loaded_shop, "silver"), contract.tables)
         if SUPERSEDED not in r.reasons
     )
 
@@ -70,7 +72,7 @@ def test_the_reasons_of_a_batch_are_counted(loaded_shop: Settings, contract: Con
         for table, file in tables.items():
             expected.update({(table, reason): rows for reason, rows in (file.rejected | file.quarantined).items()})
 
-        found = reasons(loaded_shop, contract, date.fromisoformat(day))
+        found = reasons(Lakehouse(loaded_shop, contract), date.fromisoformat(day))
 
         assert {(table, reason): rows for table, reason, rows in found} == dict(expected)
         assert [rows for *_, rows in found] == sorted((rows for *_, rows in found), reverse=True)
@@ -82,7 +84,7 @@ def test_every_warning_is_counted(loaded_shop: Settings, contract: Contract, sho
         for table, file in tables.items():
             expected.update({(table, reason): rows for reason, rows in file.warnings.items()})
 
-    found = warnings(loaded_shop, contract, [table.name for table in contract.tables])
+    found = warnings(Lakehouse(loaded_shop, contract), [table.name for table in contract.tables])
 
     assert {(table, reason): rows for table, reason, rows in found} == dict(expected)
 

@@ -9,6 +9,7 @@ import pytest
 from lakehouse import warehouse
 from lakehouse.contract.model import Contract
 from lakehouse.contract.odcs import read_contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.load import step as load
 from lakehouse.pipeline.maintain import _drop_used_keys, maintain
 from lakehouse.settings import PROJECT_DIR, Settings
@@ -21,7 +22,7 @@ def contract() -> Contract:
 
 def execute(settings: Settings, *statements: str) -> list[tuple]:
     """As the role loader; the rows of the last one, if it has any."""
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with warehouse.cursor(settings) as cursor:
         for statement in statements:
             cursor.execute(statement)
         return cursor.fetchall() if cursor.description else []
@@ -33,7 +34,7 @@ def tables_of(settings: Settings, schema: str = "raw_olist") -> set[str]:
 
 
 def test_a_state_without_anything_is_maintained(settings: Settings, contract: Contract) -> None:
-    done = maintain(settings, contract, lambda text: None)
+    done = maintain(Lakehouse(settings, contract), lambda text: None)
 
     assert (done.files_merged, done.files_removed, done.leftovers, done.changed_keys_removed) == (0, 0, (), 0)
     assert (done.tests, done.warnings) == (0, ())
@@ -42,13 +43,13 @@ def test_a_state_without_anything_is_maintained(settings: Settings, contract: Co
 def test_staging_tables_of_killed_loads_are_dropped_and_nothing_that_is_called_alike(
     settings: Settings, contract: Contract
 ) -> None:
-    load.ensure_tables(settings, contract)
+    load.ensure_tables(Lakehouse(settings, contract))
     before = tables_of(settings)
     dead = ["_staging_orders_0a1b2c3d", "_staging_orders_ffffffff", "_staging_order_items_00000000"]
     alike = ["_staging_orders_mine", "staging_orders_0a1b2c3d", "_staging_unheard_of_0a1b2c3d"]
     execute(settings, *(f"create table raw_olist.{name} (order_id text)" for name in [*dead, *alike]))
 
-    done = maintain(settings, contract, lambda text: None)
+    done = maintain(Lakehouse(settings, contract), lambda text: None)
 
     assert sorted(done.leftovers) == sorted(dead)
     assert tables_of(settings) == before | set(alike)
@@ -57,7 +58,7 @@ def test_staging_tables_of_killed_loads_are_dropped_and_nothing_that_is_called_a
 def test_every_table_of_the_pipeline_is_analysed_and_its_dead_rows_are_vacuumed(
     settings: Settings, contract: Contract
 ) -> None:
-    load.ensure_tables(settings, contract)
+    load.ensure_tables(Lakehouse(settings, contract))
     execute(
         settings,
         "insert into raw_olist.sellers (seller_id, _source_file, _row, _batch_date) "
@@ -68,7 +69,7 @@ def test_every_table_of_the_pipeline_is_analysed_and_its_dead_rows_are_vacuumed(
         connection.cursor().execute("create table marts.dim_seller as select 1 as seller_key")
     begin = datetime.now(UTC)
 
-    done = maintain(settings, contract, lambda text: None)
+    done = maintain(Lakehouse(settings, contract), lambda text: None)
 
     found = execute(
         settings, "select schemaname, relname, last_analyze, last_vacuum from pg_stat_user_tables order by 1, 2"
@@ -91,7 +92,7 @@ def test_keys_that_the_marts_have_used_go_and_others_stay(
         "values (5, 'olist', 'orders', 'o1'), (6, 'olist', 'orders', 'o2'), (5, 'shop', 'orders', 'o3')",
     )
 
-    removed = _drop_used_keys(settings, contract)
+    removed = _drop_used_keys(Lakehouse(settings, contract))
 
     assert removed == 2 - len(left)
     assert execute(settings, "select load_id from ops.changed_keys where source = 'olist' order by 1") == [

@@ -19,6 +19,7 @@ from lakehouse.contract.model import Contract
 from lakehouse.contract.odcs import read_contract
 from lakehouse.errors import DeliveryRefused
 from lakehouse.lake.bad_records import bad_records
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.load import step as load
 from lakehouse.pipeline import run as pipeline
@@ -57,15 +58,15 @@ class Shelf:
         """Land a file and take it to raw_shelf."""
         path = self._folder / name
         path.write_bytes(content)
-        landing.land(self.settings, self.contract, [path], day)
-        load.ensure_tables(self.settings, self.contract)
-        pipeline.run_lake(self.settings, self.contract, Silent(), self._spark)
+        landing.land(Lakehouse(self.settings, self.contract), [path], day)
+        load.ensure_tables(Lakehouse(self.settings, self.contract))
+        pipeline.run_lake(Lakehouse(self.settings, self.contract), Silent(), self._spark)
 
     def page(self) -> str:
         """What `lakehouse run` says at its end."""
-        report = pipeline.run(self.settings, self.contract, Silent(), spark=self._spark)
+        report = pipeline.run(Lakehouse(self.settings, self.contract), Silent(), spark=self._spark)
         console = Console(record=True, width=160, file=io.StringIO())
-        print_report(console, self.settings, self.contract, report)
+        print_report(console, Lakehouse(self.settings, self.contract), report)
         return console.export_text()
 
     def books(
@@ -75,7 +76,9 @@ class Shelf:
         return query(self.settings, f"select {columns} from raw_shelf.books {where} order by _batch_date, _row")
 
     def reasons(self) -> dict[int, tuple[str, ...]]:
-        return {r.row: r.reasons for r in bad_records(self.settings, self.contract, superseded=True)}
+        lakehouse = Lakehouse(self.settings, self.contract)
+        found = bad_records(lakehouse.bronze, lakehouse.silver, self.contract.tables, superseded=True)
+        return {r.row: r.reasons for r in found}
 
 
 @pytest.fixture
@@ -268,4 +271,4 @@ def test_two_files_for_one_table_are_refused(shelf: Shelf, tmp_path: Path) -> No
         (folder / name).write_bytes(HEADER + b"1,Dune,412,9.90,\n")
 
     with pytest.raises(DeliveryRefused, match="one file per table"):
-        landing.land(shelf.settings, shelf.contract, [folder])
+        landing.land(Lakehouse(shelf.settings, shelf.contract), [folder])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.contract.model import Contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.pipeline.run import RunReport
 from lakehouse.pipeline.summary import warnings
 from lakehouse.sample_data.replay import replay
@@ -117,7 +118,7 @@ def test_facts_have_one_row_per_row_of_their_source(olist: Settings) -> None:
 
 
 def test_its_oddities_are_kept_and_counted(olist: Settings, report: RunReport, contract: Contract) -> None:
-    suspicious = warnings(olist, contract, [table.name for table in contract.tables])
+    suspicious = warnings(Lakehouse(olist, contract), [table.name for table in contract.tables])
 
     assert {(table, reason): rows for table, reason, rows in suspicious} == SUSPICIOUS
     assert dict(report.marts.warnings) == WARNINGS

@@ -15,6 +15,7 @@ from lakehouse import warehouse
 from lakehouse.contract.model import Contract
 from lakehouse.errors import ReconciliationError
 from lakehouse.lake.store import open_store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.load import raw_tables
 from lakehouse.pipeline import reconcile
@@ -49,15 +50,17 @@ def load(contract: Contract, spark: Any) -> Callable[..., None]:
 
     def load(settings: Settings, *paths: Path) -> None:
         if paths:
-            landing.land(settings, contract, paths)
-        raw_tables.ensure(settings, contract)
-        reconcile.tables(settings, contract, pipeline.run_lake(settings, contract, Silent(), spark))
+            landing.land(Lakehouse(settings, contract), paths)
+        raw_tables.ensure(Lakehouse(settings, contract))
+        reconcile.tables(
+            Lakehouse(settings, contract), pipeline.run_lake(Lakehouse(settings, contract), Silent(), spark)
+        )
 
     return load
 
 
 def execute(settings: Settings, statement: str, role: str = "loader") -> None:
-    with warehouse.connect(settings, role) as connection, connection.cursor() as cursor:  # type: ignore[arg-type]
+    with warehouse.cursor(settings, role) as cursor:  # type: ignore[arg-type]
         cursor.execute(statement)
 
 
@@ -74,7 +77,7 @@ def test_the_equations_hold_for_every_batch(loaded_shop: Settings) -> None:
 
 
 def test_every_fact_has_as_many_rows_as_its_source_has_keys(loaded_shop: Settings, contract: Contract) -> None:
-    reconcile.facts(loaded_shop, contract, all_keys=True)
+    reconcile.facts(Lakehouse(loaded_shop, contract), all_keys=True)
 
     facts = query(
         loaded_shop,
@@ -155,9 +158,9 @@ def test_what_a_killed_run_did_not_count_the_next_one_counts(
     sellers: Path, new_state: Callable[..., Settings], load: Load, contract: Contract, spark: Any
 ) -> None:
     settings = new_state()
-    landing.land(settings, contract, [sellers])
-    raw_tables.ensure(settings, contract)
-    pipeline.run_lake(settings, contract, Silent(), spark)
+    landing.land(Lakehouse(settings, contract), [sellers])
+    raw_tables.ensure(Lakehouse(settings, contract))
+    pipeline.run_lake(Lakehouse(settings, contract), Silent(), spark)
     assert query(settings, "select 1 from ops.reconciliation", "loader") == []
 
     load(settings)
@@ -169,14 +172,14 @@ def test_a_redelivery_that_comes_while_a_run_counts_is_no_loss(
     sellers: Path, new_state: Callable[..., Settings], load: Load, contract: Contract, spark: Any
 ) -> None:
     settings = new_state()
-    landing.land(settings, contract, [sellers])
-    raw_tables.ensure(settings, contract)
-    results = pipeline.run_lake(settings, contract, Silent(), spark)
+    landing.land(Lakehouse(settings, contract), [sellers])
+    raw_tables.ensure(Lakehouse(settings, contract))
+    results = pipeline.run_lake(Lakehouse(settings, contract), Silent(), spark)
     file = sellers / "olist_sellers_dataset.csv"
     file.write_bytes(b"\n".join(file.read_bytes().split(b"\n")[:-3]) + b"\n")
-    landing.land(settings, contract, [sellers])
+    landing.land(Lakehouse(settings, contract), [sellers])
 
-    counted_too_late = reconcile.tables(settings, contract, results)
+    counted_too_late = reconcile.tables(Lakehouse(settings, contract), results)
     load(settings)
 
     assert counted_too_late == []
@@ -196,7 +199,7 @@ def test_a_fact_with_a_row_too_few_is_noticed_and_named_by_every_run(
     )
 
     with pytest.raises(ReconciliationError, match=r"marts\.fct_payments: \d+ rows, but \d+ current keys"):
-        reconcile.facts(settings, contract)
+        reconcile.facts(Lakehouse(settings, contract))
 
     with pytest.raises(ReconciliationError, match=r"marts\.fct_payments"):
         run(settings)
@@ -208,7 +211,7 @@ def test_a_withdrawn_table_counts_zero_at_every_stage(
     settings = new_state()
     load(settings, sellers)
 
-    landing.remove(settings, contract, date.fromisoformat(sellers.name), "sellers")
+    landing.remove(Lakehouse(settings, contract), date.fromisoformat(sellers.name), "sellers")
     load(settings)
 
     assert query(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lakehouse.contract.model import Contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.pipeline import run as pipeline
 from lakehouse.pipeline.run import RunReport
@@ -35,7 +36,7 @@ def test_with_nothing_new_nothing_is_written_and_no_spark_is_started(
         raise AssertionError("Spark was asked for")
 
     before = delta_versions(loaded_shop, contract), written()
-    monkeypatch.setattr("lakehouse.pipeline.run.SparkWhenNeeded.session", refuse)
+    monkeypatch.setattr("lakehouse.spark.background.SparkWhenNeeded.session", refuse)
 
     report = run(loaded_shop, shop[0])
 
@@ -108,7 +109,7 @@ def test_a_withdrawn_table_leaves_nothing_of_itself(
     )
     assert query(settings, only_there)[0][0] > 0
 
-    landing.remove(settings, contract, date.fromisoformat(second.name), "orders")
+    landing.remove(Lakehouse(settings, contract), date.fromisoformat(second.name), "orders")
     run(settings)
 
     without = tmp_path / second.name
@@ -141,10 +142,10 @@ def test_what_is_pending_says_why(
 ) -> None:
     settings = copy_of(first_day)
     days = days_of(shop[0])
-    landing.land(settings, contract, [days[1]])
-    landing.remove(settings, contract, date.fromisoformat(days[0].name), "orders")
+    landing.land(Lakehouse(settings, contract), [days[1]])
+    landing.remove(Lakehouse(settings, contract), date.fromisoformat(days[0].name), "orders")
 
-    found = {(unit.table, unit.step, unit.why) for unit in pipeline.pending_now(settings, contract)}
+    found = {(unit.table, unit.step, unit.why) for unit in pipeline.pending_now(Lakehouse(settings, contract))}
 
     assert ("orders", "bronze", "withdrawn since") in found
     assert ("customers", "bronze", "not done yet") in found

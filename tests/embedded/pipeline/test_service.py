@@ -29,7 +29,7 @@ def own(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
 
 
 def databases(settings: Settings) -> set[str]:
-    with warehouse.connect(settings, "loader") as connection, connection.cursor() as cursor:
+    with warehouse.cursor(settings) as cursor:
         cursor.execute("select datname from pg_database where datname like 'lakehouse_%'")
         return {name for (name,) in cursor.fetchall()}
 

@@ -12,6 +12,7 @@ import pytest
 
 from lakehouse.bronze import step as bronze
 from lakehouse.contract.model import Contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.pipeline import run as pipeline
 from lakehouse.sample_data.synthetic import Truth
@@ -41,12 +42,14 @@ def alarm() -> Iterator[None]:
 def test_it_ends_a_step_of_one_table(
     settings: Settings, contract: Contract, shop: tuple[Path, Truth], monkeypatch: pytest.MonkeyPatch, alarm: None
 ) -> None:
-    (landed,) = landing.land(settings, contract, [days_of(shop[0])[0]])
+    (landed,) = landing.land(Lakehouse(settings, contract), [days_of(shop[0])[0]])
     monkeypatch.setattr(bronze, "run", lambda *_: time.sleep(WORK_SECONDS))
     signal.setitimer(signal.ITIMER_REAL, LIMIT_SECONDS)
     begin = time.monotonic()
 
     with pytest.raises(OutOfTime):
-        pipeline.run_step(settings, contract, "bronze", Silent(), table="orders", batch_date=landed.manifest.batch_date)
+        pipeline.run_step(
+            Lakehouse(settings, contract), "bronze", Silent(), table="orders", batch_date=landed.manifest.batch_date
+        )
 
     assert time.monotonic() - begin < WORK_SECONDS / 2

@@ -12,6 +12,7 @@ import pytest
 from lakehouse import warehouse
 from lakehouse.contract.model import Contract
 from lakehouse.errors import LakehouseError
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.pipeline import run as pipeline
 from lakehouse.pipeline.run import RunReport
@@ -29,12 +30,12 @@ def test_two_runs_at_once_end_in_what_one_run_gives(
 ) -> None:
     settings, alone = new_state(), new_state()
     days = days_of(shop[0])[:2]
-    landing.land(settings, contract, days)
+    landing.land(Lakehouse(settings, contract), days)
     failures: list[BaseException] = []
 
     def one_of_two() -> None:
         try:
-            pipeline.run(settings, contract, Silent(), spark=spark)
+            pipeline.run(Lakehouse(settings, contract), Silent(), spark=spark)
         except BaseException as error:  # noqa: BLE001 - the test shows it
             failures.append(error)
 
@@ -54,10 +55,10 @@ def test_a_run_that_may_not_wait_names_the_lock_and_who_holds_it(
     shop: tuple[Path, Truth], new_state: Callable[..., Settings], contract: Contract, spark: Any
 ) -> None:
     settings = new_state(lock_wait_seconds=0)
-    landing.land(settings, contract, [days_of(shop[0])[0]])
+    landing.land(Lakehouse(settings, contract), [days_of(shop[0])[0]])
 
     with (
         warehouse.lock(settings, "olist.orders"),
         pytest.raises(LakehouseError, match=r"olist\.orders is held by another run[\s\S]*pid"),
     ):
-        pipeline.run(settings, contract, Silent(), spark=spark)
+        pipeline.run(Lakehouse(settings, contract), Silent(), spark=spark)

@@ -15,11 +15,12 @@ from lakehouse.contract.model import Column, ColumnType, Rule
 from lakehouse.errors import LakehouseError, ReconciliationError, SparkError, StoreError
 from lakehouse.lake import ledger
 from lakehouse.lake.store import LocalStore, open_store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.pipeline.maintain import _compact
-from lakehouse.pipeline.run import SparkWhenNeeded
 from lakehouse.silver import step as silver
 from lakehouse.silver.partition import SilverPartition
 from lakehouse.silver.rules import KEY_HAS_SEPARATOR, KEY_TOO_LONG
+from lakehouse.spark.background import SparkWhenNeeded
 from tests.support.made_up_shop import FIRST, HEADER, SECOND, Shop, orders
 
 
@@ -404,7 +405,9 @@ def test_where_spark_does_not_commit_atomically_its_files_are_merged_and_removed
     write_deltalake(before, before.to_pyarrow_table(), mode="append")
     at_once = shop.settings.model_copy(update={"vacuum_retention_hours": 0})
 
-    merged, removed = _compact(at_once, "silver", "shop/orders", SparkWhenNeeded(at_once, spark))
+    merged, removed = _compact(
+        Lakehouse(at_once, shop.contract), "silver", "shop/orders", SparkWhenNeeded(at_once, spark)
+    )
 
     after = shop.delta_table()
     assert (merged, removed) == (2, 2)

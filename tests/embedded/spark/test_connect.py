@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from benchmarks.sandbox import free_port
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.load import step as load
 from tests.embedded.spark.connect_server import connect_server, run_client
 from tests.support.made_up_shop import FIRST, Shop
@@ -18,17 +19,17 @@ CLIENT = """
     import sys
     from pathlib import Path
     from lakehouse.load import step as load
-    from lakehouse.landing.manifest import read_manifests
     from lakehouse.spark.session import spark_session
     from lakehouse.settings import Settings
     from tests.support.made_up_shop import Shop
+    from tests.support.small_source import manifests_in
 
     settings = Settings.model_validate_json(sys.argv[1])
     {prepare}
     with spark_session(settings) as spark:
         assert type(spark).__module__ == "pyspark.sql.connect.session", type(spark)
         shop = Shop(settings, spark, Path("unused"))
-        (manifest,) = read_manifests(settings)
+        (manifest,) = manifests_in(settings)
         print(shop.to_silver(manifest).counts)
         print(shop.to_raw(manifest).counts)
 """
@@ -72,7 +73,7 @@ def address(server, tmp_path_factory):
 def shop(new_state, tmp_path):
     """Without a Spark of its own."""
     shop = Shop(new_state(source="shop"), None, tmp_path / "delivery")
-    load.ensure_tables(shop.settings, shop.contract)
+    load.ensure_tables(Lakehouse(shop.settings, shop.contract))
     return shop
 
 

@@ -25,12 +25,23 @@ from lakehouse.contract.model import Column, ColumnType
 from lakehouse.errors import ReconciliationError, StoreError
 from lakehouse.lake.ledger import Entry, read_ledger
 from lakehouse.lake.store import LocalStore, open_store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.landing.manifest import DeliveredFile
 from lakehouse.landing.quoting import scan
 from lakehouse.settings import PROJECT_DIR, Settings
 from tests.support.s3_server import s3_settings
-from tests.support.small_source import DAY, land, orders, rows_of, run_bronze, settings_in, shop, values_of, version_of
+from tests.support.small_source import (
+    DAY,
+    land,
+    orders,
+    rows_of,
+    run_bronze,
+    settings_in,
+    shop,
+    values_of,
+    version_of,
+)
 
 NEXT_DAY = date(2018, 1, 6)
 HEADER = b"order_id,amount,note\n"
@@ -79,7 +90,7 @@ def test_a_batch_done_before_writes_no_version_and_gives_its_counts(lake: Settin
     manifest = land(lake, tmp_path, orders=TWO)
     run_bronze(lake, manifest)
 
-    again = bronze.run(lake, shop(), orders(), manifest)
+    again = bronze.run(Lakehouse(lake, shop()), orders(), manifest)
 
     assert (again.done, again.counts) == (False, {"records": 2, "rejected": 0, "bronze": 2})
     assert version_of(lake) == 0
@@ -89,20 +100,20 @@ def test_a_withdrawn_tables_batch_becomes_empty(lake: Settings, tmp_path: Path) 
     run_bronze(lake, land(lake, tmp_path, orders=TWO + b"broken\n"))
     run_bronze(lake, land(lake, tmp_path, day=NEXT_DAY, orders=TWO))
 
-    withdrawn = landing.remove(lake, shop(), DAY, "orders").manifest
-    result = bronze.run(lake, shop(), orders(), withdrawn)
+    withdrawn = landing.remove(Lakehouse(lake, shop()), DAY, "orders").manifest
+    result = bronze.run(Lakehouse(lake, shop()), orders(), withdrawn)
 
     assert (result.done, result.counts) == (True, {"records": 0, "rejected": 0, "bronze": 0})
     assert set(values_of(lake, "_batch_date")) == {(NEXT_DAY,)}
     assert rows_of(lake, "rejected/shop/orders") == []
-    assert not bronze.run(lake, shop(), orders(), withdrawn).done
+    assert not bronze.run(Lakehouse(lake, shop()), orders(), withdrawn).done
 
 
 def test_a_changed_contract_reads_the_batch_anew(local: Settings, tmp_path: Path) -> None:
     manifest = land(local, tmp_path, orders=TWO)
     run_bronze(local, manifest)
 
-    assert bronze.run(local, shop(CHANNEL), orders(CHANNEL), manifest).done
+    assert bronze.run(Lakehouse(local, shop(CHANNEL)), orders(CHANNEL), manifest).done
 
 
 def test_a_column_added_later_is_null_where_the_file_lacks_it(lake: Settings, tmp_path: Path) -> None:
@@ -130,7 +141,7 @@ def test_gzipped_files_are_read_as_their_content(lake: Settings, tmp_path: Path)
     path = tmp_path / "orders.csv.gz"
     path.write_bytes(gzip.compress(TWO))
 
-    run_bronze(lake, landing.land(lake, shop(), [path], DAY)[0].manifest)
+    run_bronze(lake, landing.land(Lakehouse(lake, shop()), [path], DAY)[0].manifest)
 
     assert values_of(lake, "order_id", "_source_file") == [("o1", "orders.csv.gz"), ("o2", "orders.csv.gz")]
 
@@ -157,9 +168,8 @@ def test_a_run_that_is_killed_while_writing_leaves_the_batch_before(local: Setti
     program = (
         "import os, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
         "from tests.support.small_source import *; from lakehouse.bronze import step as bronze\n"
-        "from lakehouse.landing.manifest import read_manifest\n"
         "bronze._Batch._check_counts = lambda batch: os._exit(137)\n"
-        "settings = settings_in(Path(sys.argv[1])); run_bronze(settings, read_manifest(settings, DAY))\n"
+        "settings = settings_in(Path(sys.argv[1])); run_bronze(settings, manifest_in(settings, DAY))\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path), str(PROJECT_DIR)]
     assert subprocess.run(command, check=False).returncode == 137
@@ -199,7 +209,7 @@ def test_a_file_lost_from_landing_is_named(local: Settings, tmp_path: Path) -> N
 def test_a_gzip_damaged_in_landing_is_named(local: Settings, tmp_path: Path) -> None:
     path = tmp_path / "orders.csv.gz"
     path.write_bytes(gzip.compress(TWO))
-    manifest = landing.land(local, shop(), [path], DAY)[0].manifest
+    manifest = landing.land(Lakehouse(local, shop()), [path], DAY)[0].manifest
     open_store(local, "landing").write("shop/2018-01-05/r1/orders.csv.gz", gzip.compress(TWO)[:-9])
 
     with pytest.raises(StoreError, match=r"orders\.csv\.gz can no longer be read as it was accepted"):
@@ -211,7 +221,7 @@ def test_rejected_is_committed_before_the_main_table_and_the_ledger_last(
 ) -> None:
     seen: list[tuple[bool, bool]] = []
     record = bronze.ledger.record
-    replace = bronze._replace_partition
+    replace = bronze.replace_partition
 
     def is_table(key: str) -> bool:
         return DeltaTable.is_deltatable(open_store(local, "bronze").delta_url(key))
@@ -220,13 +230,13 @@ def test_rejected_is_committed_before_the_main_table_and_the_ledger_last(
         seen.append((is_table("rejected/shop/orders"), is_table("shop/orders")))
         record(store, key, day, entry)
 
-    def watch_replace(store: LocalStore, key: str, *more: object) -> None:
-        replace(store, key, *more)  # type: ignore[arg-type]
+    def watch_replace(store: LocalStore, key: str, *more: object, **options: object) -> None:
+        replace(store, key, *more, **options)  # type: ignore[arg-type]
         if key.startswith("rejected"):
             seen.append((is_table("rejected/shop/orders"), is_table("shop/orders")))
 
     monkeypatch.setattr(bronze.ledger, "record", watch_record)
-    monkeypatch.setattr(bronze, "_replace_partition", watch_replace)
+    monkeypatch.setattr(bronze, "replace_partition", watch_replace)
     run_bronze(local, land(local, tmp_path, orders=TWO + b"broken\n"))
 
     assert seen == [(True, False), (True, True)]
@@ -379,8 +389,8 @@ def peak_of_bronze(folder: Path, megabytes: int) -> float:
     folder.mkdir()
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "from tests.support.small_source import *; from lakehouse.landing.manifest import read_manifest\n"
-        "settings = settings_in(Path(sys.argv[1])); run_bronze(settings, read_manifest(settings, DAY))\n"
+        "from tests.support.small_source import *\n"
+        "settings = settings_in(Path(sys.argv[1])); run_bronze(settings, manifest_in(settings, DAY))\n"
         "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')][0])\n"
     )
     path = folder / "orders.csv"
@@ -388,7 +398,7 @@ def peak_of_bronze(folder: Path, megabytes: int) -> float:
         stream.write(HEADER)
         # Random text: what compresses well would hide a writer that keeps everything.
         stream.writelines(b"o1,1.00,%s\n" % os.urandom(500).hex().encode() for _ in range(megabytes * 1000))
-    landing.land(settings_in(folder), shop(), [path], DAY)
+    landing.land(Lakehouse(settings_in(folder), shop()), [path], DAY)
     command = [sys.executable, "-c", program, str(folder), str(PROJECT_DIR)]
     # With as many arenas as threads, what malloc keeps differs by 200 MB from run to run.
     environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}

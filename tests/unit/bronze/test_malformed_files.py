@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from lakehouse.errors import DeliveryRefused
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
-from lakehouse.landing.manifest import read_manifests
 from lakehouse.settings import Settings
-from tests.support.small_source import DAY, land, rows_of, run_bronze, settings_in, shop, values_of
+from tests.support.small_source import DAY, land, manifests_in, rows_of, run_bronze, settings_in, shop, values_of
 
 HEADER = b"order_id,amount,note\n"
 GOOD = b"o1,1.00,x\n"
@@ -150,7 +150,7 @@ def test_it_is_refused(lake: Settings, tmp_path: Path, content: bytes, fault: st
         land(lake, tmp_path, orders=content)
 
     assert any(f"orders.csv: {fault}" in line for line in refused.value.faults), refused.value.faults
-    assert read_manifests(lake) == []
+    assert manifests_in(lake) == []
 
 
 def test_a_file_of_rejected_records_only_leaves_no_rows(lake: Settings, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_gzip_cut_short_is_refused(lake: Settings, tmp_path: Path, lost: int) 
     path.write_bytes(gzip.compress(HEADER + b"".join(b"o%d,1.00,x\n" % n for n in range(99)))[:-lost])
 
     with pytest.raises(DeliveryRefused, match=r"orders\.csv\.gz: is cut off, damaged or unreadable"):
-        landing.land(lake, shop(), [path], DAY)
+        landing.land(Lakehouse(lake, shop()), [path], DAY)
 
 
 @pytest.mark.parametrize("lost", [1, 50, 300])
@@ -202,7 +202,7 @@ def test_a_zip_cut_short_is_refused(lake: Settings, tmp_path: Path, lost: int) -
     path.write_bytes(archive.getvalue()[:-lost])
 
     with pytest.raises(DeliveryRefused, match=r"shop\.zip: is no zip archive, or is damaged"):
-        landing.land(lake, shop(), [path], DAY)
+        landing.land(Lakehouse(lake, shop()), [path], DAY)
 
 
 @pytest.mark.parametrize("flipped", [0x01, 0x40, 0x80, 0xFF])
@@ -214,13 +214,13 @@ def test_a_zip_with_any_byte_changed_gives_its_right_content_or_is_refused(
     with zipfile.ZipFile(archive, "w", compression) as writer:
         writer.writestr("orders.csv", HEADER + GOOD * 9)
     content, path = archive.getvalue(), tmp_path / "shop.zip"
-    whole = landing.land(lake, shop(), [_written(path, content)], DAY)[0].manifest.tables["orders"]
+    whole = landing.land(Lakehouse(lake, shop()), [_written(path, content)], DAY)[0].manifest.tables["orders"]
     assert whole is not None
 
     for position, byte in enumerate(content):
         changed = content[:position] + bytes([byte ^ flipped]) + content[position + 1 :]
         try:
-            landed = landing.land(lake, shop(), [_written(path, changed)], DAY)[0].manifest.tables["orders"]
+            landed = landing.land(Lakehouse(lake, shop()), [_written(path, changed)], DAY)[0].manifest.tables["orders"]
         except DeliveryRefused as refused:
             assert len(refused.faults) == 1
         else:
@@ -245,7 +245,7 @@ def test_a_zip_that_python_cannot_read_is_one_fault_among_the_others(
     paths = [_written(tmp_path / "shop.zip", archive.getvalue().replace(*harm)), _written(tmp_path / "words.csv", b"")]
 
     with pytest.raises(DeliveryRefused) as refused:
-        landing.land(lake, shop(), paths, DAY)
+        landing.land(Lakehouse(lake, shop()), paths, DAY)
 
     assert [fault.partition(": ")[0].rpartition("/")[2] for fault in refused.value.faults] == [
         "shop.zip:orders.csv" if b"\x01\0" in harm[1] else "shop.zip",
@@ -260,7 +260,7 @@ def test_a_member_of_a_zip_that_has_no_name_is_ignored(lake: Settings, tmp_path:
         writer.writestr(name, b"")
         writer.writestr("orders.csv", HEADER + GOOD)
 
-    landed = landing.land(lake, shop(), [_written(tmp_path / "shop.zip", archive.getvalue())], DAY)
+    landed = landing.land(Lakehouse(lake, shop()), [_written(tmp_path / "shop.zip", archive.getvalue())], DAY)
 
     assert landed[0].changed == ("orders",)
 
@@ -275,4 +275,4 @@ def test_two_files_of_one_table_are_refused(lake: Settings, tmp_path: Path) -> N
         (tmp_path / name).write_bytes(HEADER + GOOD)
 
     with pytest.raises(DeliveryRefused, match="one file per table and batch"):
-        landing.land(lake, shop(), [tmp_path / "orders.csv", tmp_path / "shop_orders_dataset.csv"], DAY)
+        landing.land(Lakehouse(lake, shop()), [tmp_path / "orders.csv", tmp_path / "shop_orders_dataset.csv"], DAY)

@@ -16,12 +16,10 @@ from lakehouse.cli.progress import Board, Lines, watching
 from lakehouse.cli.report import print_status, print_warnings
 from lakehouse.cli.shared import as_called_here
 from lakehouse.errors import LakehouseError
-from lakehouse.lake.ledger import StepResult
-from lakehouse.pipeline.pending import Pending
-from lakehouse.pipeline.run import Observer
 from lakehouse.pipeline.runs import Run
 from lakehouse.pipeline.status import BatchStatus, Status
 from lakehouse.pipeline.summary import STAGES
+from lakehouse.steps import Observer, Pending, StepResult
 
 FIRST, SECOND = date(2018, 1, 5), date(2018, 1, 6)
 

@@ -8,12 +8,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from test_replay import read_batches, write_archive
 from typer.testing import CliRunner, Result
 
 from lakehouse.cli import app
 from lakehouse.sample_data.synthetic import KINDS, Truth
 from lakehouse.settings import PROJECT_DIR, Settings
+from tests.unit.sample_data.test_replay import read_batches, write_archive
 
 CONTRACT = PROJECT_DIR / "contracts" / "olist.odcs.yaml"
 

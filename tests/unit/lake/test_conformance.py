@@ -15,13 +15,14 @@ from lakehouse.lake import conformance
 from lakehouse.lake.conformance import NOTE, ensure_conformance, is_proven, probe
 from lakehouse.lake.s3 import S3Store
 from lakehouse.lake.store import LocalStore, open_store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.pipeline import maintain
 from lakehouse.pipeline import run as pipeline
-from lakehouse.pipeline.pending import Pending
 from lakehouse.settings import Layer, Settings
+from lakehouse.steps import Pending
 from tests.support.s3_server import s3_settings
-from tests.support.small_source import DAY, land, settings_in, shop
+from tests.support.small_source import DAY, land, manifests_in, settings_in, shop
 
 CREATES = r"create a key at once \(If-None-Match: \*\) exactly one succeeds"
 CHANGES = r"change a key at once \(If-Match\) exactly one succeeds"
@@ -318,7 +319,7 @@ def test_what_a_killed_probe_left_is_in_nobodys_way(s3: Settings, tmp_path: Path
 
     manifest = land(s3, tmp_path, orders=b"order_id,amount,note\na,1,x\n")
 
-    assert landing.read_manifests(s3) == [manifest]
+    assert manifests_in(s3) == [manifest]
     assert is_proven(s3, "landing")
     assert open_store(s3, "landing").read(f"{conformance.PROBES}/dead/created0") == b"0"
 
@@ -354,9 +355,9 @@ def test_a_table_is_not_withdrawn_in_a_store_that_lies(
     ignore(monkeypatch, "If-Match")
 
     with pytest.raises(StoreError, match="If-Match"):
-        landing.remove(s3, shop(), DAY, "orders")
+        landing.remove(Lakehouse(s3, shop()), DAY, "orders")
 
-    assert landing.read_manifests(s3) == [manifest]
+    assert manifests_in(s3) == [manifest]
 
 
 Asked = list[tuple[Layer, ...]]
@@ -393,13 +394,13 @@ def test_a_run_asks_for_the_layers_that_its_steps_write_before_it_starts_anythin
     units = [Pending(steps[0], "orders", DAY, "not done yet", 1)]
 
     with pytest.raises(StoreError, match=r"^refused$"):
-        pipeline._run_units(settings_in(tmp_path), shop(), _Observer(), units, steps)
+        pipeline._run_units(Lakehouse(settings_in(tmp_path), shop()), _Observer(), units, steps)
 
     assert asked == [layers]
 
 
 def test_a_run_with_nothing_to_do_asks_for_nothing(tmp_path: Path, asked: Asked) -> None:
-    assert pipeline._run_units(settings_in(tmp_path), shop(), _Observer(), [], pipeline.STEPS) == []
+    assert pipeline._run_units(Lakehouse(settings_in(tmp_path), shop()), _Observer(), [], pipeline.STEPS) == []
 
     assert asked == []
 
@@ -410,6 +411,6 @@ def test_maintain_asks_for_the_layers_that_it_compacts(
     monkeypatch.setattr(warehouse, "prepare", lambda settings: None)
 
     with pytest.raises(StoreError, match=r"^refused$"):
-        maintain.maintain(settings_in(tmp_path), shop(), lambda text: None)
+        maintain.maintain(Lakehouse(settings_in(tmp_path), shop()), lambda text: None)
 
     assert asked == [("bronze", "silver")]

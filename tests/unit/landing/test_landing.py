@@ -19,11 +19,11 @@ from lakehouse.cli import app
 from lakehouse.contract.model import Column, ColumnType
 from lakehouse.errors import DeliveryRefused, StoreError
 from lakehouse.lake.store import LocalStore, open_store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
-from lakehouse.landing.manifest import read_manifest, read_manifests
 from lakehouse.settings import Settings
 from tests.support.s3_server import s3_settings
-from tests.support.small_source import DAY, settings_in, shop
+from tests.support.small_source import DAY, manifest_in, manifests_in, settings_in, shop
 
 ORDERS = b"order_id,amount,note\no1,1.00,\no2,2.00,x\n"
 WORDS = b"word\nhello\n"
@@ -61,16 +61,16 @@ def zipped(**members: bytes) -> bytes:
 
 def batches(settings: Settings, *paths: Path, batch_date: date | None = None) -> dict[str, list[str]]:
     """Tables that changed, per batch."""
-    landed = landing.land(settings, SHOP, paths, batch_date)
+    landed = landing.land(Lakehouse(settings, SHOP), paths, batch_date)
     return {one.manifest.batch_date.isoformat(): list(one.changed) for one in landed}
 
 
 def refusal(settings: Settings, *paths: Path, batch_date: date | None = None) -> list[str]:
     """The faults of a delivery that is refused, which accepts nothing."""
-    before = read_manifests(settings)
+    before = manifests_in(settings)
     with pytest.raises(DeliveryRefused) as refused:
-        landing.land(settings, SHOP, paths, batch_date)
-    assert read_manifests(settings) == before
+        landing.land(Lakehouse(settings, SHOP), paths, batch_date)
+    assert manifests_in(settings) == before
     return list(refused.value.faults)
 
 
@@ -79,7 +79,7 @@ def test_an_accepted_file_is_kept_as_sent_and_described(settings: Settings, put:
 
     batches(settings, path, batch_date=DAY)
 
-    manifest = read_manifest(settings, DAY)
+    manifest = manifest_in(settings, DAY)
     assert manifest is not None
     file = manifest.tables["orders"]
     assert file is not None
@@ -138,7 +138,7 @@ def test_an_undated_delivery_is_the_old_batch_where_what_came_later_was_withdraw
     batches(settings, path, batch_date=date(2018, 5, 1))
     path.write_bytes(ORDERS + b"o3,3.00,\n")
     batches(settings, path, batch_date=second)
-    landing.remove(settings, SHOP, second, "orders")
+    landing.remove(Lakehouse(settings, SHOP), second, "orders")
     path.write_bytes(ORDERS)
 
     assert batches(settings, path) == {"2018-05-01": []}
@@ -151,12 +151,12 @@ def test_a_folder_of_dated_folders_is_several_batches(settings: Settings, put: P
     put("truth.json", b"{}")
     said: list[str] = []
 
-    landed = landing.land(settings, SHOP, [tmp_path / "in"], log=said.append)
+    landed = landing.land(Lakehouse(settings, SHOP), [tmp_path / "in"], log=said.append)
 
     assert [one.manifest.batch_date for one in landed] == [date(2018, 1, 5), date(2018, 1, 6)]
     assert [one.changed for one in landed] == [("orders",), ("orders", "words")]
     assert said == ["ignored (neither .csv nor .csv.gz nor .zip): truth.json"]
-    assert [m.batch_date for m in read_manifests(settings)] == [date(2018, 1, 5), date(2018, 1, 6)]
+    assert [m.batch_date for m in manifests_in(settings)] == [date(2018, 1, 5), date(2018, 1, 6)]
 
 
 def test_zip_gzip_and_hidden_files_are_seen_through(settings: Settings, put: Put, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_zip_gzip_and_hidden_files_are_seen_through(settings: Settings, put: Put
     put("words.csv.gz", gzip.compress(WORDS))
     put(".orders.csv", b"an editor's copy")
 
-    landed = landing.land(settings, SHOP, [tmp_path / "in"], DAY)
+    landed = landing.land(Lakehouse(settings, SHOP), [tmp_path / "in"], DAY)
 
     files = landed[0].manifest.tables
     assert {name: file.records for name, file in files.items() if file} == {"orders": 2, "words": 1}
@@ -199,7 +199,7 @@ def test_a_redelivery_replaces_exactly_its_tables_and_keeps_the_old_file(setting
 
     assert batches(settings, put("orders.csv", ORDERS + b"o3,3.00,\n"), batch_date=DAY) == {"2018-01-05": ["orders"]}
 
-    manifest = read_manifest(settings, DAY)
+    manifest = manifest_in(settings, DAY)
     assert manifest is not None
     assert {name: (file.key, file.records) for name, file in manifest.tables.items() if file} == {
         "orders": ("shop/2018-01-05/r2/orders.csv", 3),
@@ -212,9 +212,9 @@ def test_a_withdrawn_table_is_none_until_it_is_delivered_again(settings: Setting
     path = put("orders.csv", ORDERS)
     batches(settings, path, batch_date=DAY)
 
-    assert landing.remove(settings, SHOP, DAY, "orders").changed == ("orders",)
-    assert landing.remove(settings, SHOP, DAY, "orders").changed == ()
-    withdrawn = read_manifest(settings, DAY)
+    assert landing.remove(Lakehouse(settings, SHOP), DAY, "orders").changed == ("orders",)
+    assert landing.remove(Lakehouse(settings, SHOP), DAY, "orders").changed == ()
+    withdrawn = manifest_in(settings, DAY)
     assert withdrawn is not None
     assert withdrawn.tables == {"orders": None}
     assert batches(settings, path, batch_date=DAY) == {"2018-01-05": ["orders"]}
@@ -224,7 +224,7 @@ def test_removing_what_was_never_delivered_says_which_batches_hold_it(settings: 
     batches(settings, put("orders.csv", ORDERS), batch_date=DAY)
 
     with pytest.raises(DeliveryRefused, match="Batches that hold orders: 2018-01-05"):
-        landing.remove(settings, SHOP, date(2018, 1, 6), "orders")
+        landing.remove(Lakehouse(settings, SHOP), date(2018, 1, 6), "orders")
 
 
 def test_all_faults_of_all_files_are_in_one_refusal(settings: Settings, put: Put, tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_all_faults_of_all_files_are_in_one_refusal(settings: Settings, put: Put
     put("2018-01-06/words.csv", WORDS)
 
     with pytest.raises(DeliveryRefused) as refused:
-        landing.land(settings, SHOP, [tmp_path / "in"])
+        landing.land(Lakehouse(settings, SHOP), [tmp_path / "in"])
 
     assert str(refused.value) == "\n".join(
         [
@@ -251,7 +251,7 @@ def test_all_faults_of_all_files_are_in_one_refusal(settings: Settings, put: Put
             "Correct the files and land them again, or change contracts/shop.odcs.yaml.",
         ]
     )
-    assert read_manifests(settings) == []
+    assert manifests_in(settings) == []
     assert open_store(settings, "landing").keys("shop") == []
 
 
@@ -269,7 +269,7 @@ def test_a_header_is_matched_by_name_whatever_its_order_case_spaces_quotes_and_b
 ) -> None:
     path = put("orders.csv", b'\xef\xbb\xbf"Note", ORDER_ID ,amount\r\nx,o1,1.00\r\n')
 
-    landed = landing.land(settings, SHOP, [path], DAY)
+    landed = landing.land(Lakehouse(settings, SHOP), [path], DAY)
 
     file = landed[0].manifest.tables["orders"]
     assert file is not None
@@ -286,11 +286,11 @@ def test_a_column_is_demanded_from_its_first_day_on_and_optional_before(settings
     contract = shop(Column("channel", ColumnType("text"), "", since=date(2018, 1, 6)))
     without = put("orders.csv", ORDERS)
 
-    landed = landing.land(settings, contract, [without], date(2018, 1, 5))
+    landed = landing.land(Lakehouse(settings, contract), [without], date(2018, 1, 5))
     with pytest.raises(DeliveryRefused, match="column channel is missing"):
-        landing.land(settings, contract, [without], date(2018, 1, 6))
+        landing.land(Lakehouse(settings, contract), [without], date(2018, 1, 6))
     early = put("early/orders.csv", b"order_id,amount,note,channel\no1,1.00,,web\n")
-    landed += landing.land(settings, contract, [early], date(2018, 1, 4))
+    landed += landing.land(Lakehouse(settings, contract), [early], date(2018, 1, 4))
 
     assert [file.columns[-1] for one in landed if (file := one.manifest.tables["orders"])] == ["note", "channel"]
 
@@ -399,9 +399,9 @@ def test_a_disk_that_fills_up_between_two_batches_accepts_neither(
 
     monkeypatch.setattr(LocalStore, "copy_in", copy_one_file)
     with pytest.raises(StoreError, match="No space left"):
-        landing.land(settings, SHOP, [tmp_path / "in"])
+        landing.land(Lakehouse(settings, SHOP), [tmp_path / "in"])
 
-    assert read_manifests(settings) == []
+    assert manifests_in(settings) == []
     assert [key for key in open_store(settings, "landing").keys("shop") if key.endswith(".csv")] == []
 
 
@@ -435,7 +435,7 @@ def test_a_manifest_that_cannot_be_written_takes_the_batches_before_it_back(
     put("2018-01-05/orders.csv", ORDERS)
     put("2018-01-05/words.csv", WORDS)
     batches(settings, tmp_path / "in")
-    before, keys = read_manifests(settings), open_store(settings, "landing").keys("shop")
+    before, keys = manifests_in(settings), open_store(settings, "landing").keys("shop")
     put("2018-01-03/orders.csv", ORDERS)
     put("2018-01-04/orders.csv", ORDERS + b"o3,3.00,\n")
     put("2018-01-05/orders.csv", ORDERS + b"o3,3.00,\n")
@@ -445,7 +445,7 @@ def test_a_manifest_that_cannot_be_written_takes_the_batches_before_it_back(
         batches(settings, tmp_path / "in")
 
     assert "accepted" not in str(failed.value)
-    assert read_manifests(settings) == before
+    assert manifests_in(settings) == before
     kept = [key for key in open_store(settings, "landing").keys("shop") if key.endswith(".csv")]
     assert kept == [key for key in keys if key.endswith(".csv")]
     assert batches(settings, tmp_path / "in") == {day: ["orders"] for day in ("2018-01-03", "2018-01-04", "2018-01-05")}
@@ -467,7 +467,7 @@ def test_batches_that_cannot_be_taken_back_are_named_and_completed_by_landing_ag
     monkeypatch.undo()
 
     assert batches(settings, tmp_path / "in") == {"2018-01-03": [], "2018-01-04": [], "2018-01-05": ["orders"]}
-    for manifest in read_manifests(settings):
+    for manifest in manifests_in(settings):
         assert manifest.tables["orders"] is not None
         assert open_store(settings, "landing").read(manifest.tables["orders"].key) == ORDERS
 
@@ -489,17 +489,17 @@ def test_what_another_landing_changed_meanwhile_is_not_taken_back(
     with pytest.raises(StoreError):
         batches(settings, first, second)
 
-    assert [(m.batch_date, list(m.tables)) for m in read_manifests(settings)] == [(date(2018, 1, 4), ["words"])]
+    assert [(m.batch_date, list(m.tables)) for m in manifests_in(settings)] == [(date(2018, 1, 4), ["words"])]
 
 
 def test_a_landing_that_died_before_its_manifest_left_nothing_that_counts(settings: Settings, put: Put) -> None:
     open_store(settings, "landing").write("shop/2018-01-05/r1/delivery.txt", b"")
     open_store(settings, "landing").write("shop/2018-01-05/r1/orders.csv", ORDERS[:20])
-    assert read_manifests(settings) == []
+    assert manifests_in(settings) == []
 
     batches(settings, put("orders.csv", ORDERS), batch_date=DAY)
 
-    manifest = read_manifest(settings, DAY)
+    manifest = manifest_in(settings, DAY)
     assert manifest is not None
     assert manifest.tables["orders"] is not None
     assert manifest.tables["orders"].key == "shop/2018-01-05/r2/orders.csv"
@@ -519,7 +519,7 @@ def test_two_landings_of_one_batch_at_once_both_count(
     monkeypatch.setattr(LocalStore, "swap", swap_after_another_landing)
     batches(settings, put("orders.csv", ORDERS), batch_date=DAY)
 
-    manifest = read_manifest(settings, DAY)
+    manifest = manifest_in(settings, DAY)
     assert manifest is not None
     store = open_store(settings, "landing")
     assert {name: store.read(file.key) for name, file in manifest.tables.items() if file} == {
@@ -533,7 +533,7 @@ def test_landings_at_once_never_share_a_revision(settings: Settings, put: Put) -
     paths = [put(f"{number}/orders.csv", content) for number, content in enumerate(versions)]
 
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda path: landing.land(settings, SHOP, [path], DAY), paths))
+        list(pool.map(lambda path: landing.land(Lakehouse(settings, SHOP), [path], DAY), paths))
 
     store = open_store(settings, "landing")
     kept = [store.read(key) for key in store.keys("shop") if key.endswith(".csv")]
@@ -589,7 +589,7 @@ def test_on_s3_a_delivery_lands_and_is_replaced_as_in_a_folder(tmp_path: Path, p
         changed = batches(settings, put("orders.csv", ORDERS), batch_date=DAY)
         again = batches(settings, put("orders.csv", ORDERS), batch_date=DAY)
 
-        manifest = read_manifests(settings)[0]
+        manifest = manifests_in(settings)[0]
         assert (changed, again) == ({"2018-01-05": ["orders"]}, {"2018-01-05": []})
         assert {name: file.key for name, file in manifest.tables.items() if file} == {
             "orders": "shop/2018-01-05/r2/orders.csv",
@@ -604,4 +604,4 @@ def test_reading_hundreds_of_manifests_gives_them_by_date(settings: Settings) ->
     for day in reversed(contract_dates):
         store.write(f"shop/{day}/manifest.json", landing.Manifest("shop", day, {"orders": None}).to_json())
 
-    assert [m.batch_date for m in read_manifests(settings)] == contract_dates
+    assert [m.batch_date for m in manifests_in(settings)] == contract_dates

@@ -13,10 +13,11 @@ from deltalake import DeltaTable, write_deltalake
 
 from lakehouse.lake.delta import read_partition, replace_partition
 from lakehouse.lake.store import open_store
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.pipeline.maintain import _compact
-from lakehouse.pipeline.run import SparkWhenNeeded
 from lakehouse.settings import Layer, Settings
-from tests.support.small_source import DAY, land, rows_of, run_bronze, settings_in, version_of
+from lakehouse.spark.background import SparkWhenNeeded
+from tests.support.small_source import DAY, land, rows_of, run_bronze, settings_in, shop, version_of
 
 KEY = "shop/orders"
 HOUR = 3600
@@ -46,7 +47,7 @@ def keeping(settings: Settings, hours: int) -> Settings:
 
 def compact(settings: Settings, layer: Layer, key: str) -> tuple[int, int]:
     with SparkWhenNeeded(settings) as spark:
-        return _compact(settings, layer, key, spark)
+        return _compact(Lakehouse(settings, shop()), layer, key, spark)
 
 
 def parquet_files(settings: Settings, layer: str = "silver") -> set[Path]:

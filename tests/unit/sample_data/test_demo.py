@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.contract.odcs import read_contract
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.sample_data import demo
 from lakehouse.settings import Settings
 
@@ -21,8 +22,8 @@ def test_it_is_made_once_and_anew_after_a_change_of_the_contract(
     contract = read_contract(settings.contracts_dir, "olist")
     notes: list[str] = []
 
-    first = demo.deliveries(settings, contract, notes.append)
-    assert demo.deliveries(settings, contract, notes.append) == first
+    first = demo.deliveries(Lakehouse(settings, contract), notes.append)
+    assert demo.deliveries(Lakehouse(settings, contract), notes.append) == first
     assert [folder.name for folder in first] == ["2017-12-31", "2018-01-01", "2018-01-02"]
     assert len(notes) == 1
 
@@ -30,6 +31,6 @@ def test_it_is_made_once_and_anew_after_a_change_of_the_contract(
     columns = tuple(replace(column, rules=()) for column in orders.columns)
     looser = replace(contract, tables=tuple(replace(t, columns=columns) if t is orders else t for t in contract.tables))
     (first[0] / "left_over.csv").touch()
-    assert demo.deliveries(settings, looser, notes.append) == first
+    assert demo.deliveries(Lakehouse(settings, looser), notes.append) == first
     assert len(notes) == 2
     assert not (first[0] / "left_over.csv").exists()

@@ -16,6 +16,7 @@ import pytest
 from lakehouse.contract.model import Column, ColumnType, Contract
 from lakehouse.contract.odcs import read_contract
 from lakehouse.errors import ConfigurationError, DeliveryRefused
+from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.sample_data.synthetic import KINDS, Disturbances, Truth, generate, write_refused_delivery
 from lakehouse.settings import PROJECT_DIR
@@ -378,7 +379,7 @@ def test_a_refused_delivery_is_refused_for_each_of_its_files(tmp_path: Path, con
     faults = write_refused_delivery(tmp_path / "delivery", contract, date(2018, 1, 8))
 
     with pytest.raises(DeliveryRefused) as refusal:
-        landing.land(settings_in(tmp_path), contract, [tmp_path / "delivery"])
+        landing.land(Lakehouse(settings_in(tmp_path), contract), [tmp_path / "delivery"])
 
     assert len(faults) == 5
     for file in faults:

@@ -1,0 +1,20 @@
+"""A table of a contract -> where its Delta tables are: paths inside a layer."""
+
+from __future__ import annotations
+
+from lakehouse.contract.model import TableContract
+
+
+def table_path(table: TableContract) -> str:
+    """The table itself, in bronze and in silver."""
+    return f"{table.source}/{table.name}"
+
+
+def rejected_path(table: TableContract) -> str:
+    """Records that could not be read, in bronze."""
+    return f"rejected/{table_path(table)}"
+
+
+def quarantine_path(table: TableContract) -> str:
+    """Records that break the contract or were superseded, in silver."""
+    return f"quarantine/{table_path(table)}"

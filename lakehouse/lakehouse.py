@@ -1,0 +1,72 @@
+"""Settings and a contract -> one object that opens the lake's stores and the warehouse when they are first used."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from psycopg2.extensions import cursor as Cursor
+
+from lakehouse import warehouse
+from lakehouse.contract.model import Contract
+from lakehouse.lake.store import Store, open_store
+from lakehouse.settings import Layer, Role, Settings
+from lakehouse.warehouse import HeldLock
+
+
+@dataclass(frozen=True)
+class Lakehouse:
+    """One workspace and one source. Built once per command or task: a store keeps the keys that it was opened with."""
+
+    settings: Settings
+    contract: Contract
+
+    @classmethod
+    def open(cls, settings: Settings) -> Lakehouse:
+        """With the contract of the source that the settings name. Raises ContractError if there is none."""
+        from lakehouse.contract.odcs import read_contract  # what only looks into the warehouse need not load it
+
+        return cls(settings, read_contract(settings.contracts_dir, settings.source))
+
+    @cached_property
+    def landing(self) -> Store:
+        """Files as delivered, and the manifests of the batches."""
+        return open_store(self.settings, "landing")
+
+    @cached_property
+    def bronze(self) -> Store:
+        """Records as sent, and the rejected ones."""
+        return open_store(self.settings, "bronze")
+
+    @cached_property
+    def silver(self) -> Store:
+        """Typed rows, and the quarantined ones."""
+        return open_store(self.settings, "silver")
+
+    def layer(self, name: Layer) -> Store:
+        """The store of a layer by its name."""
+        store: Store = getattr(self, name)
+        return store
+
+    def cursor(self, role: Role = "loader", *, autocommit: bool = False) -> AbstractContextManager[Cursor]:
+        """A cursor of a connection of its own to the warehouse; see `warehouse.cursor`."""
+        return warehouse.cursor(self.settings, role, autocommit=autocommit)
+
+    def one(self, query: str, *values: object, role: Role = "loader") -> tuple[Any, ...] | None:
+        """The first row that the warehouse gives for a query, None if it gives none. Raises WarehouseError."""
+        with self.cursor(role) as cursor:
+            cursor.execute(query, values)
+            row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
+
+    def lock(
+        self, name: str, *, shared: bool = False, wait_seconds: float | None = None
+    ) -> AbstractContextManager[HeldLock]:
+        """A lock between the runs of this workspace; see `warehouse.lock`."""
+        return warehouse.lock(self.settings, name, shared=shared, wait_seconds=wait_seconds)
+
+    def lock_table(self, table: str) -> AbstractContextManager[HeldLock]:
+        """The lock that a table's batches are written under, from bronze to load."""
+        return self.lock(f"{self.contract.source}.{table}")

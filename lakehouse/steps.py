@@ -1,0 +1,92 @@
+"""What a step is: its name, its order, the version of its rules, and the fingerprint of what it makes of a batch.
+
+A step is done for a table and batch when its output carries the fingerprint that is expected of it. So a step runs
+again when its input, the table's rules in the contract, or its own rules change, and otherwise never.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal, Protocol
+
+from lakehouse.contract.model import TableContract
+from lakehouse.landing.manifest import Manifest
+
+StepName = Literal["bronze", "silver", "load"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One way from a layer to the next, table by table. `version`: of its rules, part of every fingerprint."""
+
+    name: StepName
+    version: int
+
+
+# In their order. Raise a version when the same input and contract would give other rows: every batch is made again.
+# tests/unit/test_steps.py holds the source of each step beside its version, so that neither changes alone.
+STEPS = (Step("bronze", version=1), Step("silver", version=2), Step("load", version=1))
+STEP_NAMES: tuple[StepName, ...] = tuple(step.name for step in STEPS)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step did for one table and batch. `done` False: nothing was to do, the counts are those of before.
+
+    `counts` are rows by name, `seconds` the whole, `phases` its parts in seconds.
+    """
+
+    step: StepName
+    table: str
+    batch_date: date
+    done: bool
+    counts: dict[str, int]
+    seconds: float
+    phases: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """One table of one batch that has to go through `step` and all steps after it, and why. `size`: bytes landed."""
+
+    step: StepName
+    table: str
+    batch_date: date
+    why: str
+    size: int
+
+
+class Observer(Protocol):
+    """Sees a run while it works; called from several threads."""
+
+    def planned(self, pending: list[Pending]) -> None:
+        """What is going to be done."""
+
+    def started(self, step: StepName, table: str, batch_date: date) -> None:
+        """A step begins with one table of one batch."""
+
+    def finished(self, result: StepResult) -> None:
+        """The step has ended."""
+
+    def model(self, name: str, rows: int | None, seconds: float) -> None:
+        """dbt has ended a model or test."""
+
+    def note(self, text: str) -> None:
+        """A remark that belongs to no table."""
+
+
+def expected(table: TableContract, manifest: Manifest) -> dict[StepName, str]:
+    """Fingerprint of each step's output for a batch of a table, as it has to be; in the order of the steps."""
+    found: dict[StepName, str] = {}
+    fingerprint = manifest.input_fingerprint(table.name)
+    for step in STEPS:
+        fingerprint = _fingerprint(fingerprint, table, step.version)
+        found[step.name] = fingerprint
+    return found
+
+
+def _fingerprint(input_fingerprint: str, table: TableContract, version: int) -> str:
+    substance = f"{input_fingerprint}|{table.rules_hash}|{version}"
+    return hashlib.sha256(substance.encode()).hexdigest()[:32]

@@ -1,0 +1,56 @@
+"""ops.reconciliation -> where the records of a source went: per table and batch, with the reasons of the bad ones.
+
+Each function takes a cursor of the role loader.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from psycopg2.extensions import cursor as Cursor
+
+from lakehouse.contract.model import Contract
+
+# The columns of ops.reconciliation, in the way of the data.
+STAGES = ("records", "rejected", "bronze", "duplicates", "superseded", "quarantined", "silver", "raw")
+
+
+def records_per_table(
+    cursor: Cursor, contract: Contract, batch_date: date | None = None
+) -> list[tuple[str, dict[str, int]]]:
+    """Per table, in the contract's order: its records at each stage, of one batch or summed over all."""
+    sums = ", ".join(f"sum({stage})::bigint" for stage in STAGES)
+    cursor.execute(
+        f"select table_name, {sums} from ops.reconciliation "  # noqa: S608
+        "where source = %s and batch_date = coalesce(%s, batch_date) group by table_name",
+        (contract.source, batch_date),
+    )
+    found = {table: dict(zip(STAGES, counts, strict=True)) for table, *counts in cursor.fetchall()}
+    return [(table.name, found[table.name]) for table in contract.tables if table.name in found]
+
+
+def last_counted(cursor: Cursor, source: str, batch_date: date) -> datetime | None:
+    """When the records of a batch were last counted; None: never."""
+    cursor.execute(
+        "select max(checked_at) from ops.reconciliation where source = %s and batch_date = %s", (source, batch_date)
+    )
+    moment: datetime | None
+    (moment,) = cursor.fetchone() or (None,)
+    return moment
+
+
+def reasons(cursor: Cursor, source: str, batch_date: date) -> list[tuple[str, str, int]]:
+    """(table, reason, records) of what of a batch was rejected or quarantined; most records first.
+
+    A record counts for each of its reasons.
+    """
+    cursor.execute(
+        """
+        select table_name, reason, times::bigint
+        from ops.reconciliation, jsonb_each_text(reasons) as each (reason, times)
+        where source = %s and batch_date = %s
+        order by times::bigint desc, table_name, reason
+        """,
+        (source, batch_date),
+    )
+    return [(table, reason, times) for table, reason, times in cursor.fetchall()]
