@@ -26,10 +26,10 @@ class Ran:
     output: str
 
 
-def lakehouse(place: Sandbox, state: str, *words: str) -> Ran:
+def lakehouse(place: Sandbox, workspace: str, *words: str) -> Ran:
     """Run it. Raises LakehouseError with what it said when it fails."""
-    command = [str(Path(sys.executable).parent / "lakehouse"), *words, "--state", state]
-    server = embedded_postgres.status(place.settings(state))
+    command = [str(Path(sys.executable).parent / "lakehouse"), *words, "--workspace", workspace]
+    server = embedded_postgres.status(place.settings(workspace))
     begin = time.monotonic()
     process = subprocess.Popen(
         command,

@@ -81,7 +81,7 @@ def measure(bench: Bench) -> Outcome:
     for shop in shops:
         warehouse.drop_database(shop.settings)
         shutil.rmtree(shop.source)
-        shutil.rmtree(shop.settings.state_dir)
+        shutil.rmtree(shop.settings.workspace_dir)
     return _outcome(*shops, days - 1)
 
 

@@ -18,7 +18,7 @@ from lakehouse.lakehouse import Lakehouse
 from lakehouse.spark.session import spark_session
 from lakehouse.settings import Settings
 
-settings = Settings.load(state="main")
+settings = Settings.load(workspace="main")
 lakehouse = Lakehouse.open(settings)
 table = lakehouse.contract.table("geolocation")
 (manifest,) = read_manifests(lakehouse)

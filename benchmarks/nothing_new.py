@@ -16,17 +16,17 @@ REPETITIONS, QUICK_REPETITIONS = 5, 2
 
 def measure(bench: Bench) -> Outcome:
     """The real archive where it is there, else a generated shop: run once, then again and again."""
-    state = "nothing_new"
+    workspace = "nothing_new"
     source = bench.archive if bench.archive and not bench.quick else bench.sandbox.folder("shop") / "batches"
     if source != bench.archive:
         generate(source, days=3)
     bench.note("the first run")
-    lakehouse(bench.sandbox, state, "run", str(source))
-    settings = bench.sandbox.settings(state)
+    lakehouse(bench.sandbox, workspace, "run", str(source))
+    settings = bench.sandbox.settings(workspace)
     before = _written(settings)
     bench.note("again, with nothing new")
     runs = [
-        lakehouse(bench.sandbox, state, "run", str(source))
+        lakehouse(bench.sandbox, workspace, "run", str(source))
         for _ in range(QUICK_REPETITIONS if bench.quick else REPETITIONS)
     ]
     seconds = [run.seconds for run in runs]

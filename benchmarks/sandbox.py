@@ -1,4 +1,4 @@
-"""What shares nothing with the developer's own: a home with states and a Postgres, the settings of a stack, ports."""
+"""What shares nothing with the developer's own: a home and its Postgres, the settings of a stack, free ports."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Sandbox:
     port: int
     jars: Path
 
-    def settings(self, state: str, **others: object) -> Settings:
-        """A state of the sandbox's own."""
+    def settings(self, workspace: str, **others: object) -> Settings:
+        """A workspace of the sandbox's own."""
         return Settings.load(
             target=Target.EMBEDDED,
             home=self.home,
-            state=state,
+            workspace=workspace,
             postgres_host="127.0.0.1",
             postgres_port=self.port,
             jars_dir=self.jars,
@@ -48,7 +48,7 @@ class Sandbox:
         }
 
     def folder(self, name: str) -> Path:
-        """An empty folder for files that are no state."""
+        """An empty folder for files that are no workspace."""
         folder = self.home / "files" / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -24,7 +24,7 @@ from lakehouse.landing import step as landing
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.settings import Settings
 
-settings = Settings.load(source=sys.argv[2], contracts_dir=Path(sys.argv[3]), state=sys.argv[4])
+settings = Settings.load(source=sys.argv[2], contracts_dir=Path(sys.argv[3]), workspace=sys.argv[4])
 house = Lakehouse.open(settings)
 (landed,) = landing.land(house, [Path(sys.argv[1])], date(2018, 1, 1))
 bronze.run(house, house.contract.tables[0], landed.manifest)
@@ -73,8 +73,8 @@ def _bounded_bronze(bench: Bench) -> Figure:
     return Figure("bronze's peak memory whatever the file size", value, "≤ 1.25", ratio <= 1.25, STREAMED)
 
 
-def _peak_of_bronze(bench: Bench, csv: Path, contracts: Path, state: str) -> float:
-    command = [sys.executable, "-c", BRONZE, str(csv), wide_table.SOURCE, str(contracts), state]
+def _peak_of_bronze(bench: Bench, csv: Path, contracts: Path, workspace: str) -> float:
+    command = [sys.executable, "-c", BRONZE, str(csv), wide_table.SOURCE, str(contracts), workspace]
     process = subprocess.Popen(command, env=bench.sandbox.environment(), cwd=PROJECT_DIR)
     with PeakMemory(process.pid) as memory:
         code = process.wait()

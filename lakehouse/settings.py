@@ -67,19 +67,22 @@ class Settings(BaseSettings):
     home: Path = Field(
         PROJECT_DIR / ".lakehouse", description="everything this project keeps on this machine", validate_default=True
     )
-    state: str | None = Field(None, description="a lake and its database, by name; unset: the state of the last run")
+    workspace: str | None = Field(
+        None, description="a lake and its database, by name; unset: the workspace of the last run"
+    )
+    state: None = None  # what version 0.1.0 called a workspace; described nowhere, and refused
 
     drop_dir: Path | None = Field(
         None, description="a folder that deliveries are put into, which the orchestrator lands; unset: there is none"
     )
     landing_url: str | None = Field(
-        None, description="the landing layer; unset: a folder of the state, or `s3://<prefix>landing/<state>`"
+        None, description="the landing layer; unset: a folder of the workspace, or `s3://<prefix>landing/<workspace>`"
     )
     bronze_url: str | None = Field(
-        None, description="the bronze layer; unset: a folder of the state, or `s3://<prefix>bronze/<state>`"
+        None, description="the bronze layer; unset: a folder of the workspace, or `s3://<prefix>bronze/<workspace>`"
     )
     silver_url: str | None = Field(
-        None, description="the silver layer; unset: a folder of the state, or `s3://<prefix>silver/<state>`"
+        None, description="the silver layer; unset: a folder of the workspace, or `s3://<prefix>silver/<workspace>`"
     )
     s3_endpoint: str | None = Field(None, description="address of an S3-compatible store; unset: AWS itself")
     s3_region: str = Field("us-east-1", description="region of the store")
@@ -93,7 +96,7 @@ class Settings(BaseSettings):
 
     postgres_host: str = Field("127.0.0.1", description="the warehouse's host")
     postgres_port: int = Field(5433, ge=1, le=65535, description="the warehouse's port")
-    database: str | None = Field(None, description="the warehouse's database; unset: `lakehouse_<state>`")
+    database: str | None = Field(None, description="the warehouse's database; unset: `lakehouse_<workspace>`")
     secrets_dir: Path | None = Field(
         None, description="folder with one file per password, key or token; unset: `<home>/secrets`"
     )
@@ -138,7 +141,14 @@ class Settings(BaseSettings):
     )
     debug: bool = Field(False, description="show tracebacks")
 
-    @field_validator("state", "source", "database")
+    @field_validator("state", mode="before")
+    @classmethod
+    def _is_called_workspace_now(cls, value: object) -> object:
+        if value is not None:
+            raise ValueError("is called LAKEHOUSE_WORKSPACE now")
+        return value
+
+    @field_validator("workspace", "source", "database")
     @classmethod
     def _is_a_plain_name(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", value):
@@ -170,21 +180,21 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, *, otherwise: str | None = None, **overrides: object) -> Settings:
-        """The settings of this process; its state stays the same, whatever other processes run meanwhile.
+        """The settings of this process; its workspace stays the same, whatever other processes run meanwhile.
 
-        `otherwise`: the state that is meant when nobody names one; unset: that of the last run.
+        `otherwise`: the workspace that is meant when none is named; unset: that of the last run.
 
         Raises ConfigurationError with one line per wrong setting.
         """
         given = {name: value for name, value in overrides.items() if value is not None}
         try:
             settings = cls(**given)  # type: ignore[arg-type]
-            last = settings.home / "last_state"
+            last = settings.home / "last_workspace"
             if otherwise is None and last.is_file():
                 otherwise = last.read_text().strip()
-            if settings.state is not None or otherwise is None:
+            if settings.workspace is not None or otherwise is None:
                 return settings
-            return cls(**given, state=otherwise)  # type: ignore[arg-type]
+            return cls(**given, workspace=otherwise)  # type: ignore[arg-type]
         except ValidationError as error:
             lines = [f"  LAKEHOUSE_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
             raise ConfigurationError(
@@ -192,30 +202,30 @@ class Settings(BaseSettings):
             ) from error
 
     @classmethod
-    def wants_tracebacks(cls) -> bool:
-        """The setting `debug`, whatever is wrong with the others: their fault must be told, too."""
+    def debug_enabled(cls) -> bool:
+        """Read `debug` on its own, so that it works even when other settings are invalid."""
         try:
-            return _Said(_env_file=cls.model_config["env_file"]).debug  # type: ignore[call-arg]
+            return _EarlySettings(_env_file=cls.model_config["env_file"]).debug  # type: ignore[call-arg]
         except ValidationError:
             return False
 
     @classmethod
-    def command_as_told(cls) -> str | None:
-        """The setting `called_as`, whatever is wrong with the others."""
+    def command_name(cls) -> str | None:
+        """Read `called_as` on its own, for messages about other settings."""
         try:
-            return _Said(_env_file=cls.model_config["env_file"]).called_as  # type: ignore[call-arg]
+            return _EarlySettings(_env_file=cls.model_config["env_file"]).called_as  # type: ignore[call-arg]
         except ValidationError:
             return None
 
     @property
-    def state_name(self) -> str:
-        """The state commands act on: the one asked for, else that of the last run, else `demo`; on a stack `main`."""
-        return self.state or ("demo" if self.target is Target.EMBEDDED else "main")
+    def workspace_name(self) -> str:
+        """What commands act on: the workspace asked for, else that of the last run, else `demo`; on a stack `main`."""
+        return self.workspace or ("demo" if self.target is Target.EMBEDDED else "main")
 
     @property
-    def state_dir(self) -> Path:
-        """Folder of the state: its lake (embedded), its dbt artefacts, its logs."""
-        return self.home / "states" / self.state_name
+    def workspace_dir(self) -> Path:
+        """Folder of the workspace: its lake (embedded), its dbt artefacts, its logs."""
+        return self.home / "workspaces" / self.workspace_name
 
     def layer_url(self, layer: Layer) -> str:
         """Root of a layer: an absolute folder, or `s3://bucket[/prefix]`."""
@@ -223,13 +233,13 @@ class Settings(BaseSettings):
         if given is not None:
             return given.rstrip("/")
         if self.target is Target.EMBEDDED:
-            return str(self.state_dir / "lake" / layer)
-        return f"s3://{self.s3_bucket_prefix}{layer}/{self.state_name}"
+            return str(self.workspace_dir / "lake" / layer)
+        return f"s3://{self.s3_bucket_prefix}{layer}/{self.workspace_name}"
 
     @property
     def database_name(self) -> str:
-        """The warehouse's database of this state."""
-        return self.database or f"lakehouse_{self.state_name}"
+        """The warehouse's database of this workspace."""
+        return self.database or f"lakehouse_{self.workspace_name}"
 
     @property
     def jars_path(self) -> Path:
@@ -244,13 +254,6 @@ class Settings(BaseSettings):
     def password_file(self, role: Role) -> Path:
         """The file that holds a role's password, unless the environment holds it itself."""
         return getattr(self, f"{role}_password_file") or self.secrets_path / f"{role}_password"
-
-    def how_to_see_the_password(self, role: Role) -> str:
-        """A command that prints it, for people."""
-        if self.target is Target.DOCKER:
-            return "make credentials"
-        file = self.password_file(role)
-        return f"cat {file.relative_to(PROJECT_DIR) if file.is_relative_to(PROJECT_DIR) else file}"
 
     def password(self, role: Role) -> str:
         """Password of a warehouse role.
@@ -315,7 +318,7 @@ class StoreUser:
     secret_key: str = field(repr=False)
 
 
-class _Said(BaseSettings):
+class _EarlySettings(BaseSettings):
     """The settings that messages about the others need."""
 
     model_config = Settings.model_config

@@ -82,15 +82,23 @@ create table if not exists ops.runs (
     summary jsonb
 );
 
--- What a run has begun with, the last of each batch; place: landing or drop. content changes with it. run_id: which run,
--- or what else became of it (lakehouse/pipeline/arrivals.py).
-create table if not exists ops.taken_up (
+-- What a run has claimed, the last of each batch; place: landing or drop. content changes with the batch. claimed_by: the
+-- run, or what else became of the batch (lakehouse/pipeline/arrivals.py).
+do $$ begin
+    if to_regclass('ops.taken_up') is not null and to_regclass('ops.claims') is null then  -- its name in version 0.1.0
+        alter table ops.taken_up rename to claims;
+        alter table ops.claims rename column run_id to claimed_by;
+        alter table ops.claims rename column taken_up_at to claimed_at;
+        alter index ops.taken_up_pkey rename to claims_pkey;
+    end if;
+end $$;
+create table if not exists ops.claims (
     source text not null,
     place text not null,
     batch_date date not null,
     content text not null,
-    run_id text not null,
-    taken_up_at timestamptz not null default now(),
+    claimed_by text not null,
+    claimed_at timestamptz not null default now(),
     primary key (source, place, batch_date)
 );
 

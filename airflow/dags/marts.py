@@ -16,7 +16,7 @@ that finds the marts up to date ends at once, with everything behind `build` ski
   downstream. A build that was killed is completed by its next try.
 - `models.…`: the model or one of its tests failed; the log says which, and how many rows are against it. Clear `build`.
 - `compare`: rows were lost or doubled, which must not happen. Keep everything as it is and report it, with
-  `docker compose run --rm cli status --state main --format json`.
+  `docker compose run --rm cli status --workspace main --format json`.
 - `publish_docs`: the marts are not touched by it. Clear it to try again.
 """  # noqa: E501
 

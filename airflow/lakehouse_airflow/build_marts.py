@@ -28,9 +28,9 @@ def build_marts(context: Any) -> dict[str, Any]:
     from lakehouse.lakehouse import Lakehouse
     from lakehouse.marts import dbt_docs
     from lakehouse.pipeline import reconcile
-    from lakehouse.settings import Settings
+    from lakehouse.workspaces import load_settings
 
-    lakehouse = Lakehouse.open(Settings.load())
+    lakehouse = Lakehouse.open(load_settings())
     result = _build_and_tell(lakehouse, progress_file(context["ti"].dag_id, context["ti"].run_id))
     due = {
         "compare": reconcile.facts_are_due(lakehouse),
@@ -56,7 +56,7 @@ def _build_and_tell(lakehouse: Lakehouse, file: Path) -> MartsResult:
     from lakehouse.marts import step as marts
     from lakehouse.marts.progress import Progress
 
-    progress = Progress(file, lakehouse.settings.state_dir / "dbt" / "manifest.json")
+    progress = Progress(file, lakehouse.settings.workspace_dir / "dbt" / "manifest.json")
 
     def tell(node: Node) -> None:
         log.log(LEVELS.get(node.status, logging.INFO), described(node))

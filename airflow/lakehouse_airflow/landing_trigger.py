@@ -45,7 +45,7 @@ class LandingTrigger(BaseEventTrigger):
             if begin > forget_at:
                 seen, forget_at = set(), begin + SECONDS_UNTIL_TOLD_AGAIN
             try:
-                there = {arrival.name for arrival in await asyncio.to_thread(arrivals.there, settings)}
+                there = {arrival.name for arrival in await asyncio.to_thread(arrivals.present, settings)}
                 there |= set(await asyncio.to_thread(arrivals.unreadable, settings))
                 if came := sorted(there - seen):
                     yield TriggerEvent(came)

@@ -19,7 +19,7 @@ from lakehouse.cli.shared import as_called_here, error_console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 
-INTERRUPTED = 130
+WRONG_WORDS, INTERRUPTED = 2, 130
 
 app = typer.Typer(
     name="lakehouse",
@@ -35,10 +35,13 @@ for commands in (steps, inspect, sources, service):
 
 def main() -> None:
     """Run the command line. Exit code 0: done; 1: an error that was explained; 2: wrong words; 130: interrupted."""
+    if any(argument.partition("=")[0] == "--state" for argument in sys.argv[1:]):
+        error_console.print("`--state` is called `--workspace` now.", style="red", highlight=False)
+        sys.exit(WRONG_WORDS)
     try:
         app()
     except LakehouseError as error:
-        if Settings.wants_tracebacks():
+        if Settings.debug_enabled():
             raise
         error_console.print(as_called_here(str(error)), style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -1,7 +1,7 @@
 """A home -> the same without what this project made in it. What somebody else put there stays.
 
-A home may be a folder that was there before (`LAKEHOUSE_HOME=~/data`), and `states` or `jars` in it another's: in each
-folder only what this project names so is removed.
+A home may be a folder that was there before (`LAKEHOUSE_HOME=~/data`), with a `workspaces` or `jars` of another
+program: in each folder only files with the names that this project gives are removed.
 """
 
 from __future__ import annotations
@@ -15,27 +15,30 @@ from lakehouse.warehouse.embedded import server as embedded_postgres
 from lakehouse.warehouse.embedded.removal import remove_named
 from lakehouse.warehouse.passwords import superuser_password_file
 
-# What a state's folder holds. `source`: what `run --demo` generated.
-OF_A_STATE = ("lake", "dbt", "dbt_full_tests", "logs", "spark-warehouse", "source", ".source.partial", "source.json")
-OF_THE_HOME = ("last_state", "last_state.part", "postgres.lock")
+# What a workspace's folder holds. `source`: what `run --demo` generated.
+OF_A_WORKSPACE = (
+    *("lake", "dbt", "dbt_full_tests", "logs", "spark-warehouse"),
+    *("source", ".source.partial", "source.json"),
+)
+OF_THE_HOME = ("last_workspace", "last_workspace.part", "postgres.lock")
 
 
-def remove_state(settings: Settings) -> list[Path]:
-    """Remove the state's database and folder; what is left of the folder, because others made it."""
+def remove_workspace(settings: Settings) -> list[Path]:
+    """Remove the workspace's database and folder; what is left of the folder, because others made it."""
     warehouse.drop_database(settings)
-    return remove_named(settings.state_dir, OF_A_STATE)
+    return remove_named(settings.workspace_dir, OF_A_WORKSPACE)
 
 
 def remove_everything(settings: Settings) -> list[Path]:
-    """Stop and remove the server, remove all states, jars and passwords; what is left of the home.
+    """Stop and remove the server, remove all workspaces, jars and passwords; what is left of the home.
 
     Jars and passwords outside the home (LAKEHOUSE_JARS_DIR, LAKEHOUSE_SECRETS_DIR) stay: others may use them.
     """
     embedded_postgres.remove(settings)
     home = settings.home
-    for state in _folders(home / "states"):
-        remove_named(state, OF_A_STATE)
-    for name, patterns in (("states", ()), ("jars", _jars()), ("secrets", _secrets(settings))):
+    for workspace in _folders(home / "workspaces"):
+        remove_named(workspace, OF_A_WORKSPACE)
+    for name, patterns in (("workspaces", ()), ("jars", _jars()), ("secrets", _secrets(settings))):
         if not (home / name).is_symlink():  # it leads to what others use, too
             remove_named(home / name, patterns)
     return remove_named(home, OF_THE_HOME)

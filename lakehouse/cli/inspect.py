@@ -13,8 +13,19 @@ from typing import Annotated, Any
 import typer
 
 from lakehouse.cli.report import print_status, rows_table
-from lakehouse.cli.shared import BatchDate, Format, Output, State, Table, console, day_of, error_console, open_state
-from lakehouse.settings import Role, Settings
+from lakehouse.cli.shared import (
+    BatchDate,
+    Format,
+    Output,
+    Table,
+    Workspace,
+    console,
+    day_of,
+    error_console,
+    open_workspace,
+)
+from lakehouse.settings import Role
+from lakehouse.workspaces import load_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +37,7 @@ def register(app: typer.Typer) -> None:
 def status(
     output: Output = Format.TABLE,
     warnings: Annotated[bool, typer.Option("--warnings", help="Values kept with a warning, by reason.")] = False,
-    state: State = None,
+    workspace: Workspace = None,
 ) -> None:
     """Batches, what is pending and why, the last run, the records of every table.
 
@@ -38,7 +49,7 @@ def status(
     """
     from lakehouse.pipeline.status import read_status
 
-    lakehouse = open_state(state)
+    lakehouse = open_workspace(workspace)
     found = read_status(lakehouse)
     if warnings:
         print_rows(("table", "reason", "rows"), found.warnings, output, "Kept with a warning")
@@ -60,7 +71,7 @@ def quarantine(
     counts: Annotated[bool, typer.Option("--counts", help="How many per table and reason, not the records.")] = False,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many (table only: 50).")] = None,
     output: Output = Format.TABLE,
-    state: State = None,
+    workspace: Workspace = None,
 ) -> None:
     """The records that did not reach the warehouse, rejected and quarantined, with their reasons.
 
@@ -77,7 +88,7 @@ def quarantine(
 
     from lakehouse.lake.bad_records import bad_records
 
-    lakehouse = open_state(state)
+    lakehouse = open_workspace(workspace)
     tables = [lakehouse.contract.table(table)] if table else lakehouse.contract.tables
     found = bad_records(
         lakehouse.bronze, lakehouse.silver, tables, batch_date=day_of(batch_date), reason=reason, superseded=superseded
@@ -102,7 +113,7 @@ def sql(
     query: Annotated[str, typer.Argument(help="One statement.")],
     output: Output = Format.TABLE,
     role: Annotated[str, typer.Option("--role", help="bi_reader, transformer or loader.")] = "bi_reader",
-    state: State = None,
+    workspace: Workspace = None,
 ) -> None:
     """Ask the warehouse, as the read-only role of Power BI unless told otherwise.
 
@@ -117,7 +128,7 @@ def sql(
     if role not in ("bi_reader", "transformer", "loader"):
         raise typer.BadParameter("the role is bi_reader, transformer or loader")
     as_role: Role = role  # type: ignore[assignment]
-    settings = Settings.load(state=state)
+    settings = load_settings(workspace=workspace)
     warehouse.prepare(settings)
     with warehouse.cursor(settings, as_role) as cursor:
         cursor.execute(query)

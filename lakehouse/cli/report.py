@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lakehouse import warehouse
-from lakehouse.cli.shared import as_called_here, command
+from lakehouse.cli.shared import as_called_here, command, password_command
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.pipeline import summary
 from lakehouse.pipeline.run import RunReport
@@ -75,7 +75,7 @@ def _print_what_next(console: Console, lakehouse: Lakehouse) -> None:
         ("ask the marts", as_called_here('`lakehouse sql "select * from marts.fct_orders limit 5"`').strip("`"))
     )
     lines.append(("psql, Power BI", warehouse.uri(lakehouse.settings, "bi_reader")))
-    lines.append(("password of bi_reader", lakehouse.settings.how_to_see_the_password("bi_reader")))
+    lines.append(("password of bi_reader", password_command(lakehouse.settings, "bi_reader")))
     for what, how in lines:
         console.print(f"  {what:<36} [cyan]{how}[/cyan]", soft_wrap=True)
     console.print()
@@ -99,12 +99,12 @@ def print_warnings(console: Console, warnings: Sequence[tuple[str, int]]) -> Non
 
 def print_status(console: Console, status: Status) -> None:
     """For people."""
-    console.print(f"State [bold]{status.state}[/bold], source [bold]{status.source}[/bold]\n")
+    console.print(f"Workspace [bold]{status.workspace}[/bold], source [bold]{status.source}[/bold]\n")
     if status.without_landing:
         days = len({day for _, day in status.without_landing})
         console.print(
             f"The warehouse holds tables of {days} batches that are not in landing any more. Land them again, or "
-            f"remove the state: `{command()} clean --state {status.state}`\n",
+            f"remove the workspace: `{command()} clean --workspace {status.workspace}`\n",
             style="yellow",
         )
     if not status.batches:

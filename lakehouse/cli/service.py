@@ -10,8 +10,9 @@ import typer
 from lakehouse.cli.inspect import print_rows
 from lakehouse.cli.progress import watching
 from lakehouse.cli.report import print_warnings
-from lakehouse.cli.shared import Format, Output, State, console, error_console, open_state
+from lakehouse.cli.shared import Format, Output, Workspace, console, error_console, open_workspace, password_command
 from lakehouse.settings import Settings, Target
+from lakehouse.workspaces import load_settings
 
 NAMED = 20  # of what `clean` leaves, so many are named
 
@@ -22,8 +23,8 @@ def register(app: typer.Typer) -> None:
         app.command(rich_help_panel="Keeping it in order")(command)
 
 
-def start(state: State = None) -> None:
-    """Fetch the jars, start the embedded warehouse, prepare the state's database. Other commands do it by themselves.
+def start(workspace: Workspace = None) -> None:
+    """Fetch the jars, start the embedded warehouse, prepare the workspace's database; other commands do it as needed.
 
     Example:
 
@@ -32,11 +33,11 @@ def start(state: State = None) -> None:
     from lakehouse import warehouse
     from lakehouse.spark.jars import ensure_jars
 
-    settings = Settings.load(state=state)
+    settings = load_settings(workspace=workspace)
     ensure_jars(settings)
     warehouse.prepare(settings)
     console.print(f"Ready: {warehouse.uri(settings, 'bi_reader')}", soft_wrap=True)
-    console.print(f"Password of bi_reader: {settings.how_to_see_the_password('bi_reader')}", soft_wrap=True)
+    console.print(f"Password of bi_reader: {password_command(settings, 'bi_reader')}", soft_wrap=True)
 
 
 def stop() -> None:
@@ -52,7 +53,7 @@ def stop() -> None:
     console.print("Stopped." if embedded_postgres.stop(settings) else "It was not running.")
 
 
-def doctor(output: Output = Format.TABLE, state: State = None) -> None:
+def doctor(output: Output = Format.TABLE, workspace: Workspace = None) -> None:
     """Look at this machine, the locked versions, store and warehouse; every finding comes with its remedy.
 
     Example:
@@ -61,7 +62,7 @@ def doctor(output: Output = Format.TABLE, state: State = None) -> None:
     """
     from lakehouse.cli.doctor import checks
 
-    looked = checks(Settings.load(state=state))
+    looked = checks(load_settings(workspace=workspace))
     if output is Format.TABLE:
         for check in looked:
             mark = "[green]ok[/green]  " if check.is_well else "[red]mend[/red]"
@@ -76,7 +77,7 @@ def doctor(output: Output = Format.TABLE, state: State = None) -> None:
         raise typer.Exit(1)
 
 
-def maintain(state: State = None) -> None:
+def maintain(workspace: Workspace = None) -> None:
     """Compact the lake, remove old files, analyse the warehouse, drop leftovers, run every dbt test in full.
 
     Old files of Delta tables are kept for LAKEHOUSE_VACUUM_RETENTION_HOURS (168: a week).
@@ -87,7 +88,7 @@ def maintain(state: State = None) -> None:
     """
     from lakehouse.pipeline.maintain import maintain as put_right
 
-    lakehouse = open_state(state)
+    lakehouse = open_workspace(workspace)
     with watching(error_console) as observer:
         done = put_right(lakehouse, observer.note)
     console.print(f"Lake: {done.files_merged} files merged, {done.files_removed} old ones removed.")
@@ -101,30 +102,36 @@ def maintain(state: State = None) -> None:
 
 def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    state: Annotated[str | None, typer.Option("--state", help="Only this state; unset: everything.")] = None,
+    workspace: Annotated[
+        str | None, typer.Option("--workspace", help="Only this workspace; unset: everything.")
+    ] = None,
 ) -> None:
-    """Remove a state, or everything this project made on this machine: lakes, warehouse, jars, passwords.
+    """Remove a workspace, or everything this project made on this machine: lakes, warehouse, jars, passwords.
 
     What somebody else put into LAKEHOUSE_HOME stays, and is named.
 
     Examples:
 
-        lakehouse clean --state demo
+        lakehouse clean --workspace demo
 
         lakehouse clean --yes
     """
-    from lakehouse.cli.clean import remove_everything, remove_state
+    from lakehouse.cli.clean import remove_everything, remove_workspace
 
     settings = _embedded_only("clean")
     if not yes and sys.stdin.isatty():
-        what = f"the state {state}" if state else f"every state in {settings.home} and the embedded warehouse"
+        what = (
+            f"the workspace {workspace}"
+            if workspace
+            else f"every workspace in {settings.home} and the embedded warehouse"
+        )
         typer.confirm(f"Remove {what}?", abort=True)
     elif not yes:
         raise typer.BadParameter("nobody can be asked here: say --yes")
-    if state is not None:
-        settings = Settings.load(state=state)
-        folder, left = settings.state_dir, remove_state(settings)
-        console.print(f"The state {state} is gone.")
+    if workspace is not None:
+        settings = load_settings(workspace=workspace)
+        folder, left = settings.workspace_dir, remove_workspace(settings)
+        console.print(f"The workspace {workspace} is gone.")
     else:
         folder, left = settings.home, remove_everything(settings)
         console.print("Everything is gone.")
@@ -134,7 +141,7 @@ def clean(
 
 
 def _embedded_only(command: str) -> Settings:
-    settings = Settings.load()
+    settings = load_settings()
     if settings.target is not Target.EMBEDDED:
         raise typer.BadParameter(f"{command} is about the embedded warehouse; this target is {settings.target}")
     return settings

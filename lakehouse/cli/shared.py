@@ -1,4 +1,4 @@
-"""What every command has: its options, the consoles, the settings of the state it acts on."""
+"""What every command has: its options, the consoles, the settings of the workspace it acts on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 
 from lakehouse.lakehouse import Lakehouse
-from lakehouse.settings import Settings
+from lakehouse.settings import PROJECT_DIR, Role, Settings, Target
+from lakehouse.workspaces import load_settings
 
 # In a pipe nothing is wrapped or cut to the width of a screen that is not there.
 PIPE_WIDTH = 240
@@ -31,7 +32,7 @@ error_console = _console(stderr=True)
 
 def command() -> str:
     """How people call it: `lakehouse` where .venv is activated, else its path, or what the setting `called_as` says."""
-    if told := Settings.command_as_told():
+    if told := Settings.command_name():
         return told
     script = Path(sys.executable).parent / "lakehouse"
     found = shutil.which("lakehouse")
@@ -54,7 +55,9 @@ class Format(StrEnum):
     JSON = "json"
 
 
-State = Annotated[str | None, typer.Option("--state", help="Act on this state (default: that of the last run).")]
+Workspace = Annotated[
+    str | None, typer.Option("--workspace", help="Act on this workspace (default: that of the last run).")
+]
 Table = Annotated[str | None, typer.Option("--table", help="Only this table.")]
 BatchDate = Annotated[
     datetime | None, typer.Option("--batch-date", formats=["%Y-%m-%d"], help="The day the batch is for.")
@@ -72,18 +75,17 @@ def warn(line: str) -> None:
     error_console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
-def open_state(state: str | None = None, *, otherwise: str | None = None) -> Lakehouse:
-    """The lakehouse of a state, with the contract of its source.
+def open_workspace(workspace: str | None = None, *, otherwise: str | None = None) -> Lakehouse:
+    """The lakehouse of a workspace, with the contract of its source.
 
-    `otherwise`: the state that is meant when neither an option nor a setting names one; unset: that of the last run.
+    `otherwise`: the workspace to act on when neither an option nor a setting names one; unset: that of the last run.
     """
-    return Lakehouse.open(Settings.load(state=state, otherwise=otherwise))
+    return Lakehouse.open(load_settings(workspace=workspace, otherwise=otherwise))
 
 
-def remember_state(settings: Settings) -> None:
-    """Commands without `--state` act on this one from now on."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    last = settings.home / "last_state"
-    part = last.with_suffix(".part")
-    part.write_text(settings.state_name + "\n")
-    part.replace(last)
+def password_command(settings: Settings, role: Role) -> str:
+    """A command that prints the password of a role."""
+    if settings.target is Target.DOCKER:
+        return "make credentials"
+    file = settings.password_file(role)
+    return f"cat {file.relative_to(PROJECT_DIR) if file.is_relative_to(PROJECT_DIR) else file}"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.shared import console, open_state
+from lakehouse.cli.shared import console, open_workspace
 from lakehouse.sample_data.replay import Period
 
 Directory = Annotated[Path, typer.Argument(help="Where to write the batches; must be absent or empty.")]
@@ -60,7 +60,7 @@ def generate(
     """
     from lakehouse.sample_data.synthetic import KINDS, Disturbances, generate
 
-    contract = open_state().contract
+    contract = open_workspace().contract
     shares = {**dict.fromkeys(KINDS, faults), **_shares(fault or [], KINDS)}
     disturbances = Disturbances(
         late_orders=late,

@@ -12,17 +12,17 @@ from lakehouse.cli.progress import watching
 from lakehouse.cli.report import print_report
 from lakehouse.cli.shared import (
     BatchDate,
-    State,
     Table,
+    Workspace,
     as_called_here,
     console,
     day_of,
     error_console,
-    open_state,
-    remember_state,
+    open_workspace,
     warn,
 )
 from lakehouse.settings import Settings
+from lakehouse.workspaces import remember
 
 if TYPE_CHECKING:
     from lakehouse.steps import Observer, StepName
@@ -41,9 +41,9 @@ def run(
     paths: Paths = None,
     batch_date: BatchDate = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Generate a small source and run it, in a state of its own.")
+        bool, typer.Option("--demo", help="Generate a small source and run it, in a workspace of its own.")
     ] = False,
-    state: State = None,
+    workspace: Workspace = None,
     full_refresh: FullRefresh = False,
 ) -> None:
     """Land what is given and take everything that is not done yet through all steps.
@@ -63,7 +63,7 @@ def run(
 
     if demo and paths:
         raise typer.BadParameter("either PATHS or --demo, not both")
-    lakehouse = open_state(state or ("demo" if demo else None), otherwise="main" if paths else None)
+    lakehouse = open_workspace(workspace or ("demo" if demo else None), otherwise="main" if paths else None)
     with watching(error_console) as observer:
         _fetch_jars(lakehouse.settings, observer)
         with runs.recorded(lakehouse, "run") as record:
@@ -72,8 +72,8 @@ def run(
             if paths:
                 observer.note("Checking the delivery")
                 landing.land(lakehouse, paths, day_of(batch_date), log=warn)
-            remember_state(lakehouse.settings)
-            with arrivals.by_hand(lakehouse):
+            remember(lakehouse.settings)
+            with arrivals.claimed_by_command(lakehouse):
                 report = pipeline.run(lakehouse, observer, full_refresh=full_refresh)
             record(report)
     print_report(console, lakehouse, report)
@@ -83,7 +83,7 @@ def land(
     paths: Paths = None,
     batch_date: BatchDate = None,
     remove: Annotated[str | None, typer.Option("--remove", help="Withdraw this table from the batch.")] = None,
-    state: State = None,
+    workspace: Workspace = None,
 ) -> None:
     """Check a delivery as a whole and accept it, or refuse it with all its faults.
 
@@ -97,7 +97,7 @@ def land(
     """
     from lakehouse.landing import step as landing
 
-    lakehouse = open_state(state, otherwise="main" if paths else None)
+    lakehouse = open_workspace(workspace, otherwise="main" if paths else None)
     day = day_of(batch_date)
     if remove is not None:
         if day is None or paths:
@@ -111,40 +111,40 @@ def land(
     for landed in landing.land(lakehouse, paths, day, log=warn):
         changed = ", ".join(landed.changed) or "nothing new"
         console.print(f"{landed.manifest.batch_date}  {changed}", soft_wrap=True)
-    remember_state(lakehouse.settings)
+    remember(lakehouse.settings)
 
 
-def bronze(table: Table = None, batch_date: BatchDate = None, state: State = None) -> None:
+def bronze(table: Table = None, batch_date: BatchDate = None, workspace: Workspace = None) -> None:
     """Landing -> bronze, for every table and batch where it is due.
 
     Example:
 
         lakehouse bronze --table orders
     """
-    _one_step("bronze", table, day_of(batch_date), state)
+    _one_step("bronze", table, day_of(batch_date), workspace)
 
 
-def silver(table: Table = None, batch_date: BatchDate = None, state: State = None) -> None:
+def silver(table: Table = None, batch_date: BatchDate = None, workspace: Workspace = None) -> None:
     """Bronze -> silver and quarantine, for every table and batch where it is due.
 
     Example:
 
         lakehouse silver --batch-date 2018-01-05
     """
-    _one_step("silver", table, day_of(batch_date), state)
+    _one_step("silver", table, day_of(batch_date), workspace)
 
 
-def load(table: Table = None, batch_date: BatchDate = None, state: State = None) -> None:
+def load(table: Table = None, batch_date: BatchDate = None, workspace: Workspace = None) -> None:
     """Silver -> warehouse, for every table and batch where it is due; then count every record.
 
     Example:
 
         lakehouse load
     """
-    _one_step("load", table, day_of(batch_date), state)
+    _one_step("load", table, day_of(batch_date), workspace)
 
 
-def marts(state: State = None, full_refresh: FullRefresh = False) -> None:
+def marts(workspace: Workspace = None, full_refresh: FullRefresh = False) -> None:
     """Warehouse -> star schema, if anything was loaded since the last build.
 
     Example:
@@ -155,7 +155,7 @@ def marts(state: State = None, full_refresh: FullRefresh = False) -> None:
     from lakehouse.marts import step as build
     from lakehouse.pipeline import reconcile
 
-    lakehouse = open_state(state)
+    lakehouse = open_workspace(workspace)
     warehouse.prepare(lakehouse.settings)
     with watching(error_console) as observer:
         built = build.run(
@@ -168,13 +168,13 @@ def marts(state: State = None, full_refresh: FullRefresh = False) -> None:
     console.print(f"{len(built.models)} models built in {built.seconds:.1f} s." if built.done else "Nothing new.")
 
 
-def _one_step(step: StepName, table: str | None, batch_date: date | None, state: str | None) -> None:
+def _one_step(step: StepName, table: str | None, batch_date: date | None, workspace: str | None) -> None:
     from lakehouse import warehouse
     from lakehouse.load import step as loading
     from lakehouse.pipeline import reconcile
     from lakehouse.pipeline import run as pipeline
 
-    lakehouse = open_state(state)
+    lakehouse = open_workspace(workspace)
     if table is not None:
         lakehouse.contract.table(table)
     warehouse.prepare(lakehouse.settings)

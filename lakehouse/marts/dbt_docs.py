@@ -23,7 +23,7 @@ def publish(settings: Settings, folder: Path) -> Path:
     """
     page = _page(settings, folder)
     # A folder of its own: dbt's files in the other are the build's.
-    made_in = settings.state_dir / "dbt_docs"
+    made_in = settings.workspace_dir / "dbt_docs"
     with warehouse.lock(settings, "publish", shared=True):
         run_dbt(settings, made_in, ["docs", "generate", "--static"], lambda _: None)
     folder.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,7 @@ def run(lakehouse: Lakehouse, *, full_refresh: bool = False, log: Log = lambda *
         _mark_building(lakehouse, forget=everything)
         arguments = ["build", "--select", f"tag:{lakehouse.contract.source}", "--exclude-resource-type", "unit_test"]
         arguments += ["--full-refresh"] if everything else ["--exclude", "tag:static", "--indirect-selection", "eager"]
-        outcome = run_dbt(lakehouse.settings, lakehouse.settings.state_dir / "dbt", arguments, log)
+        outcome = run_dbt(lakehouse.settings, lakehouse.settings.workspace_dir / "dbt", arguments, log)
         _mark_complete(lakehouse, publishing, state.newest, project)
     return MartsResult(
         done=True,
@@ -96,7 +96,7 @@ def test(lakehouse: Lakehouse, *, log: Log = lambda *_: None) -> MartsResult:
         arguments = ["test", "--select", f"tag:{lakehouse.contract.source}", "--exclude-resource-type", "unit_test"]
         arguments += ["--vars", '{"full_tests": true}']
         # A folder of its own: other variables make dbt parse the whole project again, here and in the next build.
-        outcome = run_dbt(lakehouse.settings, lakehouse.settings.state_dir / "dbt_full_tests", arguments, log)
+        outcome = run_dbt(lakehouse.settings, lakehouse.settings.workspace_dir / "dbt_full_tests", arguments, log)
     return MartsResult(
         done=True,
         seconds=time.monotonic() - begin,

@@ -1,7 +1,7 @@
-"""Landing and the drop folder -> the batches that lie there, and of them those that no run has begun with.
+"""Landing and the drop folder -> the batches that are there, and of them the new ones: those that no run has claimed.
 
-Nothing is remembered but in ops.taken_up: whoever looks later, or again, finds the same news. So nothing that came
-while nobody looked is lost.
+The only state is ops.claims, so a later or repeated check finds the same new batches: nothing that arrives while
+nothing looks is lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Literal
 
 from psycopg2.extras import execute_values
 
-from lakehouse import warehouse
 from lakehouse.errors import Busy
 from lakehouse.lake.store import open_store
 from lakehouse.lakehouse import Lakehouse
@@ -27,18 +26,18 @@ from lakehouse.landing.manifest import MANIFEST, is_date, read_manifest
 from lakehouse.pipeline.pending import pending_steps
 from lakehouse.settings import Settings
 
-# A dropped file that nobody wrote to for so long is complete. If it was not, it is news again.
+# A dropped file that was not written to for so long is complete. If it was not, the complete one is a new batch again.
 AT_REST_SECONDS = 5.0
 
-# Who has taken up a batch: a run of the orchestrator, by its id, or one of these.
-BY_HAND = "lakehouse run"  # also the lock that such a run holds
-LOADED = "loaded by somebody else"
+# What has claimed a batch: a run of the orchestrator, by its id, or one of these.
+COMMAND = "lakehouse run"  # also the lock that such a run holds
+LOADED = "loaded without a run of the orchestrator"
 LANDED = "landed from the drop folder"
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A batch that lies somewhere. `content` is another as soon as what lies there is another."""
+    """A batch in a place. `content` changes with what is there."""
 
     place: Literal["landing", "drop"]
     batch_date: date
@@ -46,34 +45,34 @@ class Arrival:
 
     @property
     def name(self) -> str:
-        """For who watches."""
+        """Unique per place, day and content."""
         return f"{self.place}__{self.batch_date}__{self.content[:16]}"
 
 
 @dataclass(frozen=True)
-class TakenUp:
-    """What was taken up last of a batch in a place, by whom last, and when first."""
+class Claim:
+    """The last content of a batch in a place that was claimed, by what it was claimed last, and when first."""
 
     arrival: Arrival
-    who: str
+    claimed_by: str
     at: datetime
 
 
 @dataclass(frozen=True)
-class News:
-    """A batch that no run has begun with. `since`: when one began with what lay there before; None: never."""
+class NewBatch:
+    """A batch that no run has claimed. `since`: when the content before it was claimed; None: there was none."""
 
     arrival: Arrival
     since: datetime | None
 
     @property
     def run_id(self) -> str:
-        """Of the run that is to take it up: the same until one has, another when the same content comes back later."""
+        """Of the run that is to claim it: the same until one has, another when the same content comes back later."""
         before = f"{self.since or ''}|{self.arrival.content}"
         return f"{self.arrival.place}__{self.arrival.batch_date}__{hashlib.sha256(before.encode()).hexdigest()[:16]}"
 
 
-def there(settings: Settings) -> list[Arrival]:
+def present(settings: Settings) -> list[Arrival]:
     """Every batch in landing and in the drop folder. Only lists, reads no file."""
     return [*landed(settings), *dropped(settings)]
 
@@ -104,7 +103,7 @@ def dropped(settings: Settings, day: date | None = None) -> list[Arrival]:
         try:
             states = [path.stat() for path in sorted(paths)]
         except FileNotFoundError:
-            continue  # somebody is clearing up
+            continue  # it was deleted meanwhile
         # ctime: a copy may carry the times of its original.
         if time.time() - max(state.st_ctime for state in states) > AT_REST_SECONDS:
             content = [*names[batch_date], *(f"{state.st_size} {state.st_mtime_ns}" for state in states)]
@@ -118,82 +117,84 @@ def unreadable(settings: Settings) -> list[str]:
         return []
     newest = 0.0
     for path in [settings.drop_dir, *settings.drop_dir.rglob("*")]:
-        with suppress(OSError):  # somebody is clearing up, or it is one of the faults
+        with suppress(OSError):  # it was deleted meanwhile, or is one of the faults
             newest = max(newest, path.lstat().st_ctime)
     return faults if time.time() - newest > AT_REST_SECONDS else []
 
 
-def news(lakehouse: Lakehouse) -> list[News]:
-    """What is there and no run has begun with. What somebody has loaded already, as it is, is none; that is noted."""
-    taken_up = _taken_up(lakehouse)
-    begun = {last.arrival for last in taken_up.values() if last.who != BY_HAND}
-    # Somebody may have begun by hand, and not be at it any more: killed, perhaps.
-    begun_by_hand = {last.arrival for last in taken_up.values() if last.who == BY_HAND}
-    if begun_by_hand and _somebody_is_at_it(lakehouse.settings):
-        begun |= begun_by_hand
-    found = [arrival for arrival in there(lakehouse.settings) if arrival not in begun]
+def new_batches(lakehouse: Lakehouse) -> list[NewBatch]:
+    """Batches that no run has claimed. One that is already loaded unchanged is claimed here and not returned."""
+    claims = _claims(lakehouse)
+    claimed = {last.arrival for last in claims.values() if last.claimed_by != COMMAND}
+    # A command may have claimed batches and then died.
+    claimed_by_commands = {last.arrival for last in claims.values() if last.claimed_by == COMMAND}
+    if claimed_by_commands and _a_command_works(lakehouse):
+        claimed |= claimed_by_commands
+    found = [arrival for arrival in present(lakehouse.settings) if arrival not in claimed]
     in_landing = [arrival for arrival in found if arrival.place == "landing"]
     manifests = [manifest for arrival in in_landing if (manifest := read_manifest(lakehouse, arrival.batch_date))]
     due = {unit.batch_date for unit in pending_steps(lakehouse, manifests)}
     done = [arrival for arrival in in_landing if arrival.batch_date not in due]
-    take_up(lakehouse, done, LOADED)
-    since = {batch: last.at for batch, last in taken_up.items()}
-    return [News(each, since.get((each.place, each.batch_date))) for each in found if each not in done]
+    claim(lakehouse, done, LOADED)
+    since = {batch: last.at for batch, last in claims.items()}
+    return [NewBatch(each, since.get((each.place, each.batch_date))) for each in found if each not in done]
 
 
-def to_land(lakehouse: Lakehouse, day: date) -> list[Arrival]:
-    """What the drop folder holds for a day, unless it was landed as it is, or the day was landed otherwise since.
+def not_yet_landed(lakehouse: Lakehouse, day: date) -> list[Arrival]:
+    """What the drop folder holds for a day, unless exactly that was landed, or the day was landed another way since.
 
-    It may lie there for years: it must neither undo a correction, nor stop one by being refused again.
+    A file may stay there for years: it must neither undo a correction, nor block one by being refused again.
     """
-    taken_up = _taken_up(lakehouse)
-    last, landing = taken_up.get(("drop", day)), taken_up.get(("landing", day))
+    claims = _claims(lakehouse)
+    last, landing = claims.get(("drop", day)), claims.get(("landing", day))
     found = dropped(lakehouse.settings, day)
     if last is None or last.arrival not in found:
         return found
     is_landed_since = any(
-        landing is None or landing.arrival != there or landing.at > last.at for there in landed(lakehouse.settings, day)
+        landing is None or landing.arrival != arrival or landing.at > last.at
+        for arrival in landed(lakehouse.settings, day)
     )
-    return [] if last.who == LANDED or is_landed_since else found
+    return [] if last.claimed_by == LANDED or is_landed_since else found
 
 
 @contextmanager
-def by_hand(lakehouse: Lakehouse) -> Iterator[None]:
-    """Inside, somebody takes through everything that is landed. What they leave undone is news again."""
-    with lakehouse.lock(BY_HAND, shared=True):
-        take_up(lakehouse, landed(lakehouse.settings), BY_HAND)
+def claimed_by_command(lakehouse: Lakehouse) -> Iterator[None]:
+    """Claim everything landed for a command; what it leaves unfinished becomes new again."""
+    with lakehouse.lock(COMMAND, shared=True):
+        claim(lakehouse, landed(lakehouse.settings), COMMAND)
         yield
 
 
-def take_up(lakehouse: Lakehouse, arrivals: list[Arrival], who: str) -> None:
-    """A run begins with these, or has done with them: they are no news any more."""
+def claim(lakehouse: Lakehouse, arrivals: list[Arrival], claimed_by: str) -> None:
+    """Claim these batches for a run, or for what else became of them."""
     rows = [
-        (lakehouse.contract.source, arrival.place, arrival.batch_date, arrival.content, who) for arrival in arrivals
+        (lakehouse.contract.source, arrival.place, arrival.batch_date, arrival.content, claimed_by)
+        for arrival in arrivals
     ]
     with lakehouse.cursor() as cursor:
         execute_values(
             cursor,
-            "insert into ops.taken_up (source, place, batch_date, content, run_id) values %s "
+            "insert into ops.claims (source, place, batch_date, content, claimed_by) values %s "
             "on conflict (source, place, batch_date) do update "
-            "set content = excluded.content, run_id = excluded.run_id, "
-            "taken_up_at = case when taken_up.content = excluded.content then taken_up.taken_up_at else now() end",
+            "set content = excluded.content, claimed_by = excluded.claimed_by, "
+            "claimed_at = case when claims.content = excluded.content then claims.claimed_at else now() end",
             rows,
         )
 
 
-def _somebody_is_at_it(settings: Settings) -> bool:
+def _a_command_works(lakehouse: Lakehouse) -> bool:
     try:
-        with warehouse.lock(settings, BY_HAND, wait_seconds=0):
+        with lakehouse.lock(COMMAND, wait_seconds=0):
             return False
     except Busy:
         return True
 
 
-def _taken_up(lakehouse: Lakehouse) -> dict[tuple[str, date], TakenUp]:
+def _claims(lakehouse: Lakehouse) -> dict[tuple[str, date], Claim]:
     """By place and day."""
     with lakehouse.cursor() as cursor:
         cursor.execute(
-            "select place, batch_date, content, run_id, taken_up_at from ops.taken_up where source = %s",
+            "select place, batch_date, content, claimed_by, claimed_at from ops.claims where source = %s",
             (lakehouse.contract.source,),
         )
-        return {(row[0], row[1]): TakenUp(Arrival(*row[:3]), *row[3:]) for row in cursor.fetchall()}
+        return {(row[0], row[1]): Claim(Arrival(*row[:3]), *row[3:]) for row in cursor.fetchall()}

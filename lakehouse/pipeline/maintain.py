@@ -1,4 +1,4 @@
-"""The whole state -> compact and checked: what grows or drifts a little every day is put right once a week."""
+"""The whole workspace -> compact and checked: what grows or drifts a little every day is put right once a week."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class _FactCount:
 
 def _models(lakehouse: Lakehouse) -> dict[str, _Model]:
     """The source's models by name, from the manifest of the last build."""
-    path = lakehouse.settings.state_dir / "dbt" / "manifest.json"
+    path = lakehouse.settings.workspace_dir / "dbt" / "manifest.json"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -315,6 +315,6 @@ def _stop_if(faults: list[str]) -> None:
     if faults:
         raise ReconciliationError(
             "\n  ".join(["Records were lost or doubled between two stages:", *faults])
-            + "\nThis is a defect of the pipeline, not of the data. Keep the state as it is and report it "
+            + "\nThis is a defect of the pipeline, not of the data. Keep the workspace as it is and report it "
             "with `lakehouse status --format json`."
         )

@@ -28,7 +28,7 @@ class BatchStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All there is to know of a state without reading data.
+    """All there is to know of a workspace without reading data.
 
     `marts_pending`: why the marts are due, if they are. `without_landing`: (table, batch date) that the warehouse holds
     and landing no longer knows of.
@@ -36,7 +36,7 @@ class Status:
 
     BATCH_COLUMNS: ClassVar[tuple[str, ...]] = ("batch_date", "tables", "records", "pending")
 
-    state: str
+    workspace: str
     source: str
     batches: list[BatchStatus]
     pending: list[Pending]
@@ -53,7 +53,7 @@ class Status:
     def as_json(self) -> dict[str, Any]:
         """Everything, for programs."""
         return {
-            "state": self.state,
+            "workspace": self.workspace,
             "source": self.source,
             "batches": [asdict(batch) for batch in self.batches],
             "pending": [asdict(unit) for unit in self.pending],
@@ -72,7 +72,7 @@ def read_status(lakehouse: Lakehouse) -> Status:
     pending = pending_steps(lakehouse, manifests)
     records = summary.records_per_table(lakehouse)
     return Status(
-        state=lakehouse.settings.state_name,
+        workspace=lakehouse.settings.workspace_name,
         source=lakehouse.contract.source,
         batches=[_batch(manifest, pending) for manifest in manifests],
         pending=pending,

@@ -29,8 +29,9 @@ from lakehouse.marts import dbt_docs
 from lakehouse.marts import step as marts
 from lakehouse.pipeline import arrivals, maintain, reconcile
 from lakehouse.pipeline import run as pipeline
-from lakehouse.settings import LAYERS, Settings
+from lakehouse.settings import LAYERS
 from lakehouse.steps import Pending, StepName, StepResult
+from lakehouse.workspaces import load_settings
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def runs_to_start() -> list[dict[str, Any]]:
     """[{trigger_run_id, conf}]: a run for each batch in landing or the drop folder that no run has begun with."""
     lakehouse = _open()
     warehouse.prepare(lakehouse.settings)
-    found = arrivals.news(lakehouse)
+    found = arrivals.new_batches(lakehouse)
     for news in found:
         log.info("News: the batch of %s in %s", news.arrival.batch_date, news.arrival.place)
     return [
@@ -49,7 +50,7 @@ def runs_to_start() -> list[dict[str, Any]]:
 
 def look_into_drop_folder() -> None:
     """Raises DeliveryRefused with all that lies there and cannot be looked into; other batches go on."""
-    settings = Settings.load()
+    settings = load_settings()
     if faults := arrivals.unreadable(settings):
         raise DeliveryRefused("the drop folder", faults, f"Correct or remove it; the folder is {settings.drop_dir}.")
 
@@ -64,12 +65,12 @@ def batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
     settings = lakehouse.settings
     warehouse.prepare(settings)
     # Each before it is read: what changes afterwards is news.
-    if settings.drop_dir is not None and (dropped := arrivals.to_land(lakehouse, day)):
-        arrivals.take_up(lakehouse, dropped, run_id)
+    if settings.drop_dir is not None and (dropped := arrivals.not_yet_landed(lakehouse, day)):
+        arrivals.claim(lakehouse, dropped, run_id)
         for landed in landing.land(lakehouse, [settings.drop_dir], log=log.info, only=day):
             log.info("Landed from the drop folder: %s", ", ".join(landed.changed) or "nothing new")
-        arrivals.take_up(lakehouse, dropped, arrivals.LANDED)
-    arrivals.take_up(lakehouse, arrivals.landed(settings, day), run_id)
+        arrivals.claim(lakehouse, dropped, arrivals.LANDED)
+    arrivals.claim(lakehouse, arrivals.landed(settings, day), run_id)
     manifest = read_manifest(lakehouse, day)
     if manifest is None:
         log.info("No batch of %s was landed: an empty day.", day)
@@ -121,7 +122,7 @@ def compare() -> None:
 
 def publish_docs(folder: Path) -> str:
     """Where dbt's pages are afterwards."""
-    return str(dbt_docs.publish(Settings.load(), folder))
+    return str(dbt_docs.publish(load_settings(), folder))
 
 
 def clean_up() -> dict[str, Any]:
@@ -163,4 +164,4 @@ class Logged:
 
 
 def _open() -> Lakehouse:
-    return Lakehouse.open(Settings.load())
+    return Lakehouse.open(load_settings())

@@ -16,8 +16,8 @@ PAST_ORDERS = 3000  # one batch of orders long delivered, so that there are revi
 
 def deliveries(lakehouse: Lakehouse, note: Callable[[str], None]) -> list[Path]:
     """A folder per day; generated on the first call and after a change of the contract, the same bytes everywhere."""
-    folder = lakehouse.settings.state_dir / "source"
-    made = lakehouse.settings.state_dir / "source.json"
+    folder = lakehouse.settings.workspace_dir / "source"
+    made = lakehouse.settings.workspace_dir / "source.json"
     wanted = json.dumps([SEED, DAYS, PAST_ORDERS, [table.rules_hash for table in lakehouse.contract.tables]])
     if not (made.is_file() and folder.is_dir() and made.read_text() == wanted):
         from lakehouse.sample_data.synthetic import generate

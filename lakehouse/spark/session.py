@@ -56,7 +56,7 @@ def spark_session(settings: Settings, *, short_run: bool = False) -> Iterator[Sp
 
 def log_file(settings: Settings) -> Path:
     """Where a Spark in this process writes what it would say on standard error."""
-    return settings.state_dir / "logs" / "spark.log"
+    return settings.workspace_dir / "logs" / "spark.log"
 
 
 def _remote(settings: Settings, address: str) -> SparkSession:
@@ -153,7 +153,7 @@ def _configuration(settings: Settings, jars: list[Path], short_run: bool) -> dic
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.catalogImplementation": "in-memory",
-        "spark.sql.warehouse.dir": str(settings.state_dir / "spark-warehouse"),
+        "spark.sql.warehouse.dir": str(settings.workspace_dir / "spark-warehouse"),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         # Batches as large as COPY likes them; the default is 10,000 rows.

@@ -1,4 +1,4 @@
-"""Settings and a role -> a connection to the warehouse's database of this state."""
+"""Settings and a role -> a connection to the warehouse's database of this workspace."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class PasswordRefused(WarehouseError):
 
 
 class NoDatabase(WarehouseError):
-    """The server has no database of this state."""
+    """The server has no database of this workspace."""
 
 
 @contextlib.contextmanager
 def connect(settings: Settings, role: Role = "loader", autocommit: bool = False) -> Iterator[Connection]:
-    """A connection to the state's database; commits at the end, rolls back on an error, closes.
+    """A connection to the workspace's database; commits at the end, rolls back on an error, closes.
 
     Raises WarehouseError when the server cannot be reached or refuses a statement (psycopg2's error is its cause).
     """
@@ -58,7 +58,7 @@ def cursor(settings: Settings, role: Role = "loader", *, autocommit: bool = Fals
 
 
 def uri(settings: Settings, role: Role) -> str:
-    """Address of the state's database for a role, without password, as people reach it."""
+    """Address of the workspace's database for a role, without password, as people reach it."""
     place = settings.published_postgres or f"{settings.postgres_host}:{settings.postgres_port}"
     return f"postgresql://{role}@{place}/{settings.database_name}"
 
@@ -132,7 +132,7 @@ def _application_name() -> str:
 def _unreachable(settings: Settings, role: Role | Literal["postgres"], database: str, reason: str) -> WarehouseError:
     where = f"{settings.postgres_host}:{settings.postgres_port}"
     embedded = settings.target is Target.EMBEDDED
-    start = f"`lakehouse start --state {settings.state_name}`"
+    start = f"`lakehouse start --workspace {settings.workspace_name}`"
     if "password authentication failed" in reason:
         file = superuser_password_file(settings) if role == "postgres" else settings.password_file(role)
         setting = f"LAKEHOUSE_{role.upper()}_PASSWORD"

@@ -1,4 +1,4 @@
-"""A name -> a lock between runs of one state, held by a session of its own in the warehouse. See warehouse.lock.
+"""A name -> a lock between runs of one workspace, held by a session of its own in the warehouse. See warehouse.lock.
 
 The lock ends with its session: however a run dies, nothing is left to clean up. A run that lives on without its session
 (the server restarted, the network broke) finds out by `check`, and cannot publish: `fence`.
@@ -88,7 +88,7 @@ class HeldLock:
 def lock(
     settings: Settings, name: str, *, wait_seconds: float | None = None, shared: bool = False
 ) -> Iterator[HeldLock]:
-    """Hold a lock of this state by name, until the block ends or the process dies. Not reentrant.
+    """Hold a lock of this workspace by name, until the block ends or the process dies. Not reentrant.
 
     Waits up to `wait_seconds` (unset: `lock_wait_seconds` of the settings; 0: not at all).
     Raises Busy naming the lock and who holds it; WarehouseError at the end of the block if the lock was lost meanwhile.

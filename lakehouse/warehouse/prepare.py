@@ -1,4 +1,4 @@
-"""Settings -> the warehouse made ready: the server, the state's database, its roles, schemas, ops tables and grants.
+"""Settings -> the warehouse made ready: server, the workspace's database, its roles, schemas, ops tables and grants.
 
 `prepare` comes first in every command.
 """
@@ -28,7 +28,7 @@ INIT_LOCK = 5433_2026  # any number; advisory, in the maintenance database
 
 
 def prepare(settings: Settings) -> None:
-    """Make the warehouse of this state ready.
+    """Make the warehouse of this workspace ready.
 
     Idempotent, safe to call from several processes at once. Done already, it costs a few logins.
     Raises SetupError when the embedded server cannot start, WarehouseError when there is nothing to be reached.
@@ -53,7 +53,7 @@ def prepare(settings: Settings) -> None:
 
 
 def drop_database(settings: Settings) -> None:
-    """Drop the state's database with everything in it, ending its sessions. Not there: nothing happens."""
+    """Drop the workspace's database with everything in it, ending its sessions. Not there: nothing happens."""
     if settings.target is Target.EMBEDDED:
         if not embedded_postgres.has_data(settings):
             return
@@ -97,7 +97,7 @@ def _initialise_cluster(settings: Settings) -> None:
 
 
 def _initialise_database(settings: Settings) -> None:
-    """The state's database, if absent, and its SQL in one transaction, as the role owner."""
+    """The workspace's database, if absent, and its SQL in one transaction, as the role owner."""
     try:
         connection = _open_maintenance(settings, "owner")
     except ConfigurationError as error:
@@ -121,7 +121,7 @@ def _initialise_database(settings: Settings) -> None:
 
 
 def _open_maintenance(settings: Settings, role: Role | str) -> Connection:
-    """A connection outside any state, where databases are made and dropped."""
+    """A connection outside any workspace, where databases are made and dropped."""
     connection = open_connection(settings, role, MAINTENANCE_DATABASE)  # type: ignore[arg-type]
     connection.autocommit = True
     return connection

@@ -1,4 +1,4 @@
-"""One embedded Postgres and one Spark for the whole test session, a fresh state for each test."""
+"""One embedded Postgres and one Spark for the whole test session, a fresh workspace for each test."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def server(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
-    """A running server without state; the settings that the states of the session share."""
+    """A running server without workspace; the settings that the workspaces of the session share."""
     settings = Settings.load(
         target=Target.EMBEDDED,
         home=test_home,
@@ -43,7 +43,7 @@ def server(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
         postgres_host="127.0.0.1",
         postgres_port=free_port(),
         jars_dir=jars_dir,
-        state="none",
+        workspace="none",
         lock_wait_seconds=30,
     )
     embedded_postgres.start(settings, extra_settings=NOT_SYNCED)
@@ -52,28 +52,28 @@ def server(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="session")
-def new_state(server: Settings) -> Callable[..., Settings]:
-    """Makes a fresh state, ready to use: `new_state()`, or with settings changed: `new_state(source="shop")`.
+def new_workspace(server: Settings) -> Callable[..., Settings]:
+    """Makes a fresh workspace: `new_workspace()`, or with settings changed: `new_workspace(source="shop")`.
 
     Its database goes with the server: each drop would wait for a checkpoint.
     """
     numbers = itertools.count(1)
 
     def make(**changes: Any) -> Settings:
-        settings = server.model_copy(update={"state": f"test_{next(numbers)}", **changes})
+        settings = server.model_copy(update={"workspace": f"test_{next(numbers)}", **changes})
         warehouse.prepare(settings)
-        settings.state_dir.mkdir(parents=True)
+        settings.workspace_dir.mkdir(parents=True)
         return settings
 
     return make
 
 
 @pytest.fixture
-def settings(new_state: Callable[..., Settings]) -> Iterator[Settings]:
-    """A state of this test alone: an empty lake and a database with schemas and ops tables, no raw tables."""
-    settings = new_state()
+def settings(new_workspace: Callable[..., Settings]) -> Iterator[Settings]:
+    """A workspace of this test alone: an empty lake and a database with schemas and ops tables, no raw tables."""
+    settings = new_workspace()
     yield settings
-    shutil.rmtree(settings.state_dir, ignore_errors=True)
+    shutil.rmtree(settings.workspace_dir, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -86,14 +86,14 @@ def lake(store: StoreServer, numbers: Iterator[int], tmp_path: Path) -> Settings
         s3_endpoint=store.endpoint,
         secrets_dir=secrets_of(store.folder, tmp_path / "secrets", *users),
     )
-    return settings.model_copy(update={"state": f"test_{next(numbers)}"})
+    return settings.model_copy(update={"workspace": f"test_{next(numbers)}"})
 
 
 @pytest.fixture
 def client(warehouse: WarehouseServer, tmp_path: Path) -> Callable[..., Settings]:
     """Settings of a client of the warehouse that knows the passwords of some roles: `client("main", "loader")`."""
 
-    def make(state: str, *roles: str, **more: Any) -> Settings:
+    def make(workspace: str, *roles: str, **more: Any) -> Settings:
         folder = tmp_path / f"passwords of {' '.join(roles)}"
         passwords = secrets_of(warehouse.folder, folder, *(f"{role}_password" for role in roles))
         settings = settings_in(
@@ -104,7 +104,7 @@ def client(warehouse: WarehouseServer, tmp_path: Path) -> Callable[..., Settings
             secrets_dir=passwords,
             **more,
         )
-        return settings.model_copy(update={"state": state})
+        return settings.model_copy(update={"workspace": workspace})
 
     return make
 

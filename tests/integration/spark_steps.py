@@ -45,9 +45,9 @@ def main(settings: Settings, folder: Path) -> dict[str, Any]:
         hadoop = spark.sparkContext._jsc.hadoopConfiguration()
         came["user"] = hadoop.get("fs.s3a.access.key")
         for layer in ("landing", "bronze", "silver"):
-            url = f"s3a://{layer}/{settings.state_name}/by_hand"
+            url = f"s3a://{layer}/{settings.workspace_name}/by_hand"
             came[f"writes {layer}"] = outcome(lambda url=url: spark.range(1).write.parquet(url))
-        url = f"s3a://landing/{settings.state_name}/shop"
+        url = f"s3a://landing/{settings.workspace_name}/shop"
         came["reads landing"] = outcome(lambda: spark.read.text(url).collect())
     done = maintain.maintain(Lakehouse(settings, shop.contract), lambda text: None)
     came["maintained"] = {"merged": done.files_merged, "removed": done.files_removed}

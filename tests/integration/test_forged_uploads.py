@@ -90,7 +90,7 @@ class Forger:
 
 @pytest.fixture
 def forger(store: StoreServer, lake: Settings) -> Forger:
-    return Forger(store, lake.state_name)
+    return Forger(store, lake.workspace_name)
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_a_forged_upload_of_any_other_kind_is_refused(forger: Forger, kind: str,
 
 
 def test_the_same_uploads_with_a_right_signature_are_taken(lake: Settings, store: StoreServer, owner: Minio) -> None:
-    prefix = lake.state_name
+    prefix = lake.workspace_name
     address = owner.presigned_put_object("landing", f"{prefix}/by address", timedelta(minutes=5))
 
     owner.put_object("landing", f"{prefix}/whole", io.BytesIO(CONTENT), len(CONTENT))
@@ -179,5 +179,5 @@ def test_a_wrong_secret_key_is_refused(lake: Settings, store: StoreServer) -> No
 
     with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
         store.client(access_key, "wrong-secret-key").put_object(
-            "landing", f"{lake.state_name}/x", io.BytesIO(CONTENT), len(CONTENT)
+            "landing", f"{lake.workspace_name}/x", io.BytesIO(CONTENT), len(CONTENT)
         )

@@ -44,7 +44,7 @@ def said(
         secrets_dir=secrets_of(store.folder, folder / "secrets", *(n for n in STORE_SECRETS if "root" not in n)),
         jars_dir=jars_dir,
         spark_driver_memory="1g",
-    ).model_copy(update={"state": f"test_{next(numbers)}"})
+    ).model_copy(update={"workspace": f"test_{next(numbers)}"})
     script = Path(__file__).parent / "log_store_steps.py"
     return told_by(script, settings, folder / "delivery", SPARK_DIST_CLASSPATH=str(jar))
 

@@ -20,7 +20,7 @@ from tests.support.small_source import settings_in
 
 @dataclass(frozen=True)
 class Done:
-    """What the process did: what it said, and the state that it left."""
+    """What the process did: what it said, and the workspace that it left."""
 
     said: dict[str, Any]
     shop: Shop
@@ -52,7 +52,7 @@ def done(
         jars_dir=jars_dir,
         spark_driver_memory="1g",
         vacuum_retention_hours=0,
-    ).model_copy(update={"state": f"test_{next(numbers)}"})
+    ).model_copy(update={"workspace": f"test_{next(numbers)}"})
     package_warehouse.prepare(settings)
     said = told_by(Path(__file__).parent / "spark_steps.py", settings, folder / "delivery")
     return Done(said, Shop(settings, None, folder / "delivery"))

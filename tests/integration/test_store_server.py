@@ -86,7 +86,7 @@ def test_a_copy_of_any_size_arrives_whole(store: StoreServer, lake: Settings, bu
     bucket.copy_in("shop/large", io.BytesIO(content))
 
     assert bucket.read("shop/large") == content
-    etag = store.root().stat_object("landing", f"{lake.state_name}/shop/large").etag or ""
+    etag = store.root().stat_object("landing", f"{lake.workspace_name}/shop/large").etag or ""
     parts = etag.partition("-")[2]
     assert parts == ("" if size < PART_SIZE + 1 else str(-(-size // PART_SIZE)))  # uploaded in parts
 
@@ -107,7 +107,7 @@ def test_a_copy_that_breaks_off_leaves_the_old_content_and_no_parts(
         bucket.copy_in("shop/large", cast(BinaryIO, _Breaks(bytes(30_000_000))))
 
     assert bucket.read("shop/large") == b"old"
-    unfinished = store.root()._list_multipart_uploads("landing", prefix=f"{lake.state_name}/shop/large")
+    unfinished = store.root()._list_multipart_uploads("landing", prefix=f"{lake.workspace_name}/shop/large")
     assert unfinished.uploads == []
 
 

@@ -60,7 +60,7 @@ def test_a_user_does_its_layers_work_and_no_more(
     store: StoreServer, lake: Settings, user: str, bucket: Layer, act: str
 ) -> None:
     do, allowed = ACTS[act]
-    folder = lake.state_name
+    folder = lake.workspace_name
     open_store(lake, bucket).write(KEY, b"there")
 
     try:

@@ -33,7 +33,7 @@ def own_settings(server: WarehouseServer, folder: Path) -> Settings:
         postgres_port=server.port,
         secrets_dir=server.folder,
     )
-    return settings.model_copy(update={"state": "main"})
+    return settings.model_copy(update={"workspace": "main"})
 
 
 def test_a_restart_keeps_data_and_changes_nothing(own_warehouse: WarehouseServer) -> None:

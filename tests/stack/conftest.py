@@ -66,7 +66,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         postgres_host="127.0.0.1",
         postgres_port=free_port(),
         jars_dir=Settings.load().jars_path,
-        state="none",
+        workspace="none",
     )
     yield settings
     embedded_postgres.remove(settings)
@@ -79,9 +79,9 @@ def undisturbed(embedded: Settings, shop: Path) -> Settings:
     return run_embedded(embedded, "undisturbed", shop)
 
 
-def run_embedded(embedded: Settings, state: str, source: Path) -> Settings:
+def run_embedded(embedded: Settings, workspace: str, source: Path) -> Settings:
     """The undisturbed run that the stack is measured by."""
-    settings = embedded.model_copy(update={"state": state})
+    settings = embedded.model_copy(update={"workspace": workspace})
     warehouse.prepare(settings)
     landing.land(Lakehouse(settings, CONTRACT), [source])
     pipeline.run(Lakehouse(settings, CONTRACT), Silent())

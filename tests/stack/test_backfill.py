@@ -86,7 +86,7 @@ def test_all_of_it(stack: Stack, months: list[Path], embedded: Settings) -> None
 def backfill(stack: Stack, batches: Path) -> None:
     """All that lies in the folder: landed at once, brought through Airflow day by day."""
     days = [batch.name for batch in days_of(batches)]
-    stack.cli("land", "/data", "--state", "main", mount=batches)
+    stack.cli("land", "/data", "--workspace", "main", mount=batches)
     said = stack.make("backfill", f"FROM={days[0]}", f"TO={days[-1]}").stdout
     assert [line.split()[:2] for line in said.splitlines()] == [[day, "success"] for day in days]
     stack.wait(lambda: query(stack.settings(), NEWEST_BUILT, "loader") == [(True,)], "the marts were not built")

@@ -86,7 +86,7 @@ def said(elsewhere: Stack, shop: Path) -> str:
     """What the first run printed: the commands of docs/stack.md, from nothing."""
     run = ("run", "--rm", "--no-TTY")
     elsewhere.compose(*run, "--env", f"STORE_ENDPOINT={elsewhere.environment['STORE_ENDPOINT']}", "minio-init")
-    return elsewhere.compose(*run, "--volume", f"{shop}:/data:ro", "cli", "run", "/data", "--state", "main").stdout
+    return elsewhere.compose(*run, "--volume", f"{shop}:/data:ro", "cli", "run", "/data", "--workspace", "main").stdout
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def settings(warehouse: WarehouseServer, secrets: Path) -> Settings:
     """Of a client of the warehouse elsewhere."""
     return Settings.load(
         target=Target.DOCKER,
-        state="main",
+        workspace="main",
         secrets_dir=secrets,
         postgres_host=warehouse.host,
         postgres_port=warehouse.port,
@@ -151,7 +151,7 @@ def test_a_store_that_ignores_conditions_is_refused_and_stays_empty(elsewhere: S
         settings = {"STORE_ENDPOINT": lying["s3_endpoint"], "STORE_BUCKET_PREFIX": ""}
         stack = replace(elsewhere, environment={**elsewhere.environment, **settings})
 
-        run = stack.cli("run", "/data", "--state", "demo", mount=shop, check=False)
+        run = stack.cli("run", "/data", "--workspace", "demo", mount=shop, check=False)
 
         client = Minio(lying["s3_endpoint"].removeprefix("http://"), "any", "any-secret", secure=False)
         assert objects(client) == dict.fromkeys(LAYERS, 0)

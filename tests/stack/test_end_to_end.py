@@ -20,7 +20,7 @@ from lakehouse.lake.s3 import S3Store
 from lakehouse.settings import LAYERS, Settings
 from lakehouse.lake.store import open_store
 
-settings = Settings.load(state="main")
+settings = Settings.load(workspace="main")
 found = {}
 for layer in LAYERS:
     store = open_store(settings, layer)
@@ -43,7 +43,7 @@ def said(stack: Stack, source: Path) -> str:
 
 
 def objects(stack: Stack) -> dict[str, str]:
-    """Every object of the store in the state `main`, with its ETag."""
+    """Every object of the store in the workspace `main`, with its ETag."""
     found: dict[str, str] = json.loads(stack.python("cli", EVERY_OBJECT).stdout)
     return found
 
@@ -86,7 +86,7 @@ def test_status_sql_and_doctor_speak_of_the_stack(stack: Stack) -> None:
 def test_the_lake_is_maintained_by_spark_where_it_has_to_be(stack: Stack) -> None:
     before = all_rows(stack.settings(), schema="raw_olist")
 
-    done = stack.cli("maintain", "--state", "main")
+    done = stack.cli("maintain", "--workspace", "main")
 
     assert "tests passed" in done.stdout
     assert all_rows(stack.settings(), schema="raw_olist") == before

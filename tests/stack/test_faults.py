@@ -35,11 +35,11 @@ CASES = [
 @pytest.mark.parametrize("blow", CASES)
 def test_the_marts_are_those_of_the_undisturbed_run(stack: Stack, shop: Path, undisturbed: Settings, blow: str) -> None:
     strike, survives = BLOWS[blow]
-    state = f"fault_{list(BLOWS).index(blow)}"
-    stack.cli("start", "--state", state)
-    run = stack.start(*stack.cli_command("run", "/data", "--state", state, mount=shop))
+    workspace = f"fault_{list(BLOWS).index(blow)}"
+    stack.cli("start", "--workspace", workspace)
+    run = stack.start(*stack.cli_command("run", "/data", "--workspace", workspace, mount=shop))
 
-    with copying_held_up(stack, state):
+    with copying_held_up(stack, workspace):
         strike(stack)
     output, _ = run.communicate(timeout=600)
     for service in ("spark-worker", "spark-connect", "minio", "postgres"):
@@ -51,5 +51,5 @@ def test_the_marts_are_those_of_the_undisturbed_run(stack: Stack, shop: Path, un
         assert run.returncode == 1, output
         assert "Traceback" not in output
         assert "run the same command again" in output.lower()
-        stack.cli("run", "--state", state)
-    assert differences(all_rows(undisturbed), all_rows(stack.settings(state))) == {}
+        stack.cli("run", "--workspace", workspace)
+    assert differences(all_rows(undisturbed), all_rows(stack.settings(workspace))) == {}

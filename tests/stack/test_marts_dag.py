@@ -40,9 +40,9 @@ def api(stack: Stack, shop: Path) -> Api:
     api.log_in("airflow", "airflow")
     for dag in ("arrivals", "lake"):  # they would do the same by themselves
         api.ask(f"/api/v2/dags/{dag}", {"is_paused": True}, "PATCH")
-    stack.cli("land", "/data", "--state", "main", mount=next(shop.iterdir()))
+    stack.cli("land", "/data", "--workspace", "main", mount=next(shop.iterdir()))
     for step in ("bronze", "silver", "load"):
-        stack.cli(step, "--state", "main")
+        stack.cli(step, "--workspace", "main")
     execute(stack, START_OVER)
     return api
 

@@ -41,7 +41,7 @@ from lakehouse.contract.odcs import read_contract
 from lakehouse.settings import Settings
 from lakehouse.lake.store import open_store
 
-settings = Settings.load(state="main")
+settings = Settings.load(workspace="main")
 for layer in ("bronze", "silver"):
     store = open_store(settings, layer)
     for table in read_contract(settings.contracts_dir, settings.source).tables:

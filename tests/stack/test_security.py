@@ -329,7 +329,7 @@ def test_forgotten_secrets_are_new_everywhere_after_make_up(stack: Stack, shop: 
     assert accepted(stack, new) == set(names)
     for file in stack.secrets.iterdir():
         file.unlink()
-    stack.cli("run", "/data", "--state", "renewed", mount=next(shop.iterdir()))
+    stack.cli("run", "/data", "--workspace", "renewed", mount=next(shop.iterdir()))
     assert query(stack.settings("renewed"), "select count(*) from marts.fct_orders")[0] > (0,)
 
 
@@ -376,7 +376,7 @@ def test_a_users_own_secrets_are_in_force_until_they_are_taken_away(stack: Stack
         assert not logs_in(stack, "bi_reader", made)
         assert stack.airflow().log_in("airflow", own["airflow_admin_password"]) == 201
         assert stack.airflow().log_in("airflow", "airflow") == 401
-        stack.cli("sql", "select 1", "--state", "main")
+        stack.cli("sql", "select 1", "--workspace", "main")
     finally:
         for name in own:
             (folder / name).unlink()

@@ -16,7 +16,7 @@ from tests.support.lake import Rows, all_rows
 @pytest.fixture(scope="module")
 def loaded(stack: Stack, shop: Path) -> dict[str, Rows]:
     """What the marts hold, whoever loaded it first."""
-    stack.cli("run", "/data", "--state", "main", mount=shop)
+    stack.cli("run", "/data", "--workspace", "main", mount=shop)
     return all_rows(stack.settings())
 
 
@@ -61,7 +61,7 @@ def test_a_lost_stack_comes_back(stack: Stack, loaded: dict[str, Rows], backup: 
     assert stack.secrets_made() == secrets
     assert runs
     assert runs <= identifiers(stack)
-    assert "Nothing new" in stack.cli("run", "--state", "main").stdout
+    assert "Nothing new" in stack.cli("run", "--workspace", "main").stdout
 
 
 def identifiers(stack: Stack) -> set[str]:

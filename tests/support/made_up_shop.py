@@ -55,7 +55,7 @@ def contract_of(table: TableContract) -> Contract:
 
 @dataclass
 class Shop:
-    """One state and what is known of its source. Rows are CSV lines without the header."""
+    """One workspace and what is known of its source. Rows are CSV lines without the header."""
 
     settings: Settings
     spark: Any
@@ -72,7 +72,7 @@ class Shop:
         return Lakehouse(self.settings, self.contract)
 
     def with_table(self, table: TableContract, header: str | None = None) -> Shop:
-        """The same state under another contract."""
+        """The same workspace under another contract."""
         return replace(self, table=table, header=header or self.header)
 
     def deliver(self, *rows: str, day: date = FIRST) -> Manifest:

@@ -40,7 +40,7 @@ def s3_settings(address: str = "127.0.0.1", ignores: str | None = None) -> Itera
             host, port = server.get_host_and_port()
             urllib3.request(
                 "POST", f"http://{host}:{port}/moto-api/reset"
-            )  # the state is the process's, not the server's
+            )  # the workspace is the process's, not the server's
             client = Minio(f"{host}:{port}", "test-user", "test-password", secure=False, region="us-east-1")
             for bucket in BUCKETS:
                 client.make_bucket(bucket)

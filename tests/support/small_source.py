@@ -41,7 +41,7 @@ def shop(*more: Column) -> Contract:
 
 def settings_in(folder: Path, **more: Any) -> Settings:
     """A lake below the folder, whatever the environment says."""
-    return Settings(_env_file=None, source="shop", home=folder / "home", state="test", **more)  # type: ignore[call-arg]
+    return Settings(_env_file=None, source="shop", home=folder / "home", workspace="test", **more)  # type: ignore[call-arg]
 
 
 def land(

@@ -26,7 +26,7 @@ def test_a_lake_may_lie_in_a_folder_of_any_ordinary_name(tmp_path: Path, name: s
         run_bronze(settings, land(settings, tmp_path / name, orders=HEADER + record))
 
     assert values_of(settings, "order_id") == [("o2",)]
-    assert (tmp_path / name / "home" / "states" / "test" / "lake" / "bronze" / "shop" / "orders").is_dir()
+    assert (tmp_path / name / "home" / "workspaces" / "test" / "lake" / "bronze" / "shop" / "orders").is_dir()
 
 
 @pytest.mark.parametrize("sign", list("[]{}*?%\\|^:\n"))
@@ -92,21 +92,21 @@ def test_the_token_of_spark_connect_is_the_one_given_else_that_of_the_secrets_fo
 
 
 def test_on_a_store_the_states_have_folders_of_their_own() -> None:
-    demo, main = (Settings.load(target="docker", state=state) for state in ("demo", "main"))
+    demo, main = (Settings.load(target="docker", workspace=workspace) for workspace in ("demo", "main"))
 
     assert (demo.layer_url("silver"), main.layer_url("silver")) == ("s3://silver/demo", "s3://silver/main")
 
 
 def test_a_prefix_leads_every_bucket_but_no_address_that_is_given_and_no_folder(tmp_path: Path) -> None:
-    settings = Settings.load(target="docker", state="main", s3_bucket_prefix="acme-", silver_url="s3://silver/mine")
-    embedded = Settings.load(home=tmp_path, state="main", s3_bucket_prefix="acme-")
+    settings = Settings.load(target="docker", workspace="main", s3_bucket_prefix="acme-", silver_url="s3://silver/mine")
+    embedded = Settings.load(home=tmp_path, workspace="main", s3_bucket_prefix="acme-")
 
     assert [settings.layer_url(layer) for layer in LAYERS] == [
         "s3://acme-landing/main",
         "s3://acme-bronze/main",
         "s3://silver/mine",
     ]
-    assert embedded.layer_url("silver") == str(tmp_path / "states" / "main" / "lake" / "silver")
+    assert embedded.layer_url("silver") == str(tmp_path / "workspaces" / "main" / "lake" / "silver")
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_a_prefix_that_cannot_begin_a_buckets_name_is_refused_here_and_by_minio_
     monkeypatch.setattr(minio_init, "PREFIX", prefix)
 
     if fits:
-        assert Settings.load(target="docker", state="main", s3_bucket_prefix=prefix).s3_bucket_prefix == prefix
+        assert Settings.load(target="docker", workspace="main", s3_bucket_prefix=prefix).s3_bucket_prefix == prefix
         minio_init.check_prefix()
     else:
         with pytest.raises(

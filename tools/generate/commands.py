@@ -125,6 +125,7 @@ def settings_page() -> str:
     rows = [
         (f"`LAKEHOUSE_{name.upper()}`", _default_of_setting(field), field.description or "")
         for name, field in Settings.model_fields.items()
+        if field.description
     ]
     return "\n".join(
         [

@@ -1,7 +1,7 @@
 """Settings -> a Postgres server of this home on 127.0.0.1, from the programs of programs.py.
 
-One server per home, one database per state in it. It outlives the command that started it and keeps none of its file
-descriptors. What its folder holds: cluster.py.
+One server per home, one database per workspace in it. It outlives the command that started it and keeps none of its
+file descriptors. What its folder holds: cluster.py.
 """
 
 from __future__ import annotations

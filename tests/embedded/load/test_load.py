@@ -19,8 +19,8 @@ from tests.support.made_up_shop import FIRST, HEADER, SECOND, THIRD, Shop, order
 
 
 @pytest.fixture
-def shop(new_state, spark, tmp_path):
-    shop = Shop(new_state(source="shop"), spark, tmp_path / "delivery")
+def shop(new_workspace, spark, tmp_path):
+    shop = Shop(new_workspace(source="shop"), spark, tmp_path / "delivery")
     load.ensure_tables(Lakehouse(shop.settings, shop.contract))
     return shop
 

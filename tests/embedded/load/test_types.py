@@ -60,10 +60,12 @@ def table_of_types() -> TableContract:
 
 
 @pytest.fixture(scope="module")
-def shop(new_state, spark, tmp_path_factory):
+def shop(new_workspace, spark, tmp_path_factory):
     """A row of nulls, then rows with the nth extreme of each type (null where a type has fewer)."""
     table = table_of_types()
-    shop = Shop(new_state(source="shop"), spark, tmp_path_factory.mktemp("types"), table, ",".join(table.column_names))
+    shop = Shop(
+        new_workspace(source="shop"), spark, tmp_path_factory.mktemp("types"), table, ",".join(table.column_names)
+    )
     most = max(len(extremes) for extremes in EXTREMES.values())
     lines = ["0" + "," * len(EXTREMES)]
     for n in range(most):

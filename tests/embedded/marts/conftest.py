@@ -1,4 +1,4 @@
-"""A state whose raw tables the tests fill themselves, and whose marts exist."""
+"""A workspace whose raw tables the tests fill themselves, and whose marts exist."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def deliver(contract: Contract) -> Deliver:
 
 
 @pytest.fixture(scope="session")
-def new_shop(new_state: Callable[..., Settings], contract: Contract, deliver: Deliver) -> Callable[[], Settings]:
-    """Makes a state with empty raw tables and marts that hold the unknown members only."""
+def new_shop(new_workspace: Callable[..., Settings], contract: Contract, deliver: Deliver) -> Callable[[], Settings]:
+    """Makes a workspace with empty raw tables and marts that hold the unknown members only."""
 
     def make() -> Settings:
-        settings = new_state()
+        settings = new_workspace()
         load.ensure_tables(Lakehouse(settings, contract))
         deliver(settings, "2016-01-01", every_key=True, orders=[])
         assert marts.run(Lakehouse(settings, contract)).full_refresh
@@ -57,11 +57,11 @@ def new_shop(new_state: Callable[..., Settings], contract: Contract, deliver: De
 
 @pytest.fixture(scope="session")
 def copy_of(server: Settings) -> Callable[[Settings], Settings]:
-    """Makes a state that is the copy of another one, database and dbt's files: cheaper than building it twice."""
+    """Makes a workspace that is the copy of another one, database and dbt's files: cheaper than building it twice."""
     numbers = itertools.count(1)
 
     def copy(original: Settings) -> Settings:
-        settings = server.model_copy(update={"state": f"{original.state_name}_{next(numbers)}"})
+        settings = server.model_copy(update={"workspace": f"{original.workspace_name}_{next(numbers)}"})
         with contextlib.closing(open_connection(settings, "owner", "postgres")) as connection:
             connection.autocommit = True
             connection.cursor().execute(
@@ -70,7 +70,7 @@ def copy_of(server: Settings) -> Callable[[Settings], Settings]:
                 )
             )
         warehouse.prepare(settings)
-        shutil.copytree(original.state_dir, settings.state_dir)
+        shutil.copytree(original.workspace_dir, settings.workspace_dir)
         return settings
 
     return copy

@@ -97,7 +97,7 @@ def first_day(new_shop: Callable[[], Settings], deliver: Deliver, contract: Cont
 
 @pytest.fixture
 def shop(first_day: Settings, copy_of: Callable[[Settings], Settings]) -> Settings:
-    """The state after the first day, for one test."""
+    """The workspace after the first day, for one test."""
     return copy_of(first_day)
 
 
@@ -190,7 +190,7 @@ def test_ids_called_unknown_are_members_like_others(shop: Settings, deliver: Del
 
 
 def test_with_nothing_new_dbt_is_not_started(shop: Settings, contract: Contract) -> None:
-    log = shop.state_dir / "dbt" / "dbt.err"
+    log = shop.workspace_dir / "dbt" / "dbt.err"
     log.unlink()
 
     result = marts.run(Lakehouse(shop, contract))
@@ -269,7 +269,7 @@ from lakehouse.marts import step as marts
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.settings import Settings
 
-marts.run(Lakehouse.open(Settings.load(state=sys.argv[1])), full_refresh=True,
+marts.run(Lakehouse.open(Settings.load(workspace=sys.argv[1])), full_refresh=True,
           log=lambda node: print(node.name, flush=True))
 """
 
@@ -283,7 +283,7 @@ def test_no_dbt_outlives_its_parent(how: signal.Signals, shop: Settings, contrac
         "LAKEHOUSE_POSTGRES_PORT": str(shop.postgres_port),
     }
     parent = subprocess.Popen(
-        [sys.executable, "-c", RUN, shop.state_name],
+        [sys.executable, "-c", RUN, shop.workspace_name],
         env=environment,
         cwd=PROJECT_DIR,
         stdout=subprocess.PIPE,
@@ -359,14 +359,14 @@ def test_full_tests_see_what_a_daily_build_does_not_look_at(
 
 
 def dbt(settings: Settings, *arguments: str) -> str:
-    """Output of dbt on the state's database, as the role transformer."""
+    """Output of dbt on the workspace's database, as the role transformer."""
     environment = {
         **os.environ,
         "LAKEHOUSE_DBT_PORT": str(settings.postgres_port),
         "LAKEHOUSE_DBT_DATABASE": settings.database_name,
         "DBT_ENV_SECRET_PASSWORD": settings.password("transformer"),
     }
-    folder = settings.state_dir / "dbt_by_hand"
+    folder = settings.workspace_dir / "dbt_by_hand"
     options = ["--project-dir", str(settings.dbt_dir), "--profiles-dir", str(settings.dbt_dir)]
     options += ["--target-path", str(folder), "--log-path", str(folder / "logs")]
     done = subprocess.run(
@@ -389,7 +389,7 @@ def test_every_business_rule_holds_on_rows_of_its_own(shop: Settings) -> None:
 def test_dbt_docs_describe_every_table_and_column(shop: Settings) -> None:
     dbt(shop, "docs", "generate")
 
-    folder = shop.state_dir / "dbt_by_hand"
+    folder = shop.workspace_dir / "dbt_by_hand"
     catalog = json.loads((folder / "catalog.json").read_text(encoding="utf-8"))
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     bare = []

@@ -51,11 +51,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory, contract: Contract) -> tuple[
 
 
 @pytest.fixture(scope="session")
-def copy_of(new_state: Callable[..., Settings]) -> Callable[[Settings], Settings]:
-    """A state of its own that holds what another one holds, without the time it takes to get there."""
+def copy_of(new_workspace: Callable[..., Settings]) -> Callable[[Settings], Settings]:
+    """A workspace of its own that holds what another one holds, without the time it takes to get there."""
 
     def copy(original: Settings) -> Settings:
-        settings = new_state()
+        settings = new_workspace()
         warehouse.drop_database(settings)
         with closing(open_connection(settings, "owner", "postgres")) as connection:
             connection.autocommit = True
@@ -63,26 +63,28 @@ def copy_of(new_state: Callable[..., Settings]) -> Callable[[Settings], Settings
                 f"create database {settings.database_name} template {original.database_name} owner owner"
             )
         warehouse.prepare(settings)  # what a database's own grants are is not copied
-        shutil.rmtree(settings.state_dir)
-        shutil.copytree(original.state_dir, settings.state_dir)
+        shutil.rmtree(settings.workspace_dir)
+        shutil.copytree(original.workspace_dir, settings.workspace_dir)
         return settings
 
     return copy
 
 
 @pytest.fixture(scope="session")
-def first_day(shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Callable[..., RunReport]) -> Settings:
-    """A state that holds the first day of the shop. Tests take a copy of it."""
-    settings = new_state()
+def first_day(
+    shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], run: Callable[..., RunReport]
+) -> Settings:
+    """A workspace that holds the first day of the shop. Tests take a copy of it."""
+    settings = new_workspace()
     run(settings, days_of(shop[0])[0])
     return settings
 
 
 @pytest.fixture(scope="session")
 def loaded_shop(
-    shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Callable[..., RunReport]
+    shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], run: Callable[..., RunReport]
 ) -> Settings:
-    """A state that holds the shop, all days in one run. Tests read it and leave it as it is."""
-    settings = new_state()
+    """A workspace that holds the shop, all days in one run. Tests read it and leave it as it is."""
+    settings = new_workspace()
     run(settings, shop[0])
     return settings

@@ -18,12 +18,12 @@ Run = Callable[..., RunReport]
 
 @pytest.mark.parametrize("seed", [None, 1], ids=["in order", "shuffled"])
 def test_one_batch_at_a_time_gives_the_marts_of_all_at_once(
-    seed: int | None, loaded_shop: Settings, shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Run
+    seed: int | None, loaded_shop: Settings, shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], run: Run
 ) -> None:
     days = days_of(shop[0])
     if seed is not None:
         random.Random(seed).shuffle(days)
-    settings = new_state()
+    settings = new_workspace()
 
     for day in days:
         run(settings, day)
@@ -35,11 +35,11 @@ def test_one_batch_at_a_time_gives_the_marts_of_all_at_once(
 
 
 def test_the_same_history_in_two_batches_gives_the_same_marts(
-    loaded_shop: Settings, shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Run, tmp_path: Path
+    loaded_shop: Settings, shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], run: Run, tmp_path: Path
 ) -> None:
     days = days_of(shop[0])
     earlier, later = in_one_batch(days[:2], tmp_path), in_one_batch(days[2:], tmp_path)
-    settings = new_state()
+    settings = new_workspace()
 
     run(settings, later)
     run(settings, earlier)

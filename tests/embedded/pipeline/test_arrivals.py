@@ -32,7 +32,7 @@ def drop(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     folder = tmp_path / "drop"
     folder.mkdir()
     found = settings.model_copy(update={"drop_dir": folder})
-    for name in ("home", "embedded_postgres_dir", "postgres_port", "jars_dir", "state", "drop_dir"):
+    for name in ("home", "embedded_postgres_dir", "postgres_port", "jars_dir", "workspace", "drop_dir"):
         monkeypatch.setenv(f"LAKEHOUSE_{name.upper()}", str(getattr(found, name)))
     monkeypatch.setattr(arrivals, "AT_REST_SECONDS", 0.0)
     return found
@@ -52,12 +52,12 @@ def test_a_landed_batch_is_news_until_a_run_takes_it_up(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
     landing.land(Lakehouse(drop, contract), days_of(shop[0])[:2])
-    assert names(arrivals.news(Lakehouse(drop, contract))) == [("landing", FIRST), ("landing", SECOND)]
-    assert names(arrivals.news(Lakehouse(drop, contract))) == [("landing", FIRST), ("landing", SECOND)]
+    assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", FIRST), ("landing", SECOND)]
+    assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", FIRST), ("landing", SECOND)]
 
     due = tasks.batch(FIRST.isoformat(), "a run")
 
-    assert names(arrivals.news(Lakehouse(drop, contract))) == [("landing", SECOND)]
+    assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", SECOND)]
     assert {unit["batch_date"] for unit in due} == {FIRST.isoformat()}
     manifest = manifest_in(drop, FIRST)
     assert manifest is not None
@@ -72,10 +72,10 @@ def test_a_batch_delivered_again_is_news_again(drop: Settings, contract: Contrac
     tasks.batch(FIRST.isoformat(), "a run")
 
     landing.land(Lakehouse(drop, contract), [day])
-    assert arrivals.news(Lakehouse(drop, contract)) == []
+    assert arrivals.new_batches(Lakehouse(drop, contract)) == []
 
     landing.remove(Lakehouse(drop, contract), FIRST, "orders")
-    assert names(arrivals.news(Lakehouse(drop, contract))) == [("landing", FIRST)]
+    assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", FIRST)]
 
 
 def test_what_somebody_loaded_without_the_orchestrator_is_no_news(
@@ -83,7 +83,7 @@ def test_what_somebody_loaded_without_the_orchestrator_is_no_news(
 ) -> None:
     run(drop, days_of(shop[0])[0])
 
-    assert arrivals.news(Lakehouse(drop, contract)) == []
+    assert arrivals.new_batches(Lakehouse(drop, contract)) == []
     assert tasks.batch(FIRST.isoformat(), "a run") == []
     assert tasks.count() is None
 
@@ -93,10 +93,10 @@ def test_what_somebody_began_by_hand_is_news_once_nobody_is_at_it(
 ) -> None:
     landing.land(Lakehouse(drop, contract), [days_of(shop[0])[0]])
 
-    with arrivals.by_hand(Lakehouse(drop, contract)):
-        assert arrivals.news(Lakehouse(drop, contract)) == []
+    with arrivals.claimed_by_command(Lakehouse(drop, contract)):
+        assert arrivals.new_batches(Lakehouse(drop, contract)) == []
 
-    assert names(arrivals.news(Lakehouse(drop, contract))) == [("landing", FIRST)]
+    assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", FIRST)]
 
 
 def test_a_dropped_batch_is_landed_by_its_own_run_and_is_then_no_news_in_landing(
@@ -111,7 +111,7 @@ def test_a_dropped_batch_is_landed_by_its_own_run_and_is_then_no_news_in_landing
     assert tasks.batch(SECOND.isoformat(), "a run")
 
     assert manifest_in(drop, FIRST) is None
-    assert names(arrivals.news(Lakehouse(drop, contract))) == [("drop", FIRST)]
+    assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("drop", FIRST)]
 
 
 def test_a_refused_delivery_is_no_news_until_it_is_corrected_and_does_not_stop_the_others(
@@ -125,12 +125,12 @@ def test_a_refused_delivery_is_no_news_until_it_is_corrected_and_does_not_stop_t
 
     with pytest.raises(DeliveryRefused, match="order_status is missing"):
         tasks.batch(FIRST.isoformat(), "a run")
-    assert names(arrivals.news(Lakehouse(drop, contract))) == [("drop", SECOND)]
+    assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("drop", SECOND)]
     assert tasks.batch(SECOND.isoformat(), "another run")
-    assert arrivals.news(Lakehouse(drop, contract)) == []
+    assert arrivals.new_batches(Lakehouse(drop, contract)) == []
 
     broken.write_bytes(whole)
-    assert names(arrivals.news(Lakehouse(drop, contract))) == [("drop", FIRST)]
+    assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("drop", FIRST)]
     assert tasks.batch(FIRST.isoformat(), "a third run")
 
 
@@ -208,7 +208,7 @@ def test_a_delivery_that_is_still_written_to_is_left_alone(
     put(drop, days_of(shop[0])[0])
     monkeypatch.setattr(arrivals, "AT_REST_SECONDS", 3600.0)
 
-    assert arrivals.news(Lakehouse(drop, contract)) == []
+    assert arrivals.new_batches(Lakehouse(drop, contract)) == []
     assert tasks.batch(FIRST.isoformat(), "a run") == []
     assert manifest_in(drop, FIRST) is None
 
@@ -237,7 +237,7 @@ def test_what_has_no_day_is_told_and_left_alone(
 
     assert "no date" in caplog.text
     assert "two dates" in caplog.text
-    assert names(arrivals.there(drop)) == [("drop", FIRST), ("landing", FIRST)]
+    assert names(arrivals.present(drop)) == [("drop", FIRST), ("landing", FIRST)]
 
 
 def test_a_day_without_a_batch_has_no_tables(drop: Settings, caplog: pytest.LogCaptureFixture) -> None:
@@ -268,7 +268,7 @@ def test_what_cannot_be_looked_into_is_refused_by_name_while_others_are_news(
     with pytest.raises(DeliveryRefused, match=r"orders_2018-01-02\.zip"):
         tasks.look_into_drop_folder()
 
-    assert names(arrivals.news(Lakehouse(drop, contract))) == [("drop", FIRST)]
+    assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("drop", FIRST)]
 
 
 def test_what_is_still_being_written_is_no_fault_yet(drop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,10 +22,10 @@ Lakehouse = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def lakehouse(loaded_shop: Settings) -> Lakehouse:
-    """Run a command in the state that holds the shop."""
+    """Run a command in the workspace that holds the shop."""
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return command(loaded_shop, *arguments, "--state", loaded_shop.state_name, **more)
+        return command(loaded_shop, *arguments, "--workspace", loaded_shop.workspace_name, **more)
 
     return run
 
@@ -99,15 +99,15 @@ def test_status_tells_programs_everything(lakehouse: Lakehouse, shop: tuple[Path
 
 
 def test_a_refused_delivery_is_explained_with_all_its_faults_and_exit_code_1(
-    new_state: Callable[..., Settings], tmp_path: Path
+    new_workspace: Callable[..., Settings], tmp_path: Path
 ) -> None:
-    settings = new_state()
+    settings = new_workspace()
     folder = tmp_path / "2018-01-05"
     folder.mkdir()
     (folder / "olist_orders_dataset.csv").write_text("order_id,customer_id,order_stat\n1,2,3\n")
     (folder / "olist_sellers_dataset.csv").write_text("")
 
-    done = command(settings, "land", str(folder), "--state", settings.state_name)
+    done = command(settings, "land", str(folder), "--workspace", settings.workspace_name)
 
     assert done.returncode == 1
     assert "did you mean order_status" in done.stderr
@@ -136,7 +136,8 @@ def test_an_unknown_table_or_setting_is_answered_with_what_there_is(lakehouse: L
 
 
 def test_a_closed_pipe_is_no_error(loaded_shop: Settings) -> None:
-    pipe = f"{LAKEHOUSE} sql 'select * from marts.dim_date' --format csv --state {loaded_shop.state_name} | head -1"
+    name = loaded_shop.workspace_name
+    pipe = f"{LAKEHOUSE} sql 'select * from marts.dim_date' --format csv --workspace {name} | head -1"
 
     done = subprocess.run(
         ["bash", "-c", pipe], env=environment_of(loaded_shop), capture_output=True, text=True, check=False

@@ -138,7 +138,7 @@ def kill(settings: Settings, point: Point, *words: str) -> None:
     """Run a command in a process of its own that does not survive the point."""
     where = [point.module, point.name, point.when, str(point.call), settings.layer_url("silver"), point.preparation]
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND, *where, *words, "--state", settings.state_name],
+        [sys.executable, "-c", COMMAND, *where, *words, "--workspace", settings.workspace_name],
         env=environment_of(settings),
         cwd=PROJECT_DIR,
         capture_output=True,

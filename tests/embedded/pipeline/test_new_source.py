@@ -49,7 +49,7 @@ HEADER = b"isbn,title,pages,price,sold_at\n"
 
 
 class Shelf:
-    """The made-up source in a state of its own."""
+    """The made-up source in a workspace of its own."""
 
     def __init__(self, settings: Settings, contract: Contract, folder: Path, spark: Any) -> None:
         self.settings, self.contract, self._folder, self._spark = settings, contract, folder, spark
@@ -82,9 +82,9 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(new_state: Callable[..., Settings], tmp_path: Path, spark: Any) -> Shelf:
+def shelf(new_workspace: Callable[..., Settings], tmp_path: Path, spark: Any) -> Shelf:
     (tmp_path / "shelf.odcs.yaml").write_text(SHELF)
-    settings = new_state(source="shelf", contracts_dir=tmp_path)
+    settings = new_workspace(source="shelf", contracts_dir=tmp_path)
     warehouse.prepare(settings)
     return Shelf(settings, read_contract(tmp_path, "shelf"), tmp_path, spark)
 

@@ -68,13 +68,13 @@ def report(olist_and_report: tuple[Settings, RunReport]) -> RunReport:
 
 @pytest.fixture(scope="module")
 def olist(olist_and_report: tuple[Settings, RunReport]) -> Settings:
-    """A state that holds the archive, as one batch."""
+    """A workspace that holds the archive, as one batch."""
     return olist_and_report[0]
 
 
 @pytest.fixture(scope="module")
-def olist_and_report(new_state: Callable[..., Settings], run: Run) -> tuple[Settings, RunReport]:
-    settings = new_state()
+def olist_and_report(new_workspace: Callable[..., Settings], run: Run) -> tuple[Settings, RunReport]:
+    settings = new_workspace()
     return settings, run(settings, ARCHIVE)
 
 
@@ -154,7 +154,7 @@ def test_the_replay_one_build_per_batch_ends_in_the_marts_of_the_archive(
     period: str,
     seed: int | None,
     olist: Settings,
-    new_state: Callable[..., Settings],
+    new_workspace: Callable[..., Settings],
     run: Run,
     tmp_path: Path,
 ) -> None:
@@ -162,7 +162,7 @@ def test_the_replay_one_build_per_batch_ends_in_the_marts_of_the_archive(
     batches = days_of(tmp_path / "batches")
     if seed is not None:
         random.Random(seed).shuffle(batches)
-    settings = new_state()
+    settings = new_workspace()
 
     for batch in batches:
         run(settings, batch)

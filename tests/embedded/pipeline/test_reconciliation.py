@@ -131,12 +131,12 @@ def test_a_run_that_broke_an_equation_fails_and_names_it_until_it_holds_again(
     harm: Callable[[Settings], None],
     message: str,
     sellers: Path,
-    new_state: Callable[..., Settings],
+    new_workspace: Callable[..., Settings],
     run: Run,
     contract: Contract,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = new_state()
+    settings = new_workspace()
     count = reconcile.tables
 
     def count_harmed(settings: Settings, *rest: Any) -> Any:
@@ -155,9 +155,9 @@ def test_a_run_that_broke_an_equation_fails_and_names_it_until_it_holds_again(
 
 
 def test_what_a_killed_run_did_not_count_the_next_one_counts(
-    sellers: Path, new_state: Callable[..., Settings], load: Load, contract: Contract, spark: Any
+    sellers: Path, new_workspace: Callable[..., Settings], load: Load, contract: Contract, spark: Any
 ) -> None:
-    settings = new_state()
+    settings = new_workspace()
     landing.land(Lakehouse(settings, contract), [sellers])
     raw_tables.ensure(Lakehouse(settings, contract))
     pipeline.run_lake(Lakehouse(settings, contract), Silent(), spark)
@@ -169,9 +169,9 @@ def test_what_a_killed_run_did_not_count_the_next_one_counts(
 
 
 def test_a_redelivery_that_comes_while_a_run_counts_is_no_loss(
-    sellers: Path, new_state: Callable[..., Settings], load: Load, contract: Contract, spark: Any
+    sellers: Path, new_workspace: Callable[..., Settings], load: Load, contract: Contract, spark: Any
 ) -> None:
-    settings = new_state()
+    settings = new_workspace()
     landing.land(Lakehouse(settings, contract), [sellers])
     raw_tables.ensure(Lakehouse(settings, contract))
     results = pipeline.run_lake(Lakehouse(settings, contract), Silent(), spark)
@@ -187,9 +187,9 @@ def test_a_redelivery_that_comes_while_a_run_counts_is_no_loss(
 
 
 def test_a_fact_with_a_row_too_few_is_noticed_and_named_by_every_run(
-    sellers: Path, day: Path, new_state: Callable[..., Settings], run: Run, contract: Contract
+    sellers: Path, day: Path, new_workspace: Callable[..., Settings], run: Run, contract: Contract
 ) -> None:
-    settings = new_state()
+    settings = new_workspace()
     shutil.copy(day / "olist_order_payments_dataset.csv", sellers)
     run(settings, sellers)
     execute(
@@ -206,9 +206,9 @@ def test_a_fact_with_a_row_too_few_is_noticed_and_named_by_every_run(
 
 
 def test_a_withdrawn_table_counts_zero_at_every_stage(
-    sellers: Path, new_state: Callable[..., Settings], load: Load, contract: Contract
+    sellers: Path, new_workspace: Callable[..., Settings], load: Load, contract: Contract
 ) -> None:
-    settings = new_state()
+    settings = new_workspace()
     load(settings, sellers)
 
     landing.remove(Lakehouse(settings, contract), date.fromisoformat(sellers.name), "sellers")

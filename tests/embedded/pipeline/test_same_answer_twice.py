@@ -49,8 +49,8 @@ def _owner_of(table: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def two_days(shop: tuple[Path, Truth], new_state: Callable[..., Settings], run: Run) -> Settings:
-    settings = new_state()
+def two_days(shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], run: Run) -> Settings:
+    settings = new_workspace()
     run(settings, *days_of(shop[0])[:2])
     return settings
 
@@ -59,12 +59,12 @@ def test_a_corrected_file_replaces_its_table_of_its_batch_everywhere(
     shop: tuple[Path, Truth],
     two_days: Settings,
     copy_of: Callable[[Settings], Settings],
-    new_state: Callable[..., Settings],
+    new_workspace: Callable[..., Settings],
     run: Run,
     tmp_path: Path,
 ) -> None:
     first, second = days_of(shop[0])[:2]
-    settings, fresh = copy_of(two_days), new_state()
+    settings, fresh = copy_of(two_days), new_workspace()
     corrected = tmp_path / first.name
     corrected.mkdir()
     # The first order is gone, the status of the second is another one.
@@ -95,13 +95,13 @@ def test_a_withdrawn_table_leaves_nothing_of_itself(
     shop: tuple[Path, Truth],
     two_days: Settings,
     copy_of: Callable[[Settings], Settings],
-    new_state: Callable[..., Settings],
+    new_workspace: Callable[..., Settings],
     run: Run,
     contract: Contract,
     tmp_path: Path,
 ) -> None:
     first, second = days_of(shop[0])[:2]
-    settings, fresh = copy_of(two_days), new_state()
+    settings, fresh = copy_of(two_days), new_workspace()
     only_there = (
         "select count(*) from marts.fct_orders inner join raw_olist.orders using (order_id) "
         f"where not exists (select from raw_olist.orders as others where others.order_id = fct_orders.order_id "

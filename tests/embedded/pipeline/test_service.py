@@ -21,7 +21,11 @@ def own(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
     """A home without anything in it."""
     home = test_home / "service"
     settings = Settings.load(
-        home=home, embedded_postgres_dir=home / "postgres", postgres_port=free_port(), jars_dir=jars_dir, state="demo"
+        home=home,
+        embedded_postgres_dir=home / "postgres",
+        postgres_port=free_port(),
+        jars_dir=jars_dir,
+        workspace="demo",
     )
     yield settings
     embedded_postgres.remove(settings)
@@ -41,7 +45,7 @@ def plant(*files: Path) -> None:
 
 
 def test_start_makes_the_warehouse_ready_and_stop_ends_it(own: Settings) -> None:
-    started = command(own, "start", "--state", "demo")
+    started = command(own, "start", "--workspace", "demo")
 
     assert started.returncode == 0, started.stderr
     assert f"Ready: postgresql://bi_reader@127.0.0.1:{own.postgres_port}/lakehouse_demo" in started.stdout
@@ -49,7 +53,7 @@ def test_start_makes_the_warehouse_ready_and_stop_ends_it(own: Settings) -> None
     with warehouse.connect(own, "bi_reader"):
         server = embedded_postgres.status(own)
 
-    assert command(own, "start", "--state", "demo").returncode == 0
+    assert command(own, "start", "--workspace", "demo").returncode == 0
     assert embedded_postgres.status(own) == server
 
     stopped = command(own, "stop")
@@ -61,18 +65,18 @@ def test_start_makes_the_warehouse_ready_and_stop_ends_it(own: Settings) -> None
     assert (again.returncode, again.stdout) == (0, "It was not running.\n")
 
 
-def test_clean_of_a_state_leaves_the_others_and_of_everything_leaves_what_others_made(own: Settings) -> None:
-    for state in ("demo", "main"):
-        assert command(own, "start", "--state", state).returncode == 0
-        plant(own.home / "states" / state / "lake" / "bronze" / "part-0.parquet")
+def test_clean_of_a_workspace_leaves_the_others_and_of_everything_leaves_what_others_made(own: Settings) -> None:
+    for workspace in ("demo", "main"):
+        assert command(own, "start", "--workspace", workspace).returncode == 0
+        plant(own.home / "workspaces" / workspace / "lake" / "bronze" / "part-0.parquet")
     plant(own.home / "photos" / "beach.jpg")
-    main = own.model_copy(update={"state": "main"})
+    main = own.model_copy(update={"workspace": "main"})
 
-    of_a_state = command(own, "clean", "--state", "demo", "--yes")
+    of_a_workspace = command(own, "clean", "--workspace", "demo", "--yes")
 
-    assert (of_a_state.returncode, of_a_state.stdout) == (0, "The state demo is gone.\n")
+    assert (of_a_workspace.returncode, of_a_workspace.stdout) == (0, "The workspace demo is gone.\n")
     assert databases(main) == {"lakehouse_main"}
-    assert [path.name for path in (own.home / "states").iterdir()] == ["main"]
+    assert [path.name for path in (own.home / "workspaces").iterdir()] == ["main"]
 
     of_everything = command(own, "clean", "--yes")
 
@@ -87,30 +91,30 @@ def test_clean_of_a_state_leaves_the_others_and_of_everything_leaves_what_others
 
 
 def test_clean_asks_nobody_in_a_pipe_and_removes_nothing(own: Settings) -> None:
-    plant(own.home / "states" / "demo" / "lake" / "x")
+    plant(own.home / "workspaces" / "demo" / "lake" / "x")
 
     done = command(own, "clean")
 
     assert done.returncode == 2
     assert "--yes" in done.stderr
-    assert (own.home / "states" / "demo" / "lake" / "x").exists()
+    assert (own.home / "workspaces" / "demo" / "lake" / "x").exists()
 
 
 @pytest.mark.parametrize("words", [["clean", "--yes"], ["stop"]], ids=" ".join)
 def test_the_warehouse_of_another_target_is_not_ours_to_stop_or_remove(own: Settings, words: list[str]) -> None:
-    plant(own.home / "states" / "demo" / "lake" / "x")
+    plant(own.home / "workspaces" / "demo" / "lake" / "x")
 
     done = command(own, *words, LAKEHOUSE_TARGET="docker")
 
     assert done.returncode == 2
     assert "docker" in done.stderr
-    assert (own.home / "states" / "demo" / "lake" / "x").exists()
+    assert (own.home / "workspaces" / "demo" / "lake" / "x").exists()
 
 
 def test_doctor_tells_a_password_that_the_warehouse_refuses(own: Settings) -> None:
-    assert command(own, "start", "--state", "demo").returncode == 0
+    assert command(own, "start", "--workspace", "demo").returncode == 0
 
-    done = command(own, "doctor", "--state", "demo", LAKEHOUSE_LOADER_PASSWORD="wrong")
+    done = command(own, "doctor", "--workspace", "demo", LAKEHOUSE_LOADER_PASSWORD="wrong")
 
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

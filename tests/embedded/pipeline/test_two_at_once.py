@@ -23,12 +23,12 @@ from tests.support.lake import Silent, all_rows, days_of, differences
 
 def test_two_runs_at_once_end_in_what_one_run_gives(
     shop: tuple[Path, Truth],
-    new_state: Callable[..., Settings],
+    new_workspace: Callable[..., Settings],
     run: Callable[..., RunReport],
     contract: Contract,
     spark: Any,
 ) -> None:
-    settings, alone = new_state(), new_state()
+    settings, alone = new_workspace(), new_workspace()
     days = days_of(shop[0])[:2]
     landing.land(Lakehouse(settings, contract), days)
     failures: list[BaseException] = []
@@ -52,9 +52,9 @@ def test_two_runs_at_once_end_in_what_one_run_gives(
 
 
 def test_a_run_that_may_not_wait_names_the_lock_and_who_holds_it(
-    shop: tuple[Path, Truth], new_state: Callable[..., Settings], contract: Contract, spark: Any
+    shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], contract: Contract, spark: Any
 ) -> None:
-    settings = new_state(lock_wait_seconds=0)
+    settings = new_workspace(lock_wait_seconds=0)
     landing.land(Lakehouse(settings, contract), [days_of(shop[0])[0]])
 
     with (

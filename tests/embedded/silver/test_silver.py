@@ -25,12 +25,12 @@ from tests.support.made_up_shop import FIRST, HEADER, SECOND, Shop, orders
 
 
 @pytest.fixture(params=["as a small batch", "as a large batch"])
-def shop(new_state, spark, tmp_path, request, monkeypatch):
+def shop(new_workspace, spark, tmp_path, request, monkeypatch):
     """All of this holds however many rows there are: small batches take another way than large ones."""
     if request.param == "as a large batch":
         monkeypatch.setattr(silver, "SMALL_ROWS", -1)
         monkeypatch.setattr(silver, "SMALL_ROWS_RETURNED", -1)
-    return Shop(new_state(source="shop"), spark, tmp_path / "delivery")
+    return Shop(new_workspace(source="shop"), spark, tmp_path / "delivery")
 
 
 def counts(bronze: int, *, duplicates: int = 0, superseded: int = 0, quarantined: int = 0) -> dict[str, int]:

@@ -70,9 +70,9 @@ def address(server, tmp_path_factory):
 
 
 @pytest.fixture
-def shop(new_state, tmp_path):
+def shop(new_workspace, tmp_path):
     """Without a Spark of its own."""
-    shop = Shop(new_state(source="shop"), None, tmp_path / "delivery")
+    shop = Shop(new_workspace(source="shop"), None, tmp_path / "delivery")
     load.ensure_tables(Lakehouse(shop.settings, shop.contract))
     return shop
 
@@ -139,7 +139,7 @@ def test_a_spark_that_cannot_start_is_told_with_its_log(server, tmp_path):
         except SetupError as error:
             print(error)
     """
-    settings = server.model_copy(update={"spark_driver_memory": "1k", "home": tmp_path, "state": "none"})
+    settings = server.model_copy(update={"spark_driver_memory": "1k", "home": tmp_path, "workspace": "none"})
 
     told = run_client(script, settings.model_dump_json())
 

@@ -30,7 +30,9 @@ NOT_SYNCED = {"fsync": "off"}
 def own(test_home):
     """A home with a server of its own, which these tests stop, kill and start again."""
     home = test_home / "a home's server"  # a blank and a quote: paths go through pg_ctl's shell
-    settings = Settings.load(home=home, embedded_postgres_dir=home / "postgres", postgres_port=free_port(), state="own")
+    settings = Settings.load(
+        home=home, embedded_postgres_dir=home / "postgres", postgres_port=free_port(), workspace="own"
+    )
     yield settings
     embedded_postgres.remove(settings)
 
@@ -57,7 +59,7 @@ def starter(settings):
     program = (
         "from lakehouse.settings import Settings\n"
         "from lakehouse.warehouse.embedded import server as embedded_postgres\n"
-        f"settings = Settings.load({places}, postgres_port={settings.postgres_port}, state='own')\n"
+        f"settings = Settings.load({places}, postgres_port={settings.postgres_port}, workspace='own')\n"
         "print(embedded_postgres.start(settings, {'fsync': 'off'}).pid)"
     )
     return subprocess.Popen(

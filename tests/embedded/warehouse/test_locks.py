@@ -104,8 +104,8 @@ def test_different_names_do_not_exclude_each_other(settings):
         pass
 
 
-def test_different_states_do_not_exclude_each_other(settings, new_state):
-    with warehouse.lock(settings, "publish"), warehouse.lock(new_state(), "publish", wait_seconds=0):
+def test_different_states_do_not_exclude_each_other(settings, new_workspace):
+    with warehouse.lock(settings, "publish"), warehouse.lock(new_workspace(), "publish", wait_seconds=0):
         pass
 
 

@@ -18,9 +18,9 @@ def run(settings, role, statement):
 
 
 @pytest.fixture(scope="module")
-def shop(new_state):
-    """A state with a raw table, an intermediate one and a mart, made by those whose work it is; one row each."""
-    settings = new_state()
+def shop(new_workspace):
+    """A workspace with a raw table, an intermediate one and a mart, made by those whose work it is; one row each."""
+    settings = new_workspace()
     run(settings, "loader", "create schema raw_shop; create table raw_shop.orders as select 1 as order_id")
     run(
         settings,

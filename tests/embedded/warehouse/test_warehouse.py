@@ -142,14 +142,16 @@ def test_a_server_that_is_not_there_is_told_with_the_command_that_starts_it(sett
 
 
 def test_a_state_without_database_is_told_with_the_command_that_makes_it(server):
-    absent = server.model_copy(update={"state": "absent"})
+    absent = server.model_copy(update={"workspace": "absent"})
 
-    with pytest.raises(WarehouseError, match=r"no database lakehouse_absent.\nRun `lakehouse start --state absent`"):
+    with pytest.raises(
+        WarehouseError, match=r"no database lakehouse_absent.\nRun `lakehouse start --workspace absent`"
+    ):
         rows(absent, "select 1")
 
 
-def test_drop_database_ends_sessions_and_may_be_repeated(new_state):
-    settings = new_state()
+def test_drop_database_ends_sessions_and_may_be_repeated(new_workspace):
+    settings = new_workspace()
     with pytest.raises(WarehouseError), warehouse.connect(settings, "transformer") as connection:
         warehouse.drop_database(settings)
         warehouse.drop_database(settings)

@@ -85,7 +85,7 @@ class Stack:
         """Its REST API, at the published port."""
         return Api(self.compose("port", "airflow-api-server", "8080").stdout.strip())
 
-    def settings(self, state: str = "main") -> Settings:
+    def settings(self, workspace: str = "main") -> Settings:
         """Of a client of the warehouse outside the stack."""
         for role in ROLES:
             file = self.secrets / f"{role}_password"
@@ -93,7 +93,11 @@ class Stack:
                 file.write_text(self.secret(file.name))
         host, _, port = self.compose("port", "postgres", "5432").stdout.strip().partition(":")
         return Settings.load(
-            target=Target.DOCKER, state=state, secrets_dir=self.secrets, postgres_host=host, postgres_port=int(port)
+            target=Target.DOCKER,
+            workspace=workspace,
+            secrets_dir=self.secrets,
+            postgres_host=host,
+            postgres_port=int(port),
         )
 
     def kill(self, service: str) -> None:

@@ -13,13 +13,13 @@ from tests.stack.support.compose import Stack
 
 
 @contextlib.contextmanager
-def copying_held_up(stack: Stack, state: str) -> Iterator[str]:
+def copying_held_up(stack: Stack, workspace: str) -> Iterator[str]:
     """Inside: a worker is about to copy rows of a table, and waits. Which table."""
-    with contextlib.closing(open_connection(stack.settings(state), "loader", f"lakehouse_{state}")) as holder:
+    with contextlib.closing(open_connection(stack.settings(workspace), "loader", f"lakehouse_{workspace}")) as holder:
         cursor = holder.cursor()
         held: list[str] = []
         stack.wait(lambda: held.extend(lock_a_staging_table(holder)) or held, "no table was copied")
-        stack.wait(lambda: waiting(stack, state), "no worker waits for the table")
+        stack.wait(lambda: waiting(stack, workspace), "no worker waits for the table")
         try:
             yield held[0].removeprefix("_staging_").rpartition("_")[0]
         finally:
@@ -43,9 +43,11 @@ def lock_a_staging_table(holder: psycopg2.extensions.connection) -> list[str]:
     return list(found)
 
 
-def waiting(stack: Stack, state: str) -> bool:
+def waiting(stack: Stack, workspace: str) -> bool:
     """Asked as the workers' own role, which sees what it does."""
-    with contextlib.closing(open_connection(stack.settings(state), "loader", f"lakehouse_{state}")) as connection:
+    with contextlib.closing(
+        open_connection(stack.settings(workspace), "loader", f"lakehouse_{workspace}")
+    ) as connection:
         cursor = connection.cursor()
         cursor.execute(
             "select count(*) from pg_stat_activity "

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.cli.clean import remove_everything, remove_state
+from lakehouse.cli.clean import remove_everything, remove_workspace
 from lakehouse.settings import Settings
 from lakehouse.spark.jars import read_lock
 
 JAR = read_lock()[0]
 OURS = (
-    "states/demo/lake/bronze/olist/orders/part-0.parquet",
-    "states/demo/dbt/manifest.json",
-    "states/demo/dbt_full_tests/manifest.json",
-    "states/demo/logs/spark.log",
-    "states/demo/spark-warehouse/x",
-    "states/demo/source/2018-01-01/orders.csv",
-    "states/demo/source.json",
+    "workspaces/demo/lake/bronze/olist/orders/part-0.parquet",
+    "workspaces/demo/dbt/manifest.json",
+    "workspaces/demo/dbt_full_tests/manifest.json",
+    "workspaces/demo/logs/spark.log",
+    "workspaces/demo/spark-warehouse/x",
+    "workspaces/demo/source/2018-01-01/orders.csv",
+    "workspaces/demo/source.json",
     f"jars/{JAR.name}",
     f"jars/{JAR.artifact}-0.1.jar",
     f"jars/.{JAR.name}.x7_half",
@@ -26,7 +26,7 @@ OURS = (
     "secrets/bi_reader_password",
     "secrets/postgres_password",
     "secrets/.owner_password-half",
-    "last_state",
+    "last_workspace",
     "postgres.lock",
     "postgres/data/PG_VERSION",
     "postgres/data/base/1/1",
@@ -39,9 +39,9 @@ OURS = (
 STRANGERS = (
     "photos/2018/beach.jpg",
     "notes.txt",
-    "states/alabama/counties.csv",
-    "states/demo/notes.txt",
-    "states/texas.csv",
+    "workspaces/alabama/counties.csv",
+    "workspaces/demo/notes.txt",
+    "workspaces/texas.csv",
     "jars/mine.jar",
     "secrets/diary.txt",
     "postgres/backup.sql",
@@ -52,7 +52,7 @@ STRANGERS = (
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     home = tmp_path / "data"
-    return Settings(_env_file=None, home=home, embedded_postgres_dir=home / "postgres", state="demo")
+    return Settings(_env_file=None, home=home, embedded_postgres_dir=home / "postgres", workspace="demo")
 
 
 def plant(home: Path, *names: str) -> None:
@@ -80,7 +80,7 @@ def test_in_a_folder_of_others_only_what_is_ours_goes_and_what_is_left_is_told(s
     left = remove_everything(settings)
 
     assert files(settings.home) == set(STRANGERS)
-    assert [path.name for path in left] == ["jars", "notes.txt", "photos", "postgres", "secrets", "states"]
+    assert [path.name for path in left] == ["jars", "notes.txt", "photos", "postgres", "secrets", "workspaces"]
 
 
 def test_a_folder_that_holds_nothing_of_ours_stays_as_it_is(settings: Settings) -> None:
@@ -96,7 +96,7 @@ def test_a_home_that_is_not_there_is_no_error(settings: Settings) -> None:
     assert not settings.home.exists()
 
 
-@pytest.mark.parametrize("link", ["jars", "secrets", "states", "states/demo", "states/demo/lake"])
+@pytest.mark.parametrize("link", ["jars", "secrets", "workspaces", "workspaces/demo", "workspaces/demo/lake"])
 def test_what_a_link_leads_to_is_another_checkouts(settings: Settings, tmp_path: Path, link: str) -> None:
     other = tmp_path / "other"
     plant(other, *OURS)
@@ -124,10 +124,12 @@ def test_a_server_removed_half_way_is_removed_by_the_next_attempt(settings: Sett
     assert remove_everything(settings) == []
 
 
-def test_of_a_state_only_its_own_goes(settings: Settings) -> None:
-    plant(settings.home, "states/demo/lake/x", "states/demo/notes.txt", "states/main/lake/x", "last_state")
+def test_of_a_workspace_only_its_own_goes(settings: Settings) -> None:
+    plant(
+        settings.home, "workspaces/demo/lake/x", "workspaces/demo/notes.txt", "workspaces/main/lake/x", "last_workspace"
+    )
 
-    left = remove_state(settings)
+    left = remove_workspace(settings)
 
     assert [path.name for path in left] == ["notes.txt"]
-    assert files(settings.home) == {"states/demo/notes.txt", "states/main/lake/x", "last_state"}
+    assert files(settings.home) == {"workspaces/demo/notes.txt", "workspaces/main/lake/x", "last_workspace"}

@@ -155,7 +155,7 @@ def test_in_a_pipe_a_run_with_nothing_to_do_says_nothing(pipe: Console) -> None:
 
 def a_status(**changes: Any) -> Status:
     given: dict[str, Any] = {
-        "state": "demo",
+        "workspace": "demo",
         "source": "olist",
         "batches": [BatchStatus(FIRST, 9, 27_461, 0), BatchStatus(SECOND, 1, 5, 1)],
         "pending": [],
@@ -214,7 +214,7 @@ def test_commands_are_named_as_this_shell_finds_them(monkeypatch: pytest.MonkeyP
     assert as_called_here(text).startswith(f"Run `{Path(sys.executable).parent.relative_to('/')}/lakehouse doctor`")
 
 
-def test_status_of_a_state_in_which_nothing_was_landed(terminal: Console) -> None:
+def test_status_of_a_workspace_in_which_nothing_was_landed(terminal: Console) -> None:
     lines = shown(terminal, a_status(batches=[], records=[]))
 
     assert lines[-1] == "Nothing has been landed yet: `lakehouse run PATH`, or `lakehouse run --demo`"

@@ -18,7 +18,7 @@ def test_it_is_made_once_and_anew_after_a_change_of_the_contract(
 ) -> None:
     monkeypatch.setattr(demo, "PAST_ORDERS", 20)
     monkeypatch.setattr(demo, "DAYS", 2)
-    settings = Settings.load(home=tmp_path, state="demo")
+    settings = Settings.load(home=tmp_path, workspace="demo")
     contract = read_contract(settings.contracts_dir, "olist")
     notes: list[str] = []
 

@@ -53,7 +53,7 @@ def publish(folder: Path, published: Jar, content: bytes) -> None:
 
 
 def settings_for(tmp_path: Path, url: str) -> Settings:
-    return Settings(_env_file=None, home=tmp_path / "home", maven_url=url, state="test")
+    return Settings(_env_file=None, home=tmp_path / "home", maven_url=url, workspace="test")
 
 
 def test_every_line_of_the_lock_is_a_jar_with_its_checksum() -> None:
