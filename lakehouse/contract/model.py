@@ -57,6 +57,11 @@ class ColumnType:
         return f"decimal({self.precision},{self.scale})" if self.kind == "decimal" else self.kind
 
     @property
+    def is_number(self) -> bool:
+        """Whether a range can be its rule."""
+        return self.kind not in ("text", "timestamp", "date")
+
+    @property
     def arrow(self) -> pa.DataType:
         """The Arrow type that Postgres' binary COPY takes for `sql`, to the exact width."""
         if self.kind == "decimal":

@@ -2,17 +2,27 @@
 
 Of the Open Data Contract Standard (ODCS 3.2) it uses: `schema[].physicalName` (the file as its publisher names it),
 `customProperties.files` (other accepted file names), `properties[].physicalType` (see ColumnType),
-`primaryKeyPosition`, `required`, `relationships`, `customProperties.since` (a column that came later), and `quality`:
+`primaryKeyPosition`, `required`, `relationships`, `customProperties.since` (a column that came later), and as rules
+
+    logicalTypeOptions: {minimum: 0, maximum: 5}                       range, both ends included
+    logicalTypeOptions: {pattern: ...}                                 pattern of the whole value, to Java and Python
+    enum: [{value: ...}, ...]                                          valid values
+
+of severity error. The rest of `logicalTypeOptions` is refused where it says which values are valid. In `quality`, each
+with `severity: error` or `warning`:
 
     metric: nullValues     mustBe: 0                                   required (for severity warning)
     metric: invalidValues  mustBe: 0  arguments: {validValues: [...]}  valid values
-    metric: invalidValues  mustBe: 0  arguments: {pattern: ...}        pattern of the whole value, to Java and Python
-    type: custom  engine: lakehouse  implementation: {minimum: 0, maximum: 5}   range, both ends included
+    metric: invalidValues  mustBe: 0  arguments: {pattern: ...}        pattern
+    type: custom  engine: lakehouse  implementation: {minimum: 0, maximum: 5}   range
+
+A column's rules are in this order: required, `logicalTypeOptions`, `enum`, `quality`.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -24,6 +34,7 @@ from pydantic import ValidationError
 
 from lakehouse.contract.model import Column, ColumnType, Contract, Rule, Severity, TableContract
 from lakehouse.errors import ContractError
+from lakehouse.odcs_keys import option_faults
 
 # Postgres cuts identifiers after 63 bytes in silence; a table's staging tables and indexes are named after it.
 LONGEST_COLUMN_NAME = 63
@@ -107,9 +118,12 @@ def _column(table: str, item: SchemaProperty, faults: list[str]) -> Column:
         kind = ColumnType.parse(item.physicalType or "")
     except ValueError as error:
         faults.append(f"{where}: {error}")
-        kind = ColumnType("text")
+        kind, standard = ColumnType("text"), []
+    else:
+        standard = _standard_rules(where, name, kind, item, faults)
     rules = [Rule(name, "required", "error")] if item.required or item.primaryKey else []
-    rules += [rule for quality in item.quality or [] if (rule := _rule(where, name, kind, quality, faults))]
+    checks = [rule for quality in item.quality or [] if (rule := _rule(where, name, kind, quality, faults))]
+    rules += [*standard, *_not_yet_said(where, standard, checks, faults)]
     references = None
     for relationship in item.relationships or []:
         target = str(relationship.to).split(".")
@@ -122,6 +136,47 @@ def _column(table: str, item: SchemaProperty, faults: list[str]) -> Column:
         faults.append(f"{where}: since must be a date, not {since}")
         since = None
     return Column(name, kind, _text(item.description), tuple(rules), since, references)
+
+
+def _standard_rules(where: str, column: str, kind: ColumnType, item: SchemaProperty, faults: list[str]) -> list[Rule]:
+    """The rules that `logicalTypeOptions` and `enum` say; what they say and no rule can hold is a fault."""
+    options = item.logicalTypeOptions or {}
+    faults += [f"{where}: {fault}" for fault in option_faults(options, kind)]
+    rules = []
+    limits = {name: options[name] for name in ("minimum", "maximum") if name in options}
+    if limits and kind.is_number:
+        rules.append(_range(where, column, "error", limits, faults))
+    if "pattern" in options and kind.kind == "text":
+        rules.append(Rule(column, "pattern", "error", pattern=_pattern(where, options["pattern"], faults)))
+    if item.enum is not None and kind.kind != "text":
+        faults.append(f"{where}: enum is for text, not for {kind}")
+    elif item.enum is not None:
+        values = _valid_values(where, [entry.value for entry in item.enum], faults)
+        rules.append(Rule(column, "valid_values", "error", values=values))
+        if not values:
+            faults.append(f"{where}: enum has no value")
+    return rules
+
+
+def _not_yet_said(where: str, standard: list[Rule], checks: list[Rule], faults: list[str]) -> list[Rule]:
+    """The rules of `quality` without those that the standard's forms say too; saying another thing is a fault."""
+    said = {rule.check: rule for rule in standard}
+    both = [rule for rule in checks if rule.severity == "error" and rule.check in said]
+    for rule in both:
+        twin = said[rule.check]
+        if {*rule.values} != {*twin.values} or replace(rule, values=twin.values) != twin:
+            what = rule.check.replace("_", " ")
+            form = "enum" if rule.check == "valid_values" else "logicalTypeOptions"
+            faults.append(f"{where}: {what} says one thing in {form}, another in quality: keep one of the two")
+    return [rule for rule in checks if rule not in both]
+
+
+def _range(where: str, column: str, severity: Severity, limits: dict[str, Any], faults: list[str]) -> Rule:
+    low, high = limits.get("minimum"), limits.get("maximum")
+    if low is None and high is None:
+        faults.append(f"{where}: a range has a minimum, a maximum or both")
+    minimum, maximum = _limit(where, "minimum", low, faults), _limit(where, "maximum", high, faults)
+    return Rule(column, "range", severity, minimum=minimum, maximum=maximum)
 
 
 def _rule(where: str, column: str, kind: ColumnType, quality: DataQuality, faults: list[str]) -> Rule | None:
@@ -137,18 +192,9 @@ def _rule(where: str, column: str, kind: ColumnType, quality: DataQuality, fault
             return Rule(column, "valid_values", severity, values=_valid_values(where, values, faults))
         if pattern := arguments.get("pattern"):
             return Rule(column, "pattern", severity, pattern=_pattern(where, pattern, faults))
-    implementation = quality.implementation
-    if (
-        quality.engine == "lakehouse"
-        and isinstance(implementation, dict)
-        and kind.kind not in ("text", "timestamp", "date")
-    ):
-        low, high = implementation.get("minimum"), implementation.get("maximum")
-        if {*implementation} <= {"minimum", "maximum"} and implementation:
-            if low is None and high is None:
-                faults.append(f"{where}: a range has a minimum, a maximum or both")
-            minimum, maximum = _limit(where, "minimum", low, faults), _limit(where, "maximum", high, faults)
-            return Rule(column, "range", severity, minimum=minimum, maximum=maximum)
+    limits = quality.implementation if isinstance(quality.implementation, dict) else {}
+    if quality.engine == "lakehouse" and kind.is_number and limits and {*limits} <= {"minimum", "maximum"}:
+        return _range(where, column, severity, limits, faults)
     faults.append(
         f"{where}: the quality check {quality.name or quality.metric or quality.type} "
         "is none of those described in lakehouse/contract/odcs.py"

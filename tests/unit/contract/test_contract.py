@@ -187,14 +187,28 @@ def quality_faults(folder: Path, column: str) -> list[str]:
     return [line.strip() for line in str(refused.value).splitlines()[1:]]
 
 
+def check(arguments: str) -> str:
+    return f"{{metric: invalidValues, mustBe: 0, severity: error, arguments: {arguments}}}"
+
+
+def custom(implementation: str, severity: str = "error") -> str:
+    return f"{{type: custom, engine: lakehouse, severity: {severity}, implementation: {implementation}}}"
+
+
 def valid_values(values: str) -> str:
-    rule = f"{{metric: invalidValues, mustBe: 0, severity: error, arguments: {values}}}"
-    return f"{{name: place, physicalType: text, quality: [{rule}]}}"
+    return f"{{name: place, physicalType: text, quality: [{check(values)}]}}"
 
 
 def limits(values: str) -> str:
-    rule = f"{{type: custom, engine: lakehouse, severity: error, implementation: {values}}}"
-    return f"{{name: price, physicalType: double, quality: [{rule}]}}"
+    return f"{{name: price, physicalType: double, quality: [{custom(values)}]}}"
+
+
+def options(values: str, physical_type: str = "double", quality: str = "") -> str:
+    return f"{{name: price, physicalType: '{physical_type}', logicalTypeOptions: {values}, quality: [{quality}]}}"
+
+
+def enum(values: str, physical_type: str = "text", quality: str = "") -> str:
+    return f"{{name: place, physicalType: {physical_type}, enum: {values}, quality: [{quality}]}}"
 
 
 def test_valid_values_that_yaml_does_not_read_as_text_are_refused(tmp_path: Path) -> None:
@@ -244,6 +258,129 @@ def test_a_rule_that_would_fail_later_is_a_fault_of_the_contract(tmp_path: Path,
 
     assert len(faults) == 1
     assert faults[0].startswith(fault)
+
+
+def rules_of(folder: Path, column: str) -> tuple[Rule, ...]:
+    """The rules of one more column, `price` or `place`."""
+    write_contract(folder, f"{SHELF}      - {column}\n")
+    return read_contract(folder, "shelf").table("books").columns[2].rules
+
+
+@pytest.mark.parametrize(
+    ("standard", "own"),
+    [
+        (options("{minimum: 0, maximum: 9.5}"), limits("{minimum: 0, maximum: 9.5}")),
+        (options("{minimum: 0.01}"), limits("{minimum: 0.01}")),
+        (options("{maximum: 9}"), limits("{maximum: 9}")),
+        (options("{pattern: '[0-9]{5}'}", "text").replace("price", "place"), valid_values("{pattern: '[0-9]{5}'}")),
+        (enum("[{value: SP}, {value: 'NO', label: Norway}]"), valid_values("{validValues: [SP, 'NO']}")),
+    ],
+)
+def test_a_rule_in_the_form_of_the_standard_is_the_rule_of_quality(tmp_path: Path, standard: str, own: str) -> None:
+    rules = rules_of(tmp_path, standard)
+
+    assert len(rules) == 1
+    assert rules == rules_of(tmp_path, own)
+
+
+def test_rules_of_the_standard_stand_before_those_of_quality(tmp_path: Path) -> None:
+    warning = custom("{minimum: 1}", "warning")
+
+    rules = rules_of(tmp_path, options("{minimum: 0}", quality=warning).replace("name:", "required: true, name:", 1))
+
+    assert [(rule.check, rule.severity, rule.minimum) for rule in rules] == [
+        ("required", "error", None),
+        ("range", "error", 0),
+        ("range", "warning", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        options("{minimum: 0, maximum: 5}", quality=custom("{maximum: 5.0, minimum: 0}")),
+        options("{pattern: '[0-9]'}", "text", check("{pattern: '[0-9]'}")),
+        enum("[{value: SP}, {value: RJ}]", quality=check("{validValues: [RJ, SP]}")),
+    ],
+    ids=["range", "pattern", "valid values"],
+)
+def test_a_rule_said_in_both_forms_is_one_rule(tmp_path: Path, column: str) -> None:
+    assert len(rules_of(tmp_path, column)) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (
+            options("{minimum: 0}", quality=custom("{minimum: 1}")),
+            "books.price: range says one thing in logicalTypeOptions",
+        ),
+        (
+            options("{pattern: '[0-9]'}", "text", check("{pattern: '[1-9]'}")),
+            "books.price: pattern says one thing in logicalTypeOptions",
+        ),
+        (
+            enum("[{value: SP}]", quality=check("{validValues: [RJ]}")),
+            "books.place: valid values says one thing in enum",
+        ),
+    ],
+    ids=["range", "pattern", "valid values"],
+)
+def test_a_rule_that_differs_between_its_two_forms_is_refused(tmp_path: Path, column: str, said: str) -> None:
+    assert quality_faults(tmp_path, column) == [f"{said}, another in quality: keep one of the two"]
+
+
+@pytest.mark.parametrize(
+    ("column", "fault"),
+    [
+        (options("{exclusiveMinimum: 0}"), "exclusiveMinimum of logicalTypeOptions is no rule here: write minimum"),
+        (options("{exclusiveMaximum: 9}"), "exclusiveMaximum of logicalTypeOptions is no rule here: write maximum"),
+        (options("{multipleOf: 5}"), "multipleOf of logicalTypeOptions is no rule here: leave it out, and test it"),
+        (options("{minLength: 1}", "text"), "minLength of logicalTypeOptions is no rule here: write a pattern"),
+        (options("{maxLength: 9}", "text"), "maxLength of logicalTypeOptions is no rule here: write a pattern"),
+        (options("{format: email}", "text"), "format of logicalTypeOptions is no rule here: write a pattern"),
+        (options("{format: u8}", "integer"), "format of logicalTypeOptions is no rule here: leave it out, integer has"),
+        (options("{format: dd/MM/yyyy}", "date"), "format of logicalTypeOptions is no rule here: leave it out, date"),
+        (options("{timezone: true}", "timestamp"), "timezone of logicalTypeOptions is no rule here: leave it out"),
+        (options("{minItems: 1}", "text"), "minItems of logicalTypeOptions is no rule here: leave it out"),
+        (
+            options("{minimum: '2018-01-01'}", "date"),
+            "minimum of logicalTypeOptions is no rule here: it is for numbers",
+        ),
+        (
+            options("{maximum: 5}", "text"),
+            "maximum of logicalTypeOptions is no rule here: it is for numbers, not for te",
+        ),
+        (options("{pattern: '1.*'}", "integer"), "pattern of logicalTypeOptions is no rule here: it is for text, not"),
+        (options("{minimum: abc}"), "the minimum must be a number, not abc"),
+        (options("{minimum: ~}"), "a range has a minimum, a maximum or both"),
+        (options("{pattern: '[0-9'}", "text"), "the pattern [0-9 cannot be used: unterminated character set"),
+        (enum("[]"), "enum has no value"),
+        (enum("[{value: 1}]", "integer"), "enum is for text, not for integer"),
+        (enum("[{value: NO}]"), "the valid value False was read as true or false, not as text: put it in quotes"),
+        (options("{minimum: 0}", "numeric"), "numeric is no type of this pipeline"),
+    ],
+)
+def test_what_the_standard_says_of_values_and_no_rule_can_hold_is_refused(
+    tmp_path: Path, column: str, fault: str
+) -> None:
+    faults = quality_faults(tmp_path, column)
+
+    assert len(faults) == 1
+    assert faults[0].split(": ", 1)[1].startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("values", "physical_type"),
+    [
+        ("{format: yyyy-MM-dd}", "date"),
+        ("{format: 'yyyy-MM-dd HH:mm:ss', timezone: false, defaultTimezone: America/Sao_Paulo}", "timestamp"),
+        ("{format: i32}", "integer"),
+        ("~", "text"),
+    ],
+)
+def test_options_that_say_what_the_type_says_are_no_rules(tmp_path: Path, values: str, physical_type: str) -> None:
+    assert rules_of(tmp_path, options(values, physical_type)) == ()
 
 
 @pytest.mark.parametrize("name", ["record", "reasons", "warnings"])
