@@ -1,8 +1,18 @@
-"""A column's `logicalTypeOptions` -> a sentence per option that restricts its values and is no rule here."""
+"""A contract's YAML -> a sentence per key that ODCS 3.2 does not define, or that restricts values and is no rule here.
+
+The standard's model ignores a key that it does not know: a misspelt `primaryKey` would be a table without key. Which
+keys there are, the model says; where it takes any mapping (a custom property's value, a check's arguments), any may be.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import difflib
+from collections.abc import Collection, Iterator
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from open_data_contract_standard.model import OpenDataContractStandard
+from pydantic import BaseModel
 
 from lakehouse.contract import ColumnType
 
@@ -27,6 +37,12 @@ INSTEAD_OF_OPTION = {
         "leave it out, a column holds one value",
     ),
 }
+# To the model they are any mapping; the standard's JSON schema lists them per logical type, here they are together.
+LOGICAL_TYPE_OPTIONS = (
+    *("minimum", "maximum", "pattern", "format", "timezone", "defaultTimezone"),
+    *("elementType", "distanceMetric", "embeddingModel", "embeddingModelVersion"),
+    *INSTEAD_OF_OPTION,
+)
 # The format that a type has anyway: no value of another one would be accepted.
 FORMATS = {
     "text": "password",
@@ -36,6 +52,11 @@ FORMATS = {
     "timestamp": "yyyy-MM-dd HH:mm:ss",
     "date": "yyyy-MM-dd",
 }
+
+
+def unknown_keys(document: Any) -> list[str]:
+    """What is wrong with the keys of a contract, in the order of the file; empty if all are the standard's."""
+    return list(_unknown(document, OpenDataContractStandard, ""))
 
 
 def option_faults(options: dict[str, Any], type_: ColumnType) -> list[str]:
@@ -51,3 +72,48 @@ def option_faults(options: dict[str, Any], type_: ColumnType) -> list[str]:
     if options.get("timezone"):
         refused["timezone"] = "leave it out, a timestamp has no time zone"
     return [f"{name} of logicalTypeOptions is no rule here: {instead}" for name, instead in refused.items()]
+
+
+def _unknown(value: Any, annotation: Any, where: str) -> Iterator[str]:
+    """`annotation`: what the model says of this value. A list's entries are of one kind, a union has one model."""
+    model = next((kind for kind in _kinds(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    if not isinstance(value, dict) or model is None:
+        return
+    known = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+    for key, inner in value.items():
+        if key not in known:
+            yield _sentence(where, key, known)
+        elif key == "logicalTypeOptions":
+            options = inner if isinstance(inner, dict) else {}
+            unknown = [option for option in options if option not in LOGICAL_TYPE_OPTIONS]
+            yield from (_sentence(_place(where, key), option, LOGICAL_TYPE_OPTIONS) for option in unknown)
+        elif isinstance(inner, list):
+            entry_kind = next((get_args(kind)[0] for kind in _kinds(known[key]) if get_origin(kind) is list), None)
+            for number, entry in enumerate(inner, 1):
+                yield from _unknown(entry, entry_kind, _place(where, key, number, entry))
+        else:
+            yield from _unknown(inner, known[key], _place(where, key))
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """The kinds of value that an annotation allows: those of a union, or itself."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _place(where: str, key: str, number: int = 0, entry: Any = None) -> str:
+    """Tables and columns go by their names, `orders.price`; all else by key and number, `orders.price, quality 2`."""
+    if key in ("schema", "properties") and number:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        kind = "table" if key == "schema" else "column"
+        return ".".join(filter(None, (where, str(name or f"a {kind} without name"))))
+    return ", ".join(filter(None, (where, f"{key} {number}" if number else key)))
+
+
+def _sentence(where: str, key: Any, known: Collection[str]) -> str:
+    spelling = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(str(key).casefold(), spelling, 1)
+    if close:
+        hint = f" (did you mean {spelling[close[0]]}?)"
+    else:
+        hint = " (what the standard lacks goes into customProperties)" if "customProperties" in known else ""
+    return f"{where}: {key} is no key of ODCS 3.2{hint}".removeprefix(": ")

@@ -16,7 +16,8 @@ with `severity: error` or `warning`:
     metric: invalidValues  mustBe: 0  arguments: {pattern: ...}        pattern
     type: custom  engine: lakehouse  implementation: {minimum: 0, maximum: 5}   range
 
-A column's rules are in this order: required, `logicalTypeOptions`, `enum`, `quality`.
+A column's rules are in this order: required, `logicalTypeOptions`, `enum`, `quality`. A key that ODCS 3.2 does not
+define is a fault (odcs_keys.py); one that it defines and this pipeline does not use is not.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from pydantic import ValidationError
 
 from lakehouse.contract.model import Column, ColumnType, Contract, Rule, Severity, TableContract
 from lakehouse.errors import ContractError
-from lakehouse.odcs_keys import option_faults
+from lakehouse.odcs_keys import option_faults, unknown_keys
 
 # Postgres cuts identifiers after 63 bytes in silence; a table's staging tables and indexes are named after it.
 LONGEST_COLUMN_NAME = 63
@@ -57,12 +58,13 @@ def read_contract(contracts_dir: Path, source: str) -> Contract:
         ) from None
     except yaml.YAMLError as error:
         raise ContractError(f"{path} is not valid YAML: {error}") from error
+    faults = unknown_keys(document)
     try:
         model = OpenDataContractStandard.model_validate(document)
     except ValidationError as error:
-        raise ContractError(f"{path} is not a contract of the Open Data Contract Standard: {error}") from error
+        head = f"{path} is not a contract of the Open Data Contract Standard:"
+        raise ContractError("\n  ".join([head, *faults, *_misfits(error)])) from error
 
-    faults: list[str] = []
     tables = tuple(_table(source, table, faults) for table in model.schema_ or [])
     names = [file.casefold() for table in tables for file in table.files]
     faults += [f"file name {name} is given to two tables" for name in sorted({n for n in names if names.count(n) > 1})]
@@ -79,6 +81,18 @@ def read_contract(contracts_dir: Path, source: str) -> Contract:
         raise ContractError("\n  ".join([f"{path} cannot be used:", *faults]))
     purpose = model.description.purpose if model.description else None
     return Contract(source, model.name or source, _text(purpose), tables)
+
+
+def _misfits(error: ValidationError) -> list[str]:
+    """What pydantic could not read. A top-level key that is not defined is left out: `unknown_keys` names it."""
+    faults = []
+    for fault in error.errors(include_url=False):
+        if fault["type"] != "extra_forbidden":
+            place = ".".join(map(str, fault["loc"])) or "the file"
+            is_bare = fault["type"] == "model_type" and "enum" in fault["loc"]
+            hint = f": write {{value: {fault['input']}}}" if is_bare else ""
+            faults.append(f"{place}: {fault['msg']}{hint}")
+    return faults
 
 
 def _table(source: str, table: SchemaObject, faults: list[str]) -> TableContract:

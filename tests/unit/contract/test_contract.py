@@ -14,6 +14,8 @@ import yaml
 from lakehouse.contract.model import ColumnType, Rule
 from lakehouse.contract.odcs import read_contract
 from lakehouse.errors import ContractError
+from lakehouse.contract.odcs import read_contract
+from lakehouse.contract.odcs_keys import LOGICAL_TYPE_OPTIONS
 from lakehouse.settings import PROJECT_DIR
 
 CONTRACTS = PROJECT_DIR / "contracts"
@@ -169,13 +171,14 @@ def test_the_rules_hash_ignores_descriptions_and_sees_types(tmp_path: Path) -> N
 def test_all_faults_of_a_contract_are_named_at_once(tmp_path: Path) -> None:
     text = SHELF.replace("integer", "varchar(9)").replace("name: books\n", "name: Books\n")
     text += "      - {name: shelf, physicalType: text, relationships: [{to: shelves.shelf_id}]}\n"
+    text += "      - {name: shop, physicalType: text, primarykey: true}\n"
     text += "      - {name: colour, physicalType: text, quality: [{metric: rowCount, mustBe: 1, severity: error}]}\n"
     write_contract(tmp_path, text)
 
     with pytest.raises(ContractError) as refused:
         read_contract(tmp_path, "shelf")
 
-    for culprit in ("Books", "varchar(9)", "shelves.shelf_id", "rowCount"):
+    for culprit in ("Books", "varchar(9)", "shelves.shelf_id", "rowCount", "primaryKey?"):
         assert culprit in str(refused.value)
 
 
@@ -381,6 +384,100 @@ def test_what_the_standard_says_of_values_and_no_rule_can_hold_is_refused(
 )
 def test_options_that_say_what_the_type_says_are_no_rules(tmp_path: Path, values: str, physical_type: str) -> None:
     assert rules_of(tmp_path, options(values, physical_type)) == ()
+
+
+def test_every_logical_type_option_of_the_standard_is_known() -> None:
+    text = importlib.resources.files("open_data_contract_standard").joinpath("schema.json").read_text()
+    branches = json.loads(text)["$defs"]["SchemaBaseProperty"]["allOf"]
+    of_standard = {
+        option
+        for branch in branches
+        for option in branch.get("then", {}).get("properties", {}).get("logicalTypeOptions", {}).get("properties", [])
+    }
+
+    assert of_standard == {*LOGICAL_TYPE_OPTIONS}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ("primaryKey:", "primarykey:", "books.isbn: primarykey is no key of ODCS 3.2 (did you mean primaryKey?)"),
+        (
+            "name: pages,",
+            "name: pages, requried: true,",
+            "books.pages: requried is no key of ODCS 3.2 (did you mean requi",
+        ),
+        ("physicalName:", "physical_name:", "books: physical_name is no key of ODCS 3.2 (did you mean physicalName?)"),
+        ("status:", "stauts:", "stauts is no key of ODCS 3.2 (did you mean status?)"),
+        (
+            "name: pages,",
+            "name: pages, logicalTypeOptions: {Minimum: 1},",
+            "books.pages, logicalTypeOptions: Minimum is no key of ODCS 3.2 (did you mean minimum?)",
+        ),
+        (
+            "name: pages,",
+            "name: pages, quality: [{metric: nullValues, mustBe: 0, severity: error, metrik: a}],",
+            "books.pages, quality 1: metrik is no key of ODCS 3.2 (did you mean metric?)",
+        ),
+        (
+            "name: isbn,",
+            "name: isbn, enum: [{value: a}, {value: b, lable: B}],",
+            "books.isbn, enum 2: lable is no key of ODCS 3.2 (did you mean label?)",
+        ),
+        ("name: pages,", "nam: pages, name: p,", "books.p: nam is no key of ODCS 3.2 (did you mean name?)"),
+        (
+            "status: active",
+            "team: {members: [{usrname: ada}]}",
+            "team, members 1: usrname is no key of ODCS 3.2 (did you mean username?)",
+        ),
+        (
+            "name: pages,",
+            "name: pages, since: 2018-01-01,",
+            "books.pages: since is no key of ODCS 3.2 (what the standard lacks goes into customProperties)",
+        ),
+    ],
+)
+def test_a_key_that_the_standard_does_not_define_is_refused(
+    tmp_path: Path, before: str, after: str, fault: str
+) -> None:
+    write_contract(tmp_path, SHELF.replace(before, after, 1))
+
+    with pytest.raises(ContractError) as refused:
+        read_contract(tmp_path, "shelf")
+
+    head, *faults = str(refused.value).splitlines()
+    assert (head.startswith(str(tmp_path / "shelf.odcs.yaml")), len(faults)) == (True, 1)
+    assert faults[0].strip().startswith(fault)
+
+
+def test_what_the_standard_defines_and_leaves_free_is_allowed(tmp_path: Path) -> None:
+    free = "customProperties: [{property: anyName, value: {any: {key: 1}}, vendor: us}]"
+    text = SHELF.replace("name: pages,", f"name: pages, businessName: Pages, unique: false, examples: [1], {free},")
+    text += """
+    relationships: [{from: books.pages, to: books.isbn, type: foreignKey}]
+    quality: [{metric: rowCount, mustBeGreaterThan: 0, arguments: {any: 1}, schedule: daily}]
+team: {name: Books, members: [{username: ada, role: owner}]}
+servers: [{server: here, type: postgres, host: localhost, schema: raw_shelf}]
+slaProperties: [{property: latency, value: 1, unit: d}]
+context: Ask the librarian.
+"""
+    write_contract(tmp_path, text)
+
+    assert read_contract(tmp_path, "shelf").table("books").column_names == ("isbn", "pages")
+
+
+def test_unknown_keys_and_what_cannot_be_read_are_named_together(tmp_path: Path) -> None:
+    text = SHELF.replace("name: pages,", "name: pages, requried: true, enum: [a],").replace("status", "stauts")
+    write_contract(tmp_path, text)
+
+    with pytest.raises(ContractError) as refused:
+        read_contract(tmp_path, "shelf")
+
+    assert [line.strip().partition(" (")[0] for line in str(refused.value).splitlines()[1:]] == [
+        "stauts is no key of ODCS 3.2",
+        "books.pages: requried is no key of ODCS 3.2",
+        "schema.0.properties.1.enum.0: Input should be a valid dictionary or instance of EnumValue: write {value: a}",
+    ]
 
 
 @pytest.mark.parametrize("name", ["record", "reasons", "warnings"])
