@@ -17,7 +17,6 @@ import typer
 from lakehouse.cli import inspect, service, sources, steps
 from lakehouse.cli.shared import as_called_here, error_console
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import Settings
 
 WRONG_WORDS, INTERRUPTED = 2, 130
 
@@ -41,6 +40,8 @@ def main() -> None:
     try:
         app()
     except LakehouseError as error:
+        from lakehouse.settings import Settings
+
         if Settings.debug_enabled():
             raise
         error_console.print(as_called_here(str(error)), style="red", markup=False, highlight=False, soft_wrap=True)

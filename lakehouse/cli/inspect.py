@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,8 +24,9 @@ from lakehouse.cli.shared import (
     error_console,
     open_workspace,
 )
-from lakehouse.settings import Role
-from lakehouse.workspaces import load_settings
+
+if TYPE_CHECKING:
+    from lakehouse.settings import Role
 
 
 def register(app: typer.Typer) -> None:
@@ -124,6 +125,7 @@ def sql(
         lakehouse sql "select * from marts.dim_product" --format csv > products.csv
     """
     from lakehouse import warehouse
+    from lakehouse.workspaces import load_settings
 
     if role not in ("bi_reader", "transformer", "loader"):
         raise typer.BadParameter("the role is bi_reader, transformer or loader")

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from lakehouse import warehouse
 from lakehouse.cli.shared import as_called_here, command, password_command
-from lakehouse.lakehouse import Lakehouse
-from lakehouse.pipeline import summary
-from lakehouse.pipeline.run import RunReport
-from lakehouse.pipeline.runs import seconds_per_step
-from lakehouse.pipeline.status import Status
-from lakehouse.warehouse.counts import STAGES
+
+if TYPE_CHECKING:
+    from lakehouse.lakehouse import Lakehouse
+    from lakehouse.pipeline.run import RunReport
+    from lakehouse.pipeline.status import Status
 
 NOTHING_LANDED = "Nothing has been landed yet: `lakehouse run PATH`, or `lakehouse run --demo`"
 # Stages at which a record stops; shown only where there are any.
@@ -26,6 +24,8 @@ LOSSES = ("rejected", "duplicates", "superseded", "quarantined")
 
 def print_report(console: Console, lakehouse: Lakehouse, report: RunReport) -> None:
     """The whole page."""
+    from lakehouse.pipeline import summary
+
     console.print()
     if not _print_records(console, lakehouse):
         console.print(as_called_here(NOTHING_LANDED), soft_wrap=True)
@@ -40,6 +40,9 @@ def print_report(console: Console, lakehouse: Lakehouse, report: RunReport) -> N
 
 def _print_records(console: Console, lakehouse: Lakehouse) -> bool:
     """False: there are none."""
+    from lakehouse.pipeline import summary
+    from lakehouse.warehouse.counts import STAGES
+
     records = summary.records_per_table(lakehouse)
     if not records:
         return False
@@ -56,6 +59,8 @@ def _print_records(console: Console, lakehouse: Lakehouse) -> bool:
 
 
 def _print_marts(console: Console, lakehouse: Lakehouse) -> None:
+    from lakehouse.pipeline import summary
+
     marts = summary.rows_per_mart(lakehouse)
     if marts:
         console.print(rows_table("Marts", ("table", "rows"), marts))
@@ -63,6 +68,9 @@ def _print_marts(console: Console, lakehouse: Lakehouse) -> None:
 
 
 def _print_what_next(console: Console, lakehouse: Lakehouse) -> None:
+    from lakehouse import warehouse
+    from lakehouse.pipeline import summary
+
     records = summary.records_per_table(lakehouse)
     stopped = sum(counts["rejected"] + counts["quarantined"] for _, counts in records)
     lines: list[tuple[str, str]] = []
@@ -82,6 +90,8 @@ def _print_what_next(console: Console, lakehouse: Lakehouse) -> None:
 
 
 def _print_time(console: Console, report: RunReport) -> None:
+    from lakehouse.pipeline.runs import seconds_per_step
+
     if not report.did_something:
         console.print(f"Nothing new: everything landed is in the marts ({report.seconds:.1f} s).", style="green")
         return
@@ -99,6 +109,8 @@ def print_warnings(console: Console, warnings: Sequence[tuple[str, int]]) -> Non
 
 def print_status(console: Console, status: Status) -> None:
     """For people."""
+    from lakehouse.warehouse.counts import STAGES
+
     console.print(f"Workspace [bold]{status.workspace}[/bold], source [bold]{status.source}[/bold]\n")
     if status.without_landing:
         days = len({day for _, day in status.without_landing})

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lakehouse.cli.inspect import print_rows
-from lakehouse.cli.progress import watching
 from lakehouse.cli.report import print_warnings
 from lakehouse.cli.shared import Format, Output, Workspace, console, error_console, open_workspace, password_command
-from lakehouse.settings import Settings, Target
-from lakehouse.workspaces import load_settings
+
+if TYPE_CHECKING:
+    from lakehouse.settings import Settings
 
 NAMED = 20  # of what `clean` leaves, so many are named
 
@@ -32,6 +32,7 @@ def start(workspace: Workspace = None) -> None:
     """
     from lakehouse import warehouse
     from lakehouse.spark.jars import ensure_jars
+    from lakehouse.workspaces import load_settings
 
     settings = load_settings(workspace=workspace)
     ensure_jars(settings)
@@ -61,6 +62,7 @@ def doctor(output: Output = Format.TABLE, workspace: Workspace = None) -> None:
         lakehouse doctor
     """
     from lakehouse.cli.doctor import checks
+    from lakehouse.workspaces import load_settings
 
     looked = checks(load_settings(workspace=workspace))
     if output is Format.TABLE:
@@ -86,6 +88,7 @@ def maintain(workspace: Workspace = None) -> None:
 
         lakehouse maintain
     """
+    from lakehouse.cli.progress import watching
     from lakehouse.pipeline.maintain import maintain as put_right
 
     lakehouse = open_workspace(workspace)
@@ -117,6 +120,7 @@ def clean(
         lakehouse clean --yes
     """
     from lakehouse.cli.clean import remove_everything, remove_workspace
+    from lakehouse.workspaces import load_settings
 
     settings = _embedded_only("clean")
     if not yes and sys.stdin.isatty():
@@ -141,6 +145,9 @@ def clean(
 
 
 def _embedded_only(command: str) -> Settings:
+    from lakehouse.settings import Target
+    from lakehouse.workspaces import load_settings
+
     settings = load_settings()
     if settings.target is not Target.EMBEDDED:
         raise typer.BadParameter(f"{command} is about the embedded warehouse; this target is {settings.target}")

@@ -1,4 +1,8 @@
-"""What every command has: its options, the consoles, the settings of the workspace it acts on."""
+"""What every command has: its options, the consoles, the settings of the workspace it acts on.
+
+The modules of this package import what they need inside their functions: `lakehouse --help` must not wait for pyarrow,
+and `status` not for Spark. A test lists what each command may import.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,14 @@ import sys
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from lakehouse.lakehouse import Lakehouse
-from lakehouse.settings import PROJECT_DIR, Role, Settings, Target
-from lakehouse.workspaces import load_settings
+if TYPE_CHECKING:
+    from lakehouse.lakehouse import Lakehouse
+    from lakehouse.settings import Role, Settings
 
 # In a pipe nothing is wrapped or cut to the width of a screen that is not there.
 PIPE_WIDTH = 240
@@ -32,8 +36,10 @@ error_console = _console(stderr=True)
 
 def command() -> str:
     """How people call it: `lakehouse` where .venv is activated, else its path, or what the setting `called_as` says."""
-    if told := Settings.command_name():
-        return told
+    from lakehouse.settings import Settings
+
+    if name := Settings.command_name():
+        return name
     script = Path(sys.executable).parent / "lakehouse"
     found = shutil.which("lakehouse")
     if found is not None and script.exists() and script.samefile(found):
@@ -80,11 +86,16 @@ def open_workspace(workspace: str | None = None, *, otherwise: str | None = None
 
     `otherwise`: the workspace to act on when neither an option nor a setting names one; unset: that of the last run.
     """
+    from lakehouse.lakehouse import Lakehouse
+    from lakehouse.workspaces import load_settings
+
     return Lakehouse.open(load_settings(workspace=workspace, otherwise=otherwise))
 
 
 def password_command(settings: Settings, role: Role) -> str:
     """A command that prints the password of a role."""
+    from lakehouse.settings import PROJECT_DIR, Target
+
     if settings.target is Target.DOCKER:
         return "make credentials"
     file = settings.password_file(role)

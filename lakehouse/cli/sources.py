@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli.shared import console, open_workspace
-from lakehouse.sample_data.replay import Period
+from lakehouse.sample_data.period import Period
 
 Directory = Annotated[Path, typer.Argument(help="Where to write the batches; must be absent or empty.")]
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.cli.progress import watching
-from lakehouse.cli.report import print_report
 from lakehouse.cli.shared import (
     BatchDate,
     Table,
@@ -21,10 +19,9 @@ from lakehouse.cli.shared import (
     open_workspace,
     warn,
 )
-from lakehouse.settings import Settings
-from lakehouse.workspaces import remember
 
 if TYPE_CHECKING:
+    from lakehouse.settings import Settings
     from lakehouse.steps import Observer, StepName
 
 Paths = Annotated[list[Path] | None, typer.Argument(help="Folders, CSV files (also .csv.gz) or a zip of them.")]
@@ -56,10 +53,13 @@ def run(
 
         lakehouse run --demo
     """
+    from lakehouse.cli.progress import watching
+    from lakehouse.cli.report import print_report
     from lakehouse.landing import step as landing
     from lakehouse.pipeline import arrivals, runs
     from lakehouse.pipeline import run as pipeline
     from lakehouse.sample_data import demo as demo_source
+    from lakehouse.workspaces import remember
 
     if demo and paths:
         raise typer.BadParameter("either PATHS or --demo, not both")
@@ -96,6 +96,7 @@ def land(
         lakehouse land --remove orders --batch-date 2018-01-05
     """
     from lakehouse.landing import step as landing
+    from lakehouse.workspaces import remember
 
     lakehouse = open_workspace(workspace, otherwise="main" if paths else None)
     day = day_of(batch_date)
@@ -152,6 +153,7 @@ def marts(workspace: Workspace = None, full_refresh: FullRefresh = False) -> Non
         lakehouse marts --full-refresh
     """
     from lakehouse import warehouse
+    from lakehouse.cli.progress import watching
     from lakehouse.marts import step as build
     from lakehouse.pipeline import reconcile
 
@@ -170,6 +172,7 @@ def marts(workspace: Workspace = None, full_refresh: FullRefresh = False) -> Non
 
 def _one_step(step: StepName, table: str | None, batch_date: date | None, workspace: str | None) -> None:
     from lakehouse import warehouse
+    from lakehouse.cli.progress import watching
     from lakehouse.load import step as loading
     from lakehouse.pipeline import reconcile
     from lakehouse.pipeline import run as pipeline

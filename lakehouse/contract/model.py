@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Literal
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Literal
 
 from lakehouse.errors import ContractError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Severity = Literal["error", "warning"]
 Check = Literal["required", "valid_values", "pattern", "range"]
@@ -64,6 +65,8 @@ class ColumnType:
     @property
     def arrow(self) -> pa.DataType:
         """The Arrow type that Postgres' binary COPY takes for `sql`, to the exact width."""
+        import pyarrow as pa  # half a second, which most commands can do without
+
         if self.kind == "decimal":
             return pa.decimal128(self.precision, self.scale)
         plain: dict[str, pa.DataType] = {
@@ -193,6 +196,8 @@ class TableContract:
     @property
     def arrow_schema(self) -> pa.Schema:
         """Of a row in raw_<source>: contract columns, then lineage."""
+        import pyarrow as pa
+
         lineage = [(name, ColumnType.parse(kind).arrow) for name, kind, _ in LINEAGE]
         return pa.schema([*((c.name, c.type.arrow) for c in self.columns), *lineage])
 

@@ -34,8 +34,8 @@ from open_data_contract_standard.model import DataQuality, OpenDataContractStand
 from pydantic import ValidationError
 
 from lakehouse.contract.model import Column, ColumnType, Contract, Rule, Severity, TableContract
+from lakehouse.contract.odcs_keys import option_faults, unknown_keys
 from lakehouse.errors import ContractError
-from lakehouse.odcs_keys import option_faults, unknown_keys
 
 # Postgres cuts identifiers after 63 bytes in silence; a table's staging tables and indexes are named after it.
 LONGEST_COLUMN_NAME = 63

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import warehouse
 from lakehouse.errors import LakehouseError
 from lakehouse.lakehouse import Lakehouse
-from lakehouse.pipeline.run import RunReport
+
+if TYPE_CHECKING:
+    from lakehouse.pipeline.run import RunReport
 
 
 @dataclass(frozen=True)

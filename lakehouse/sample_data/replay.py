@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +22,8 @@ from pyarrow import csv
 
 from lakehouse.errors import ConfigurationError
 from lakehouse.landing.delivery import Unreadable, reading
+from lakehouse.sample_data.period import Period
 from lakehouse.sample_data.writer import Days, as_date, whole_folder, write_batches
-
-Period = Literal["day", "week", "month", "quarter"]
 
 FILES: dict[str, str] = {
     "customers": "olist_customers_dataset.csv",

@@ -18,8 +18,8 @@ from lakehouse.cli.shared import as_called_here
 from lakehouse.errors import LakehouseError
 from lakehouse.pipeline.runs import Run
 from lakehouse.pipeline.status import BatchStatus, Status
-from lakehouse.pipeline.summary import STAGES
 from lakehouse.steps import Observer, Pending, StepResult
+from lakehouse.warehouse.counts import STAGES
 
 FIRST, SECOND = date(2018, 1, 5), date(2018, 1, 6)
 

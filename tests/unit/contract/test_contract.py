@@ -13,9 +13,8 @@ import yaml
 
 from lakehouse.contract.model import ColumnType, Rule
 from lakehouse.contract.odcs import read_contract
-from lakehouse.errors import ContractError
-from lakehouse.contract.odcs import read_contract
 from lakehouse.contract.odcs_keys import LOGICAL_TYPE_OPTIONS
+from lakehouse.errors import ContractError
 from lakehouse.settings import PROJECT_DIR
 
 CONTRACTS = PROJECT_DIR / "contracts"

@@ -20,7 +20,7 @@ from lakehouse.landing import step as landing
 from lakehouse.pipeline import maintain
 from lakehouse.pipeline import run as pipeline
 from lakehouse.settings import Layer, Settings
-from lakehouse.steps import Pending
+from lakehouse.steps import STEP_NAMES, Pending, StepName
 from tests.support.s3_server import s3_settings
 from tests.support.small_source import DAY, land, manifests_in, settings_in, shop
 
@@ -384,11 +384,11 @@ class _Observer:
 
 @pytest.mark.parametrize(
     ("steps", "layers"),
-    [(pipeline.STEPS, ("bronze", "silver")), (("bronze",), ("bronze",)), (("silver",), ("silver",)), (("load",), ())],
+    [(STEP_NAMES, ("bronze", "silver")), (("bronze",), ("bronze",)), (("silver",), ("silver",)), (("load",), ())],
     ids=["all", "bronze", "silver", "load"],
 )
 def test_a_run_asks_for_the_layers_that_its_steps_write_before_it_starts_anything(
-    tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch, steps: tuple[pipeline.Step, ...], layers: Any
+    tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch, steps: tuple[StepName, ...], layers: Any
 ) -> None:
     monkeypatch.setattr(pipeline, "SparkWhenNeeded", lambda *given, **more: pytest.fail("Spark was started"))
     units = [Pending(steps[0], "orders", DAY, "not done yet", 1)]
@@ -400,7 +400,7 @@ def test_a_run_asks_for_the_layers_that_its_steps_write_before_it_starts_anythin
 
 
 def test_a_run_with_nothing_to_do_asks_for_nothing(tmp_path: Path, asked: Asked) -> None:
-    assert pipeline._run_units(Lakehouse(settings_in(tmp_path), shop()), _Observer(), [], pipeline.STEPS) == []
+    assert pipeline._run_units(Lakehouse(settings_in(tmp_path), shop()), _Observer(), [], STEP_NAMES) == []
 
     assert asked == []
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from lakehouse.contract.model import Column, ColumnType, Rule, TableContract
-from lakehouse.lake.ledger import Entry, begin, fingerprint, read_ledger, record
+from lakehouse.lake.ledger import Entry, begin, read_ledger, record
 from lakehouse.lake.store import Store, open_store
-from tests.support.small_source import orders, settings_in
+from tests.support.small_source import settings_in
 
-DAY, NEXT_DAY = date(2018, 1, 5), date(2018, 1, 6)
+DAY, NEXT_DAY, LAST_DAY = date(2018, 1, 5), date(2018, 1, 6), date(2018, 1, 7)
 DONE = Entry("f1", {"silver": 3}, {"amount: less than 0": 1})
 
 
@@ -61,27 +60,36 @@ def test_beginning_an_unknown_batch_writes_nothing(store: Store) -> None:
     assert store.keys("shop") == []
 
 
-def _with_rule(table: TableContract, rule: Rule) -> TableContract:
-    first, *others = table.columns
-    return replace(table, columns=(replace(first, rules=(*first.rules, rule)), *others))
+class _Racing:
+    """A store in which another writer notes a batch between a reading of the ledger and the swap, once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._raced = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        if not self._raced:
+            self._raced = True
+            record(self._store, "shop/orders", NEXT_DAY, DONE)
+        return self._store.swap(key, old, new)
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        ("other input", orders(), 1),
-        ("input", orders(Column("late", ColumnType("text"), "")), 1),
-        ("input", replace(orders(), key=("order_id", "note")), 1),
-        ("input", _with_rule(orders(), Rule("order_id", "pattern", "error", pattern="[a-z]+")), 1),
-        ("input", orders(), 2),
-    ],
-    ids=["the input", "a column", "the key", "a rule", "the step's own rules"],
-)
-def test_the_fingerprint_changes_with(changed: tuple[str, TableContract, int]) -> None:
-    assert fingerprint(*changed) != fingerprint("input", orders(), 1)
+@pytest.mark.parametrize("is_new", [True, False], ids=["no ledger yet", "a ledger with another batch"])
+def test_of_two_writers_at_the_same_time_none_loses_an_entry(store: Store, is_new: bool) -> None:
+    if not is_new:
+        record(store, "shop/orders", LAST_DAY, DONE)
+
+    record(cast(Store, _Racing(store)), "shop/orders", DAY, DONE)
+
+    assert set(read_ledger(store, "shop/orders").entries) == {DAY, NEXT_DAY, *([] if is_new else [LAST_DAY])}
 
 
-def test_the_fingerprint_does_not_change_with_a_description() -> None:
-    described = replace(orders(), description="what it means", grain="one row per order")
+def test_what_another_writer_notes_while_a_batch_begins_stays(store: Store) -> None:
+    record(store, "shop/orders", DAY, DONE)
 
-    assert fingerprint("input", described, 1) == fingerprint("input", orders(), 1)
+    begin(cast(Store, _Racing(store)), "shop/orders", DAY)
+
+    assert set(read_ledger(store, "shop/orders").entries) == {NEXT_DAY}

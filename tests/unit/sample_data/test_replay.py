@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from lakehouse.errors import ConfigurationError
-from lakehouse.sample_data.replay import FILES, Period, replay
+from lakehouse.sample_data.period import Period
+from lakehouse.sample_data.replay import FILES, replay
 from lakehouse.settings import PROJECT_DIR
 
 OLIST = PROJECT_DIR.parent / "shared" / "data" / "olist" / "brazilian-ecommerce.zip"

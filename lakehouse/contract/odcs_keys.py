@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin
 from open_data_contract_standard.model import OpenDataContractStandard
 from pydantic import BaseModel
 
-from lakehouse.contract import ColumnType
+from lakehouse.contract.model import ColumnType
 
 # Options that say which values are valid, but are no rule here -> what to do instead.
 INSTEAD_OF_OPTION = {

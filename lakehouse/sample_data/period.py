@@ -1,0 +1,7 @@
+"""How much of the archive one batch of a replay holds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Period = Literal["day", "week", "month", "quarter"]
