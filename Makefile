@@ -68,8 +68,8 @@ credentials:  ## Where everything is, with users and passwords
 new-secret:  ## Forget a generated secret: make new-secret NAME=loader_password; `make up` makes and hands out a new one
 	@docker compose run --rm --no-deps -T secrets-init forget $(NAME)
 
-fake-slack:  ## Take the stack's messages in place of Slack, show them here and on a page; it says what to put into secrets/slack_webhook
-	@$(if $(PYTHON),$(PYTHON) tests/fake_slack.py $(if $(PORT),--port $(PORT)),echo "python3 is needed." >&2; exit 1)
+fake-slack:  ## Run a local substitute for Slack and show the messages it receives; it says what to put into secrets/slack_webhook
+	@$(if $(PYTHON),$(PYTHON) stack/fake_slack.py $(if $(PORT),--port $(PORT)),echo "python3 is needed." >&2; exit 1)
 
 images:  ## Build all images (what has not changed comes from the cache) and print their sizes
 	@stack/images

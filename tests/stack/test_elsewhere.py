@@ -16,7 +16,7 @@ from minio import Minio
 
 from benchmarks.sandbox import environment_of_stack, free_port
 from lakehouse.settings import LAYERS, Settings, Target
-from tests.fake_slack import bridge
+from stack.fake_slack import bridge
 from tests.stack.conftest import readable_by_all, removed_afterwards
 from tests.stack.support.compose import Stack
 from tests.support.lake import all_rows, differences, query

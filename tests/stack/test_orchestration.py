@@ -21,7 +21,7 @@ from benchmarks.airflow_api import Api
 from benchmarks.sandbox import environment_of_stack, free_port
 from lakehouse.sample_data.synthetic import Disturbances, generate
 from lakehouse.settings import Settings
-from tests.fake_slack import WEBHOOK, FakeSlack, bridge, fake_slack
+from stack.fake_slack import WEBHOOK, FakeSlack, bridge, fake_slack
 from tests.stack.conftest import CONTRACT, readable_by_all, removed_afterwards, run_embedded
 from tests.stack.support.compose import SERVICES, Stack
 from tests.stack.support.slow_copy import copying_held_up

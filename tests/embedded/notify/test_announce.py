@@ -13,7 +13,7 @@ from lakehouse import warehouse
 from lakehouse.notify.events import EndedBackfill, EndedRun, Failure, announce, announce_backfill
 from lakehouse.notify.outbox import Notice
 from lakehouse.settings import Settings
-from tests.fake_slack import faults
+from stack.fake_slack import faults
 
 MONDAY = datetime(2018, 1, 8, 6, 0, tzinfo=UTC)
 THE_DAY = date(2018, 1, 5)

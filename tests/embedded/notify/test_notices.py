@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.other_processes import other_processes
 
 from lakehouse import warehouse
 from lakehouse.errors import WarehouseError
 from lakehouse.notify import slack
 from lakehouse.notify.outbox import Kind, Notice, NotSent, end_before, note, noted, send_unsent, told_since
 from lakehouse.settings import Settings
-from tests.fake_slack import FakeSlack, fake_slack
+from stack.fake_slack import FakeSlack, fake_slack
+from tests.support.processes import other_processes
 
 MONDAY = datetime(2018, 1, 8, 6, 0, tzinfo=UTC)
 BLOCKS = [{"type": "header", "text": {"type": "plain_text", "text": "marts succeeded"}}]

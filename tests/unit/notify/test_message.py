@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
+from lakehouse.notify.block_kit import escaped
 from lakehouse.notify.message import LINES, Message, Part, duration, shortened
-from lakehouse.notify.slack import escaped
-from tests.fake_slack import faults, page, readable
+from stack.fake_slack import faults, readable
 
 
 def message(**changes: object) -> Message:
@@ -123,12 +122,18 @@ def test_durations_are_for_people(seconds: float, told: str) -> None:
     assert duration(seconds) == told
 
 
-def test_the_fake_shows_a_message_to_people(tmp_path: Path) -> None:
+def test_the_fake_shows_a_message_as_plain_text() -> None:
     arrived = {"text": "x", "blocks": message().blocks()}
 
-    assert "Rows in: 1,240   Loaded: 1,234" in readable(arrived)
-    assert "ValueError: a < b & c" in readable(arrived)
-    shown = page([arrived])
-    assert "✕</span> lake 2018-01-05 failed</h2>" in shown
-    assert "<pre>ValueError: a &lt; b &amp; c</pre>" in shown
-    assert '<a href="http://127.0.0.1:8080/dags/lake">The run</a>' in shown
+    assert readable(arrived) == (
+        "❌ lake 2018-01-05 failed\n"
+        "Rows in: 1,240   Loaded: 1,234\n"
+        "First failed: load\n"
+        "ValueError: a < b & c\n"
+        "Why\n"
+        "• one\n"
+        "• two\n"
+        "The run: http://127.0.0.1:8080/dags/lake\n"
+        "Event lake/daily/0/ended"
+    )
+    assert readable({"text": "a &lt; b"}) == "a < b"
