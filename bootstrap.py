@@ -15,12 +15,13 @@ import shutil
 import subprocess
 import sys
 
-UV = "uv==0.13.9"
+UV = "uv==0.13.9"  # installed where the PATH has none, or an older one; the images read it here, too
 OLDEST, NEWEST = (3, 11), (3, 13)
 NEEDED_GB = 4.0  # .venv 1.6 GB (pyspark alone 0.5), uv's cache of the same, a build folder while pyspark is unpacked
-
-HOMEBREW = "python@%d.%d" % NEWEST
-NAME_ONE = "or name one: make PYTHON=/path/to/python3.12 ..."
+ANOTHER_PYTHON = (
+    "Install one that has venv (https://www.python.org/downloads, or the packages that README.md names),\n"
+    "or name one: make PYTHON=/path/to/python3.12 ..."
+)
 
 PROJECT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(PROJECT, ".venv")
@@ -30,64 +31,37 @@ PLACE = ".place"  # in .venv: the path that it was made for
 def main():
     """Exit with 0 once .venv is ready, else with 1 and one message that says what to do."""
     dev = "--dev" in sys.argv[1:]
-    stamp = os.path.join(VENV, ".ready-dev" if dev else ".ready")
-    wanted = lock_hash()
     python = os.path.join(VENV, "bin", "python")
-    if read(stamp) == wanted and os.path.exists(python):
+    ready = os.path.join(VENV, ".ready")
+    wanted = lock_hash()
+    if read(ready + "-dev" if dev else ready) == wanted and os.path.exists(python):
         return
-    check_python()
-    check_venv()
-    check_java()
-    check_disk()
+    check_machine()
     if not is_whole(python):
-        say("Creating .venv with Python %d.%d" % sys.version_info[:2])
+        say("Creating .venv with Python %d.%d ..." % sys.version_info[:2])
         run([sys.executable, "-m", "venv", "--clear", VENV], "The virtual environment could not be created.")
     write(os.path.join(VENV, PLACE), os.path.realpath(VENV))
-    run(
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV],
-        "uv could not be installed from PyPI. Without direct access set PIP_INDEX_URL to your mirror.",
-    )
-    say("Installing the locked packages (the first time takes a minute or two: pyspark is large)")
-    command = [os.path.join(VENV, "bin", "uv"), "sync", "--locked", "--inexact", "--quiet"]
-    command += [
-        "--group",
-        "spark",
-        "--group",
-        "marts",
-        "--group",
-        "embedded",
-        "--group" if dev else "--no-group",
-        "dev",
-    ]
+    is_first = read(ready) is None
+    command = [find_uv() or install_uv(python), "sync", "--locked", "--inexact", "--quiet"]
+    command += ["--group=spark", "--group=marts", "--group=embedded", "--group=dev" if dev else "--no-group=dev"]
+    say("Installing the locked packages (the first time takes a minute or two: pyspark is large) ...")
     run(command, "The packages of uv.lock could not be installed. Behind a mirror set UV_DEFAULT_INDEX.")
-    for name in (".ready-dev", ".ready") if dev else (".ready",):
-        write(os.path.join(VENV, name), wanted)
+    for stamp in (ready + "-dev", ready) if dev else (ready,):
+        write(stamp, wanted)
+    if is_first:
+        say("Ready: .venv/bin/lakehouse (`source .venv/bin/activate` makes it `lakehouse` in this shell)")
 
 
-def check_python():
-    """The Makefile looks for python3.13, 3.12, 3.11, python3 in this order: this one is the best there is."""
+def check_machine():
+    """What is missing is said before the long download, not after it."""
+    # The Makefile looks for python3.13, 3.12, 3.11, python3 in this order: this one is the best there is.
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
-        stop(
-            "Python %d.%d to %d.%d is needed, this is %s (%s)."
-            % (*OLDEST, *NEWEST, platform.python_version(), sys.executable),
-            install_python(),
-            NAME_ONE,
-        )
-
-
-def check_venv():
-    """Debian and Ubuntu ship Python without venv and pip; no package mends a Python that is not the system's own."""
+        found = (platform.python_version(), sys.executable)
+        stop("Python %d.%d to %d.%d is needed, this is %s (%s)." % (OLDEST + NEWEST + found), ANOTHER_PYTHON)
+    # As Debian and Ubuntu ship it.
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        name = "python%d.%d" % sys.version_info[:2]
-        stop(
-            "This Python (%s) comes without venv and pip." % sys.executable,
-            install(name + "-venv", name + "-pip", HOMEBREW) if sys.base_prefix == "/usr" else install_python(),
-            NAME_ONE,
-        )
-
-
-def check_java():
-    """Said before the long download, not after it."""
+        stop("This Python (%s) comes without venv and pip." % sys.executable, ANOTHER_PYTHON)
+    # The package's own search for a JDK, which needs nothing installed.
     sys.path.insert(0, PROJECT)
     sys.dont_write_bytecode = True
     from lakehouse.errors import SetupError
@@ -97,11 +71,7 @@ def check_java():
         find_java()
     except SetupError as error:
         stop(str(error))
-
-
-def check_disk():
-    """Of the disk that holds the checkout; uv's cache is usually on the same."""
-    free = shutil.disk_usage(PROJECT).free / 1e9
+    free = shutil.disk_usage(PROJECT).free / 1e9  # uv's cache is usually on the same disk
     if free < NEEDED_GB:
         stop(
             "%.1f GB are free where %s is, %.0f GB are needed." % (free, PROJECT, NEEDED_GB),
@@ -120,34 +90,23 @@ def is_whole(python):
         return False
 
 
-def install_python():
-    """The remedy for a Python that does not do: the newest one that this machine's package manager has."""
-    names = ["python3.%d" % minor for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
-    known = [name for name in names if apt_knows(name + "-venv")]
-    return install("%s %s-venv" % (known[0], known[0]) if known else None, "python3.12", HOMEBREW)
-
-
-def install(debian, fedora, homebrew):
-    """The command of the package manager that this machine has; `debian` is None where apt-get knows no package."""
-    for program, packages in (("apt-get", debian), ("dnf", fedora), ("brew", homebrew)):
-        if packages and shutil.which(program):
-            sudo = "" if program == "brew" or os.geteuid() == 0 else "sudo "
-            return "Run: %s%s install %s" % (sudo, program, packages)
-    if shutil.which("apt-get"):
-        return (
-            "apt-get knows none: try again after `apt-get update`, install one from https://www.python.org/downloads,"
-        )
-    return "Install one with your system's package manager or from https://www.python.org/downloads,"
-
-
-def apt_knows(package):
-    """As in lakehouse/spark/java.py, which a Python that is too old cannot read."""
-    command = ["apt-cache", "policy", package]
+def find_uv():
+    """The uv on the PATH, or None where there is none, or one older than UV."""
     try:
-        answer = subprocess.check_output(command, env=dict(os.environ, LC_ALL="C"), stderr=subprocess.DEVNULL)
+        answer = subprocess.check_output(["uv", "--version"], stderr=subprocess.DEVNULL).decode()
     except (OSError, subprocess.CalledProcessError):
-        return False
-    return re.search(rb"Candidate: (?!\(none\))", answer) is not None
+        return None
+    found, needed = [[int(number) for number in re.findall(r"\d+", text)[:3]] for text in (answer, UV)]
+    return "uv" if found >= needed else None
+
+
+def install_uv(python):
+    """Into .venv; its path."""
+    run(
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV],
+        "uv could not be installed from PyPI. Without direct access set PIP_INDEX_URL to your mirror.",
+    )
+    return os.path.join(VENV, "bin", "uv")
 
 
 def run(command, failure):
@@ -176,20 +135,18 @@ def read(path):
 
 
 def write(path, content):
-    """A small file, whatever was in it."""
     with open(path, "w") as file:
         file.write(content)
 
 
 def say(text):
     """To people, not into a pipe."""
-    sys.stderr.write(text + " ...\n")
+    sys.stderr.write(text + "\n")
 
 
 def stop(*lines):
     """One message, then the end."""
-    sys.stderr.write("\n".join(lines) + "\n")
-    sys.exit(1)
+    sys.exit("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from lakehouse.errors import SetupError
 
 SUPPORTED = (17, 21)
+REMEDY = "Install one (https://adoptium.net, or the package that README.md names), or set JAVA_HOME to one."
 KEPT_IN = (
     "/usr/lib/jvm/*{version}*/bin/java",
     "/Library/Java/JavaVirtualMachines/*{version}*/Contents/Home/bin/java",
@@ -23,7 +23,7 @@ KEPT_IN = (
 def find_java() -> Path:
     """The `java` of a JDK 17 or 21: of JAVA_HOME, else on the PATH, else where macOS and Linux keep them.
 
-    Raises SetupError that names what was found instead and the command that installs one.
+    Raises SetupError that names what was found instead and where to get one.
     """
     found: list[str] = []
     for java in _candidates():
@@ -32,7 +32,7 @@ def find_java() -> Path:
             return java
         found.append(f"{java} ({f'Java {version}' if version else 'does not start'})")
     seen = f" Found only: {', '.join(found)}." if found else ""
-    raise SetupError(f"Spark needs a JDK 17 or 21.{seen}\n{_install()}")
+    raise SetupError(f"Spark needs a JDK 17 or 21.{seen}\n{REMEDY}")
 
 
 def version_of(java: Path) -> int | None:
@@ -55,27 +55,3 @@ def _candidates() -> list[Path]:
         for pattern in KEPT_IN:
             places += sorted(Path("/").glob(pattern.format(version=version).lstrip("/")))
     return [java for java in dict.fromkeys(places) if java.is_file()]
-
-
-def _install() -> str:
-    sudo = "" if os.geteuid() == 0 else "sudo "
-    if sys.platform == "darwin":
-        return "Run: brew install openjdk@21"
-    if shutil.which("apt-get"):
-        available = "openjdk-21-jdk-headless" if _apt_knows("openjdk-21-jdk-headless") else "openjdk-17-jdk-headless"
-        return f"Run: {sudo}apt-get install {available}"
-    if shutil.which("dnf"):
-        return f"Run: {sudo}dnf install java-21-openjdk-headless"
-    return "Install one with your system's package manager, or set JAVA_HOME."
-
-
-def _apt_knows(package: str) -> bool:
-    """Whether it can be installed; what apt-cache says is translated, and a package not installed is `(none)`, too."""
-    answer = subprocess.run(
-        ["apt-cache", "policy", package],
-        env=os.environ | {"LC_ALL": "C"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return re.search(r"Candidate: (?!\(none\))", answer.stdout) is not None

@@ -22,7 +22,7 @@ def commands_page() -> str:
     lines = [
         "# Commands",
         "",
-        "`lakehouse` stands in `.venv/bin` after `make setup`: write `.venv/bin/lakehouse`, or run `source "
+        "`make setup` installs `lakehouse` into `.venv/bin`: write `.venv/bin/lakehouse`, or run `source "
         ".venv/bin/activate` once per shell. [make.md](make.md) lists the make targets.",
         "",
     ]

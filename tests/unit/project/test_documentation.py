@@ -197,14 +197,6 @@ def test_no_table_of_a_generated_page_is_empty() -> None:
     assert empty == []
 
 
-def test_a_page_with_commands_says_where_the_program_is() -> None:
-    pages_with_commands = [page for page in DOCS.glob("*.md") if "`lakehouse " in page.read_text(encoding="utf-8")]
-
-    mute = [page.name for page in pages_with_commands if ".venv/bin/" not in page.read_text(encoding="utf-8")]
-
-    assert pages_with_commands and mute == []
-
-
 def test_no_relative_link_of_the_docs_leads_nowhere() -> None:
     broken = [
         f"{page.relative_to(PROJECT_DIR)} -> {link}"

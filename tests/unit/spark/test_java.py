@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,8 +23,6 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setattr(java, "KEPT_IN", (f"{tmp_path}/jvm/*{{version}}*/bin/java",))
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
 
     def write(path: Path, script: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +34,9 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
 
 
 def test_without_java_the_versions_that_would_do_are_named() -> None:
-    with pytest.raises(SetupError, match=r"^Spark needs a JDK 17 or 21\.\nInstall one .* set JAVA_HOME\.$"):
+    with pytest.raises(
+        SetupError, match=r"^Spark needs a JDK 17 or 21\.\nInstall one \(https://.*\), or set JAVA_HOME to one\.$"
+    ):
         find_java()
 
 
@@ -96,40 +95,3 @@ def test_the_systems_own_folder_is_looked_in(tmp_path: Path, program: Program) -
     kept = program(tmp_path / "jvm" / "java-21-openjdk" / "bin" / "java", JDK_21)
 
     assert find_java() == kept
-
-
-APT_CACHE = """
-if [ "$LC_ALL" = C ]; then candidate=Candidate; else candidate=Installationskandidat; fi
-echo "$2:"
-echo "  Installed: (none)"
-case "$2" in
-    openjdk-{known}-jdk-headless) echo "  $candidate: {known}.0.7+6-1" ;;
-    *) echo "  $candidate: (none)" ;;
-esac
-"""
-
-
-@pytest.mark.parametrize("known", [17, 21])
-def test_the_remedy_is_a_package_that_this_debian_has(
-    known: int, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    program(tmp_path / "bin" / "apt-get", "exit 1")
-    program(tmp_path / "bin" / "apt-cache", APT_CACHE.format(known=known))
-
-    with pytest.raises(SetupError, match=f"Run: sudo apt-get install openjdk-{known}-jdk-headless$"):
-        find_java()
-
-
-def test_the_remedy_on_fedora_is_dnf(tmp_path: Path, program: Program) -> None:
-    program(tmp_path / "bin" / "dnf", "exit 1")
-
-    with pytest.raises(SetupError, match=r"Run: sudo dnf install java-21-openjdk-headless$"):
-        find_java()
-
-
-def test_the_remedy_on_macos_is_homebrew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
-
-    with pytest.raises(SetupError, match=r"Run: brew install openjdk@21$"):
-        find_java()
