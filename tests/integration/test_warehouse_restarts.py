@@ -12,7 +12,14 @@ from psycopg2 import errors
 from lakehouse import warehouse as package_warehouse
 from lakehouse.errors import WarehouseError
 from lakehouse.settings import Settings, Target
-from tests.support.servers import WarehouseServer, until, warehouse_server
+from tests.support.servers import (
+    WAREHOUSE_SECRETS,
+    WarehouseServer,
+    like_the_stack,
+    until,
+    warehouse_server,
+    write_secrets,
+)
 from tests.support.small_source import settings_in
 
 DATABASE = "lakehouse_main"
@@ -46,6 +53,45 @@ def test_a_restart_keeps_data_and_changes_nothing(own_warehouse: WarehouseServer
     assert own_warehouse.says().count("Made database") == 3
     assert own_warehouse.says().count("up to date") == 2
     assert own_warehouse.says().count("Making a new cluster") == 1
+
+
+# Runs the program of its own name, then kills the entry point, which called it.
+KILLING = """#!/bin/bash
+PATH=/usr/lib/postgresql/17/bin:/usr/local/bin:/usr/bin:/bin
+${0##*/} "$@"
+kill -9 $PPID
+sleep 5
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "begins_again"),
+    [("initdb", True), ("apply", True), ("touch", False), ("mv", False)],
+    ids=["when the cluster is made", "when it is filled", "when it is whole", "while it is moved"],
+)
+def test_a_first_start_that_is_killed_is_done_by_the_next(
+    engine: None, tmp_path: Path, program: str, begins_again: bool
+) -> None:
+    secrets = write_secrets(tmp_path / "secrets", WAREHOUSE_SECRETS)
+    (tmp_path / "killing").mkdir(mode=0o755)
+    (tmp_path / "killing" / program).write_text(KILLING)
+    (tmp_path / "killing" / program).chmod(0o755)
+    with (
+        like_the_stack("postgres", secrets)
+        .with_volume_mapping(tmp_path / "killing", "/killing")
+        .with_env("PATH", "/killing:/usr/lib/postgresql/17/bin:/usr/local/bin:/usr/bin:/bin")
+        .with_exposed_ports(5432) as container
+    ):
+        server = WarehouseServer(container, secrets, 5432)
+        until(lambda: _status(server) == "exited", "it was not killed")
+        (tmp_path / "killing" / program).unlink()
+
+        container.get_wrapped_container().start()
+        server.wait()
+
+        assert server.query("loader", DATABASE, "select count(*) from ops.load_log") == [(0,)]
+        assert server.says().count("Making a new cluster") == 1 + begins_again
+        assert container.exec(["test", "-e", "/var/lib/postgresql/data/.first-start"]).exit_code == 1
 
 
 def test_a_killed_server_keeps_what_was_committed(own_warehouse: WarehouseServer) -> None:

@@ -106,8 +106,8 @@ def test_the_jdk_that_apt_knows_is_installed(java: str | None, known: str, insta
 
 
 def test_a_jdk_that_is_not_on_the_path_is_enough(machine: Machine) -> None:
-    (machine.folder / "lakehouse").mkdir()
-    (machine.folder / "lakehouse" / "java.py").write_text("def find_java(): ...\n")
+    (machine.folder / "lakehouse" / "spark").mkdir(parents=True)
+    (machine.folder / "lakehouse" / "spark" / "java.py").write_text("def find_java(): ...\n")
 
     assert machine.run().returncode == 0
     assert machine.ran == TARGETS
