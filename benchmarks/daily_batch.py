@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks.figures import Bench, Figure, Outcome, Table
 from lakehouse import warehouse
@@ -33,6 +34,8 @@ from lakehouse.steps import Pending, StepResult
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+Done = TypeVar("Done")
 
 ORDERS_OF_A_DAY = 500
 START = date(2018, 1, 1)
@@ -82,7 +85,7 @@ def measure(bench: Bench) -> Outcome:
         warehouse.drop_database(shop.settings)
         shutil.rmtree(shop.source)
         shutil.rmtree(shop.settings.workspace_dir)
-    return _outcome(*shops, days - 1)
+    return _outcome(shops[0], shops[1], days - 1)
 
 
 def _shop(bench: Bench, name: str, orders: int, batches: int, days: int) -> _Shop:
@@ -123,7 +126,7 @@ def _one_day(shop: _Shop, day: date, spark: SparkSession, *, counts: bool) -> No
     seconds: dict[str, float] = defaultdict(float)
     models: dict[str, float] = defaultdict(float)
 
-    def clock(step: str, work: Callable[[], object]) -> object:
+    def clock(step: str, work: Callable[[], Done]) -> Done:
         begin = time.perf_counter()
         done = work()
         seconds[step] += time.perf_counter() - begin
@@ -137,12 +140,9 @@ def _one_day(shop: _Shop, day: date, spark: SparkSession, *, counts: bool) -> No
     results: list[StepResult] = []
     for table in (contract.table(name) for name in contract_order(contract) if name in manifest.tables):
         with warehouse.lock(settings, f"{contract.source}.{table.name}"):
-            clock("bronze", lambda table=table: bronze.run(lakehouse, table, manifest))
-            clock("silver", lambda table=table: silver.run(lakehouse, table, manifest, spark))
-            clock(
-                "load",
-                lambda table=table: results.append(load.run(lakehouse, table, manifest, spark)),
-            )
+            clock("bronze", partial(bronze.run, lakehouse, table, manifest))
+            clock("silver", partial(silver.run, lakehouse, table, manifest, spark))
+            results.append(clock("load", partial(load.run, lakehouse, table, manifest, spark)))
     assert results and all(result.done for result in results)
     clock("reconcile tables", lambda: reconcile.tables(lakehouse, results))
 
@@ -150,7 +150,7 @@ def _one_day(shop: _Shop, day: date, spark: SparkSession, *, counts: bool) -> No
         models[node.name] += node.seconds
 
     built = clock(BUILD, lambda: marts.run(lakehouse, log=log))
-    assert built.done and not built.full_refresh  # type: ignore[attr-defined]
+    assert built.done and not built.full_refresh
     seconds["marts"] = sum(models.values())
     clock("reconcile facts", lambda: reconcile.facts(lakehouse))
     if counts:
@@ -191,14 +191,14 @@ def _outcome(small: _Shop, large: _Shop, days: int) -> Outcome:
             control >= 8,
         )
     )
-    growth = {
+    growths = {
         name: statistics.median(seconds) - statistics.median(small.models[name])
         for name, seconds in large.models.items()
         if name in small.models
     }
     rows = [
         (name, f"{statistics.median(small.models[name]):.3f}", f"{statistics.median(large.models[name]):.3f}")
-        for name in sorted(growth, key=lambda name: -growth[name])[:10]
+        for name in sorted(growths, key=lambda name: -growths[name])[:10]
     ]
     outcome.tables = [
         Table("Models and tests that grow most (seconds)", ("name", "small history", "large history"), rows),

@@ -50,7 +50,7 @@ def _written(settings: Settings) -> tuple[object, ...]:
     files = sorted((str(path), path.stat().st_mtime_ns) for path in lake.rglob("*") if path.is_file())
     found: list[object] = []
     for role in ("loader", "transformer"):
-        with warehouse.cursor(settings, role) as cursor:  # type: ignore[arg-type]
+        with warehouse.cursor(settings, role) as cursor:
             cursor.execute(
                 "select schemaname, relname, n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables order by 1, 2"
             )

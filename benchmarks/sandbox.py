@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lakehouse.settings import Settings, Target
 from lakehouse.warehouse.embedded import server as embedded_postgres
@@ -23,7 +24,7 @@ class Sandbox:
     port: int
     jars: Path
 
-    def settings(self, workspace: str, **others: object) -> Settings:
+    def settings(self, workspace: str, **others: Any) -> Settings:
         """A workspace of the sandbox's own."""
         return Settings.load(
             target=Target.EMBEDDED,

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio, MinioAdmin
-from minio.credentials import StaticProvider
+from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException, S3Error
 
 SECRETS = Path(os.environ.get("STORE_SECRETS_DIR", "/run/secrets"))

@@ -60,7 +60,7 @@ def check_stack() -> None:
         from lakehouse.settings import ROLES, Settings
         from lakehouse.warehouse.connections import connect
 
-        found = {}
+        found: dict[str, str] = {}
         for role in ROLES:
             if role == "owner":
                 continue  # its password is not here: no task may create roles and databases

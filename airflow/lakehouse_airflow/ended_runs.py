@@ -214,7 +214,8 @@ def _log_file(session: Session, run: DagRun, task: TaskInstance) -> Path:
     _, template = parse_template_string(run.get_log_template(session=session).filename)
     moment = (run.logical_date or run.run_after).isoformat()
     context = {"ti": task, "ts": moment, "try_number": task.try_number}
-    return Path(conf.get("logging", "base_log_folder")) / render_template(template, context, native=False)
+    name: str = render_template(template, context, native=False)
+    return Path(conf.get("logging", "base_log_folder")) / name
 
 
 def first_error(log: Path) -> str | None:

@@ -27,8 +27,8 @@ class RobustLocalExecutor(LocalExecutor):
         """LocalExecutor makes its queues and forks its workers in one method: this is the whole of it."""
         self.activity_queue = _queue()
         self.result_queue = _queue()
-        self.workers = {}
-        self._unread_messages = multiprocessing.Value(ctypes.c_uint, lock=KernelLock())
+        self.workers: dict[int, multiprocessing.Process] = {}
+        self._unread_messages = multiprocessing.Value(ctypes.c_uint, lock=KernelLock())  # type: ignore[call-overload]
         self._spawn_workers_with_gc_freeze(self.parallelism)
 
     def revoke_task(self, *, ti: TaskInstance) -> None:
@@ -43,5 +43,5 @@ class RobustLocalExecutor(LocalExecutor):
 
 def _queue() -> SimpleQueue[Any]:
     queue: SimpleQueue[Any] = SimpleQueue(ctx=multiprocessing.get_context("fork"))
-    queue._rlock, queue._wlock = KernelLock(), KernelLock()
+    queue._rlock, queue._wlock = KernelLock(), KernelLock()  # type: ignore[attr-defined]
     return queue
