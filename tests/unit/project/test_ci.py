@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lakehouse.settings import PROJECT_DIR
 
@@ -183,3 +185,13 @@ def test_without_apt_a_missing_engine_is_named(engineless: Machine) -> None:
 
     assert done.returncode == 1
     assert "A Docker engine with the plugins compose and buildx is needed" in done.stderr
+
+
+def test_every_suite_has_a_job_of_the_workflow() -> None:
+    suites = {folder.name for folder in (PROJECT_DIR / "tests").iterdir() if any(folder.rglob("test_*.py"))}
+
+    jobs = yaml.safe_load((PROJECT_DIR / ".github" / "workflows" / "ci.yml").read_text())["jobs"].values()
+
+    run = "\n".join(step.get("run", "") for job in jobs for step in job["steps"])
+    named = set(re.findall(r"^make test ARGS=tests/(\w+)$", run, re.MULTILINE))
+    assert named | set(re.findall(r"^make test-(stack)$", run, re.MULTILINE)) == suites
