@@ -4,6 +4,10 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	command -v $$python >/dev/null 2>&1 && $$python -c '' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+# Their first lines say which shell reads them: most have no suffix.
+SHELL_SCRIPTS := $$(git grep -lE '^(\#!.*sh$$|\# shellcheck shell=)')
+SHELLCHECK := PATH="$(BIN):$$PATH" shellcheck
+SHFMT := $(BIN)/shfmt --indent 4 --case-indent
 
 # On the stack the pipeline's command line is a container; nothing is installed here.
 ifeq ($(TARGET),docker)
@@ -102,16 +106,24 @@ test-stack: setup-dev  ## The stack from nothing to the marts, its faults, Airfl
 	@stack/images
 	@$(BIN)/pytest tests/stack -m "not nightly" $(ARGS)
 
-lint: setup-dev  ## ruff, mypy --strict, sqlfluff, and whether the models would run on Redshift
+lint: setup-dev  ## Check Python, shell, Dockerfiles, workflows and SQL, and whether the models would run on Redshift
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(SHFMT) --diff $(SHELL_SCRIPTS)
+	@if $(SHELLCHECK) --version >/dev/null 2>&1; then $(SHELLCHECK) $(SHELL_SCRIPTS); \
+		else echo "shellcheck did not run: install this system's package of it (PyPI has none for this processor)." >&2; fi
+	@$(BIN)/hadolint $$(git ls-files '*Dockerfile')
+	@$(BIN)/zizmor --offline --quiet .github
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(BIN)/mypy
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt/models dbt/analyses dbt/tests
 	@$(BIN)/python dbt/lint_portability.py
 
-format: setup-dev  ## Let ruff and sqlfluff format the code
+format: setup-dev  ## Let ruff, shfmt and sqlfluff format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(SHFMT) --write $(SHELL_SCRIPTS)
 	@$(BIN)/sqlfluff fix --quiet dbt/models dbt/analyses dbt/tests
 
 docs: setup-dev  ## Write the generated pages of docs/ and dbt's sources files anew

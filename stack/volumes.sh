@@ -2,8 +2,9 @@
 # shellcheck shell=bash
 
 PROJECT=$(docker compose config | sed -n 's/^name: //p')
+# shellcheck disable=SC2034  # read by those two
 KEPT=(secrets postgres minio lakehouse)
-IMAGE=ecommerce-data-pipeline/secrets-init  # has tar, and is the smallest
+IMAGE=ecommerce-data-pipeline/secrets-init # has tar, and is the smallest
 # The folder that secrets-init has as /own; its path may have blanks.
 OWN_SECRETS=$(docker compose config | awk '
     $1 == "source:" {sub(/^ *source: /, ""); source = $0}
