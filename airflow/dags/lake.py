@@ -57,25 +57,25 @@ def lake() -> None:
     def batch(params: Any = None, dag_run: Any = None) -> list[dict[str, str]]:
         from lakehouse.pipeline import tasks
 
-        return tasks.batch(params["batch_date"] or str(day_of(dag_run)), dag_run.run_id)
+        return tasks.prepare_batch(params["batch_date"] or str(day_of(dag_run)), dag_run.run_id)
 
     @task(map_index_template="{{ task.op_kwargs['table'] }}")
     def bronze(table: str, batch_date: str) -> dict[str, int]:
         from lakehouse.pipeline import tasks
 
-        return tasks.bring("bronze", table, batch_date)
+        return tasks.run_step("bronze", table, batch_date)
 
     @task(map_index_template="{{ task.op_kwargs['table'] }}", pool=SPARK_POOL)
     def silver(table: str, batch_date: str) -> dict[str, int]:
         from lakehouse.pipeline import tasks
 
-        return tasks.bring("silver", table, batch_date)
+        return tasks.run_step("silver", table, batch_date)
 
     @task(map_index_template="{{ task.op_kwargs['table'] }}", pool=SPARK_POOL)
     def load(table: str, batch_date: str) -> dict[str, int]:
         from lakehouse.pipeline import tasks
 
-        return tasks.bring("load", table, batch_date)
+        return tasks.run_step("load", table, batch_date)
 
     @task_group
     def table(table: str, batch_date: str) -> None:
@@ -87,7 +87,7 @@ def lake() -> None:
     def reconcile() -> Iterator[Metadata]:
         from lakehouse.pipeline import tasks
 
-        counted = tasks.count()
+        counted = tasks.reconcile_tables()
         if counted is None:
             raise AirflowSkipException("The marts hold everything that was loaded")
         yield Metadata(RAW, counted)

@@ -29,7 +29,7 @@ from airflow.sdk import TaskGroup, dag, task
 
 from lakehouse_airflow.defaults import DEFAULTS, LONGEST_RUN, RAW
 from lakehouse_airflow.model_graph import READS
-from lakehouse_airflow.model_tasks import ModelBox
+from lakehouse_airflow.model_tasks import ModelTask
 
 
 @dag(
@@ -53,7 +53,7 @@ def marts() -> None:
     def compare() -> None:
         from lakehouse.pipeline import tasks
 
-        tasks.compare()
+        tasks.reconcile_facts()
 
     @task
     def publish_docs() -> str:
@@ -65,7 +65,7 @@ def marts() -> None:
     built = build()
     built >> [compare(), publish_docs()]
     with TaskGroup("models", tooltip="what dbt builds") as models:
-        boxes = {name: ModelBox(task_id=name, build="build") for name in READS}
+        boxes = {name: ModelTask(task_id=name, build="build") for name in READS}
         for name, read in READS.items():
             boxes[name] << [boxes[each] for each in read]
     built >> models

@@ -17,7 +17,7 @@ SPARK_POOL = "spark"
 LONGEST_RUN = timedelta(hours=6)
 
 # What no second try can mend: somebody has to look.
-HOPELESS = [
+NO_RETRY = [
     "lakehouse.errors.ConfigurationError",
     "lakehouse.errors.ContractError",
     "lakehouse.errors.DeliveryRefused",
@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": 2,
     "max_retry_delay": timedelta(minutes=5),
-    "retry_policy": ExceptionRetryPolicy(rules=[RetryRule(exception=HOPELESS, action=RetryAction.FAIL)]),
+    "retry_policy": ExceptionRetryPolicy(rules=[RetryRule(exception=NO_RETRY, action=RetryAction.FAIL)]),
     "execution_timeout": timedelta(minutes=30),
 }
 

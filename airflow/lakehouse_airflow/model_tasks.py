@@ -40,7 +40,7 @@ def progress_file(dag_id: str, run_id: str) -> Path:
     return Path(conf.get("logging", "base_log_folder"), f"dag_id={dag_id}", f"run_id={run_id}", "progress.jsonl")
 
 
-class ModelBox(BaseOperator):
+class ModelTask(BaseOperator):
     """`task_id` is the model's name. It watches from the run's start, beside the build: the arrows are the models'."""
 
     ui_color = "#fff4ee"

@@ -12,7 +12,7 @@ from lakehouse import warehouse
 from lakehouse.settings import ROLES, Settings
 from lakehouse.spark.jars import read_lock
 from lakehouse.warehouse.embedded import server as embedded_postgres
-from lakehouse.warehouse.embedded.removal import remove_named
+from lakehouse.warehouse.embedded.removal import remove_only
 from lakehouse.warehouse.passwords import superuser_password_file
 
 # What a workspace's folder holds. `source`: what `run --demo` generated.
@@ -26,7 +26,7 @@ OF_THE_HOME = ("last_workspace", "last_workspace.part", "postgres.lock")
 def remove_workspace(settings: Settings) -> list[Path]:
     """Remove the workspace's database and folder; what is left of the folder, because others made it."""
     warehouse.drop_database(settings)
-    return remove_named(settings.workspace_dir, OF_A_WORKSPACE)
+    return remove_only(settings.workspace_dir, OF_A_WORKSPACE)
 
 
 def remove_everything(settings: Settings) -> list[Path]:
@@ -37,11 +37,11 @@ def remove_everything(settings: Settings) -> list[Path]:
     embedded_postgres.remove(settings)
     home = settings.home
     for workspace in _folders(home / "workspaces"):
-        remove_named(workspace, OF_A_WORKSPACE)
+        remove_only(workspace, OF_A_WORKSPACE)
     for name, patterns in (("workspaces", ()), ("jars", _jars()), ("secrets", _secrets(settings))):
         if not (home / name).is_symlink():  # it leads to what others use, too
-            remove_named(home / name, patterns)
-    return remove_named(home, OF_THE_HOME)
+            remove_only(home / name, patterns)
+    return remove_only(home, OF_THE_HOME)
 
 
 def _folders(folder: Path) -> list[Path]:

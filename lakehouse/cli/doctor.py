@@ -35,7 +35,7 @@ class Check:
     remedy: str = ""
 
     @property
-    def is_well(self) -> bool:
+    def passed(self) -> bool:
         """Whether nothing has to be done."""
         return not self.remedy
 

@@ -67,15 +67,15 @@ def doctor(output: Output = Format.TABLE, workspace: Workspace = None) -> None:
     looked = checks(load_settings(workspace=workspace))
     if output is Format.TABLE:
         for check in looked:
-            mark = "[green]ok[/green]  " if check.is_well else "[red]mend[/red]"
+            mark = "[green]ok[/green]  " if check.passed else "[red]fix[/red] "
             console.print(f"{mark}  {check.name:<10} ", end="", highlight=False)
             console.print(check.finding, markup=False, soft_wrap=True)
-            if not check.is_well:
+            if not check.passed:
                 console.print(f"{'':<18}{check.remedy}", style="yellow", markup=False, soft_wrap=True)
     else:
-        rows = [(check.name, check.is_well, check.finding, check.remedy) for check in looked]
-        print_rows(("check", "is_well", "finding", "remedy"), rows, output)
-    if not all(check.is_well for check in looked):
+        rows = [(check.name, check.passed, check.finding, check.remedy) for check in looked]
+        print_rows(("check", "passed", "finding", "remedy"), rows, output)
+    if not all(check.passed for check in looked):
         raise typer.Exit(1)
 
 

@@ -107,7 +107,7 @@ class Rule:
 
     @property
     def reason(self) -> str:
-        """How the breach is named wherever people meet it: quarantine, status, Slack."""
+        """How the violation is named wherever people meet it: quarantine, status, Slack."""
         if self.check == "required":
             return f"{self.column}: required, but empty"
         if self.check == "valid_values":

@@ -27,7 +27,7 @@ from lakehouse.settings import Layer, Settings
 VERSION = 1  # a higher one lets every store be probed again
 NOTE = "_conformance.json"
 PROBES = "_probe"
-AT_ONCE = 32
+WRITERS = 32
 ROUNDS = 3  # a store that looks and then writes may come through one by luck
 
 
@@ -102,18 +102,18 @@ def _is_read_back(store: Store, folder: str, key: str) -> None:
 def _one_succeeds(store: Store, key: str, what: str, write: Callable[[bytes], bool]) -> None:
     """`write` is told the content to write, and says whether it did."""
     promise = f"of many who {what} exactly one succeeds, and its content stays"
-    winners, refusals = _at_once(write)
+    winners, refusals = _concurrently(write)
     if refusals:
         store.write(key, b"")  # raises if it is not the condition that the store refuses
         reason = str(refusals[0]).partition("\n")[0]
-        raise _Broken(promise, f"{len(refusals)} of {AT_ONCE} were answered with an error: {reason}")
+        raise _Broken(promise, f"{len(refusals)} of {WRITERS} were answered with an error: {reason}")
     if len(winners) != 1:
-        raise _Broken(promise, f"{len(winners) or 'none'} of {AT_ONCE} were told that they had succeeded")
+        raise _Broken(promise, f"{len(winners) or 'none'} of {WRITERS} were told that they had succeeded")
     if store.read(key) != winners[0]:
         raise _Broken(promise, "what is read back is not the content of the one that succeeded")
 
 
-def _at_once(write: Callable[[bytes], bool]) -> tuple[list[bytes], list[StoreError]]:
+def _concurrently(write: Callable[[bytes], bool]) -> tuple[list[bytes], list[StoreError]]:
     """The contents of those who were told that they wrote; and the errors."""
     begin = Event()
     winners: list[bytes] = []
@@ -127,9 +127,9 @@ def _at_once(write: Callable[[bytes], bool]) -> tuple[list[bytes], list[StoreErr
         except StoreError as error:
             refusals.append(error)
 
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool:
+    with ThreadPoolExecutor(WRITERS, thread_name_prefix="probe") as pool:
         try:
-            done = [pool.submit(one, b"%d" % n) for n in range(AT_ONCE)]
+            done = [pool.submit(one, b"%d" % n) for n in range(WRITERS)]
         finally:
             begin.set()  # also when a thread could not be started: the others would wait for ever
         for future in done:

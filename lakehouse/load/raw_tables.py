@@ -55,7 +55,7 @@ def may_be_replaced(cursor: Cursor, contract: Contract, table: TableContract) ->
     return not has_rows and not has_views
 
 
-def take_its_place(cursor: Cursor, contract: Contract, table: TableContract, staging: str) -> None:
+def swap_in(cursor: Cursor, contract: Contract, table: TableContract, staging: str) -> None:
     """Let the staging table become the table: without `_task`, indexed. Its grants are the schema's default ones."""
     old, new = (sql.Identifier(contract.raw_schema, name) for name in (table.name, staging))
     cursor.execute("set local maintenance_work_mem = '256MB'")

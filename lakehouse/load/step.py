@@ -195,7 +195,7 @@ class _Publication:
         self.cursor.execute(sql.SQL("select count(*) from {}").format(self._relation(staging)))
         (there,) = self.cursor.fetchone() or (0,)
         self._check(there)
-        raw_tables.take_its_place(self.cursor, self.contract, self.table, staging)
+        raw_tables.swap_in(self.cursor, self.contract, self.table, staging)
 
     def _new_rows(self, staging: str | None, tasks: list[tuple[int, int]]) -> sql.Composable:
         """Query for the batch's new rows."""

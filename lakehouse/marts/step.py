@@ -23,7 +23,7 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse.locks import HeldLock
 
 APPLICATION_NAME = "lakehouse marts"  # as in dbt/profiles.yml
-FAREWELL_SECONDS = 30.0
+SESSION_END_TIMEOUT = 30.0  # seconds for the sessions of a killed dbt to end
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _end_leftover_sessions(settings: Settings) -> None:
     The caller holds the lock `publish`, so none of them is another run's.
     """
     ours = "datname = current_database() and usename = current_user and application_name = %s"
-    deadline = time.monotonic() + FAREWELL_SECONDS
+    deadline = time.monotonic() + SESSION_END_TIMEOUT
     with warehouse.cursor(settings, "transformer", autocommit=True) as cursor:
         while True:
             cursor.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {ours}", (APPLICATION_NAME,))  # noqa: S608

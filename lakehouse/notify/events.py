@@ -107,7 +107,7 @@ class Batch:
         return (self.rejected + self.quarantined) / self.records if self.records else 0.0
 
 
-def announce(settings: Settings, run: EndedRun) -> list[Notice]:
+def note_run(settings: Settings, run: EndedRun) -> list[Notice]:
     """Note the end of a run, and a warning if its batch deserves one; the notices that are new."""
     before = end_before(settings, run.subject, run.ended_at)
     kind: Kind = "failed" if not run.succeeded else "recovered" if before == "failed" else "success"
@@ -120,7 +120,7 @@ def announce(settings: Settings, run: EndedRun) -> list[Notice]:
     return [n for n in (warning, notice) if n is not None and note(settings, n)]
 
 
-def announce_backfill(settings: Settings, backfill: EndedBackfill) -> list[Notice]:
+def note_backfill(settings: Settings, backfill: EndedBackfill) -> list[Notice]:
     """Note the summary of a backfill; nothing if that was done."""
     notice = _summary(settings, backfill)
     return [notice] if note(settings, notice) else []

@@ -49,7 +49,7 @@ class NotSent(Exception):
 
 
 # Sends one notice and says where to (`slack`, `log`); raises NotSent. Told how often it was tried before.
-Send = Callable[[Notice, int], str]
+Destination = Callable[[Notice, int], str]
 
 
 def note(settings: Settings, notice: Notice) -> bool:
@@ -81,7 +81,7 @@ def noted(settings: Settings, event_ids: Iterable[str]) -> set[str]:
         return {event_id for (event_id,) in cursor.fetchall()}
 
 
-def told_since(settings: Settings) -> datetime:
+def first_notice_at(settings: Settings) -> datetime:
     """When the first notice was noted; now, if none was: what ended before is not this warehouse's to tell."""
     with warehouse.cursor(settings) as cursor:
         cursor.execute("select coalesce(min(noted_at), now()) from ops.notices")
@@ -104,7 +104,7 @@ def end_before(settings: Settings, subject: str, moment: datetime) -> Kind | Non
     return row[0] if row else None
 
 
-def send_unsent(settings: Settings, send: Send) -> int:
+def send_unsent(settings: Settings, send: Destination) -> int:
     """Send what is noted and not sent, the oldest first; how many were.
 
     A notice that another sender has in hand is left to it. Raises NotSent, with all further ones unsent, when the
@@ -133,8 +133,8 @@ def send_unsent(settings: Settings, send: Send) -> int:
             raise failure
 
 
-def _send(cursor: Cursor, notice_id: int, notice: Notice, attempts: int, send: Send) -> NotSent | None:
-    """Send, and mark what came of it."""
+def _send(cursor: Cursor, notice_id: int, notice: Notice, attempts: int, send: Destination) -> NotSent | None:
+    """Destination, and mark what came of it."""
     try:
         sent_to = send(notice, attempts)
     except NotSent as failure:

@@ -28,7 +28,7 @@ ABOUT_THE_MESSAGE = {"invalid_blocks", "invalid_blocks_format", "invalid_payload
 
 
 def post(webhook: str, text: str, blocks: list[dict[str, Any]], timeout: float = TIMEOUT_SECONDS) -> None:
-    """Send one message. If Slack does not like its blocks, the text goes alone: better plain than not at all.
+    """Destination one message. If Slack does not like its blocks, the text goes alone: better plain than not at all.
 
     Raises NotSent with what to do.
     """

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # Two cores keep two tables busy: while one waits for the store or the warehouse, the other computes.
-TABLES_AT_ONCE = 2
+PARALLEL_TABLES = 2
 # Bytes of CSV below which compiling by the JVM's second compiler (C2) costs more than it saves.
 SHORT_RUN_BYTES = 256 * 1024 * 1024
 
@@ -138,7 +138,7 @@ def _run_units(
         SparkWhenNeeded(
             lakehouse.settings, session, short_run=sum(unit.size for unit in units) < SHORT_RUN_BYTES
         ) as spark,
-        ThreadPoolExecutor(TABLES_AT_ONCE, thread_name_prefix="table") as pool,
+        ThreadPoolExecutor(PARALLEL_TABLES, thread_name_prefix="table") as pool,
     ):
         if steps != ("bronze",):
             spark.prepare()

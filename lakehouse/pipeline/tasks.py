@@ -3,10 +3,10 @@ task to the next. Each may be called again: what is done already stays as it is.
 
     runs_to_start           which of the batches that arrived are news
     look_into_drop_folder   what lies there and cannot be read
-    batch                   lands a dropped delivery, names the tables of the batch that are due
-    bring                   bronze, silver or load of one table
-    count                   every record of what was loaded
-    compare                 the marts with what was loaded
+    prepare_batch           lands a dropped delivery, names the tables of the batch that are due
+    run_step                bronze, silver or load of one table
+    reconcile_tables        every record of what was loaded
+    reconcile_facts         the marts with what was loaded
     publish_docs            dbt's pages of the models
     clean_up                the weekly maintenance
 """
@@ -55,7 +55,7 @@ def look_into_drop_folder() -> None:
         raise DeliveryRefused("the drop folder", faults, f"Correct or remove it; the folder is {settings.drop_dir}.")
 
 
-def batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
+def prepare_batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
     """[{table, batch_date}] of what is due in a batch, largest first; empty without a batch, or when all is done.
 
     What the drop folder holds for the day is landed first, once as it is. Raises DeliveryRefused with all its faults.
@@ -85,7 +85,7 @@ def batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
     return [{"table": unit.table, "batch_date": batch_date} for unit in sorted(due, key=lambda unit: -unit.size)]
 
 
-def bring(step: StepName, table: str, batch_date: str) -> dict[str, int]:
+def run_step(step: StepName, table: str, batch_date: str) -> dict[str, int]:
     """Bring one table of one batch one layer further, if that is what is due; the rows counted, none if it was not."""
     lakehouse = _open()
     day = date.fromisoformat(batch_date)
@@ -95,7 +95,7 @@ def bring(step: StepName, table: str, batch_date: str) -> dict[str, int]:
     return {name: rows for result in results for name, rows in result.counts.items()}
 
 
-def count() -> dict[str, Any] | None:
+def reconcile_tables() -> dict[str, Any] | None:
     """Count the records of all that was loaded and not counted yet; {rows, batches} if the marts are behind, else None.
 
     Raises ReconciliationError naming every equation that does not hold.
@@ -115,7 +115,7 @@ def count() -> dict[str, Any] | None:
     }
 
 
-def compare() -> None:
+def reconcile_facts() -> None:
     """Raises ReconciliationError naming every fact whose rows are not the current keys of its source."""
     reconcile.facts(_open())
 

@@ -15,7 +15,7 @@ from lakehouse.contract.model import ColumnType
 _DATE = "(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}"
 
 
-def sent(name: str) -> Column:
+def text_or_null(name: str) -> Column:
     """The value of a column as sent; null if it is empty."""
     return sf.nullif(sf.col(name), sf.lit(""))
 

@@ -13,10 +13,10 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as sf
 
 from lakehouse.contract.model import ColumnType, Rule, TableContract
-from lakehouse.silver.casts import cast, sent
+from lakehouse.silver.casts import cast, text_or_null
 
 # The grades of a row; in quarantine SUPERSEDED is the reason, too.
-KEPT, DUPLICATE, SUPERSEDED, FAULTY = "kept", "duplicate", "superseded", "faulty"
+ACCEPTED, DUPLICATE, SUPERSEDED, INVALID = "accepted", "duplicate", "superseded", "invalid"
 # An entry of a Postgres index holds 2,700 bytes at most. Indexed are keys, what refers to another table, and in the
 # marts whatever a contract's pattern says is short.
 LONGEST_KEY_BYTES = 2000
@@ -30,8 +30,8 @@ KEY_HAS_SEPARATOR = "key: holds the control character U+001F"
 def with_types(bronze: DataFrame, table: TableContract) -> DataFrame:
     """The contract columns typed, null where the text is not of the type; `_has_<column>`: whether there is a text."""
     return bronze.select(
-        *(cast(sent(column.name), column.type).alias(column.name) for column in table.columns),
-        *(sent(column.name).isNotNull().alias(f"_has_{column.name}") for column in table.columns),
+        *(cast(text_or_null(column.name), column.type).alias(column.name) for column in table.columns),
+        *(text_or_null(column.name).isNotNull().alias(f"_has_{column.name}") for column in table.columns),
         *(name for name in ("_row", "_record") if name in bronze.columns),
     )
 
@@ -41,8 +41,8 @@ def graded_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
 
     All in one job, by sorting: for a batch that one task can take. A large one is graded by the functions below.
     """
-    reasons = _reasons(breaches(table))
-    warnings = _reasons([(rule.reason, breaks(rule, type_)) for rule, type_ in _warning_rules(table)])
+    reasons = _reasons(violations(table))
+    warnings = _reasons([(rule.reason, violates(rule, type_)) for rule, type_ in _warning_rules(table)])
     typed = with_types(bronze.withColumn("_record", as_sent(table)), table)
     rows = typed.select(
         *table.column_names, "_row", "_record", reasons.alias("_reasons"), warnings.alias("_warnings")
@@ -50,12 +50,12 @@ def graded_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
     last_copy = sf.max("_row").over(Window.partitionBy("_is_valid", *table.column_names))
     newest = sf.max("_row").over(Window.partitionBy("_is_valid", *table.unique_key))
     grade = (
-        sf.when(~sf.col("_is_valid"), FAULTY)
+        sf.when(~sf.col("_is_valid"), INVALID)
         .when(sf.col("_row") < last_copy, DUPLICATE)
         .when(sf.col("_row") < newest, SUPERSEDED)
-        .otherwise(KEPT)
+        .otherwise(ACCEPTED)
     )
-    superseded, is_quarantined = sf.col("_grade") == SUPERSEDED, sf.col("_grade").isin(SUPERSEDED, FAULTY)
+    superseded, is_quarantined = sf.col("_grade") == SUPERSEDED, sf.col("_grade").isin(SUPERSEDED, INVALID)
     return rows.withColumn("_grade", grade).withColumns(
         {
             "_reasons": sf.when(superseded, sf.array(sf.lit(SUPERSEDED))).otherwise(sf.col("_reasons")),
@@ -67,10 +67,10 @@ def graded_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
 def distinct_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
     """One row per distinct typed content: `_is_valid`, how many rows have it (`_copies`), the highest `_row` of them.
 
-    Faulty rows are counted here too; each of them stands in `faulty_rows` by itself.
+    Faulty rows are counted here too; each of them stands in `invalid_rows` by itself.
     """
-    is_faulty = reduce(Column.__or__, [breach for _, breach in breaches(table)], sf.lit(False))
-    graded = with_types(bronze, table).select(*table.column_names, "_row", (~is_faulty).alias("_is_valid"))
+    is_invalid = reduce(Column.__or__, [violation for _, violation in violations(table)], sf.lit(False))
+    graded = with_types(bronze, table).select(*table.column_names, "_row", (~is_invalid).alias("_is_valid"))
     # Grouping by hash: a window over all columns would sort them, which takes three times as long on wide rows.
     return graded.groupBy(*table.column_names, "_is_valid").agg(
         sf.max("_row").alias("_row"), sf.count(sf.lit(1)).alias("_copies")
@@ -83,15 +83,15 @@ def newest_per_key(distinct: DataFrame, table: TableContract) -> DataFrame:
     return distinct.where("_is_valid").withColumn("_is_newest", sf.col("_row") == newest)
 
 
-def faulty_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
+def invalid_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
     """`_row`, all `_reasons` and the `_record` as sent (JSON, in the contract's order) of each faulty row."""
-    reasons = _reasons(breaches(table))
+    reasons = _reasons(violations(table))
     typed = with_types(bronze.withColumn("_record", as_sent(table)), table)
     return typed.select("_row", reasons.alias("_reasons"), "_record").where(sf.size("_reasons") > 0)
 
 
 def superseded_rows(bronze: DataFrame, newest: DataFrame, table: TableContract) -> DataFrame:
-    """`_row`, `_reasons` and `_record`, like `faulty_rows`, of the rows that a later row of their key replaced."""
+    """`_row`, `_reasons` and `_record`, like `invalid_rows`, of the rows that a later row of their key replaced."""
     superseded = newest.where("not _is_newest").select("_row")
     reasons = sf.array(sf.lit(SUPERSEDED)).alias("_reasons")
     return bronze.join(superseded, on="_row", how="left_semi").select("_row", reasons, as_sent(table).alias("_record"))
@@ -115,7 +115,7 @@ def counts_of(distinct: DataFrame, table: TableContract) -> dict[str, Column]:
 def warnings_of(table: TableContract) -> dict[str, Column]:
     """reason -> aggregate: the valid rows that break a rule of severity warning."""
     return {
-        rule.reason: sf.sum(sf.when(sf.col("_is_valid") & breaks(rule, type_), 1))
+        rule.reason: sf.sum(sf.when(sf.col("_is_valid") & violates(rule, type_), 1))
         for rule, type_ in _warning_rules(table)
     }
 
@@ -125,13 +125,13 @@ def _warning_rules(table: TableContract) -> list[tuple[Rule, ColumnType]]:
     return [(rule, type_) for rule, type_ in rules if rule.severity == "warning"]
 
 
-def _reasons(breaches: list[tuple[str, Column]]) -> Column:
-    """Of those breaches that a row has, the reasons, as an array."""
-    found = [sf.when(breach, sf.lit(reason)) for reason, breach in breaches]
+def _reasons(violations: list[tuple[str, Column]]) -> Column:
+    """Of those violations that a row has, the reasons, as an array."""
+    found = [sf.when(violation, sf.lit(reason)) for reason, violation in violations]
     return sf.array_compact(sf.array(*found)) if found else sf.array().cast("array<string>")
 
 
-def breaches(table: TableContract) -> list[tuple[str, Column]]:
+def violations(table: TableContract) -> list[tuple[str, Column]]:
     """(reason, whether a row of `with_types` has it) for all that makes a row faulty, in the contract's order."""
     found: list[tuple[str, Column]] = []
     for column in table.columns:
@@ -141,12 +141,12 @@ def breaches(table: TableContract) -> list[tuple[str, Column]]:
         for rule in column.rules:
             if rule.severity == "error":
                 # An empty value and one that is not of its type are two different faults.
-                breach = ~is_there if rule.check == "required" else breaks(rule, column.type)
-                found.append((rule.reason, breach))
-    return [*found, *_breaches_of_indexes(table)]
+                violation = ~is_there if rule.check == "required" else violates(rule, column.type)
+                found.append((rule.reason, violation))
+    return [*found, *_index_violations(table)]
 
 
-def _breaches_of_indexes(table: TableContract) -> list[tuple[str, Column]]:
+def _index_violations(table: TableContract) -> list[tuple[str, Column]]:
     found: list[tuple[str, Column]] = []
     texts = [column for column in table.columns if column.type.kind == "text"]
     indexed = [column.name for column in texts if column.name in table.indexed_columns]
@@ -162,7 +162,7 @@ def _breaches_of_indexes(table: TableContract) -> list[tuple[str, Column]]:
     return found
 
 
-def breaks(rule: Rule, type_: ColumnType) -> Column:
+def violates(rule: Rule, type_: ColumnType) -> Column:
     """Whether a typed value breaks the rule: true or false, never null. A null breaks `required` only."""
     value = sf.col(rule.column)
     if rule.check == "required":

@@ -116,22 +116,22 @@ class _Batch:
         self._target = target
 
     def replace_small(self, fingerprint: str) -> tuple[Entry, dict[str, float]]:
-        from lakehouse.silver import rules as grading
+        from lakehouse.silver import rules
 
         started = time.monotonic()
-        graded = grading.graded_rows(self._sent_rows().coalesce(1), self._table).toArrow()
+        graded = rules.graded_rows(self._sent_rows().coalesce(1), self._table).toArrow()
         self._check_read(graded.num_rows)
         of_grade = {
             grade: graded.filter(pc.equal(graded["_grade"], grade))
-            for grade in (grading.DUPLICATE, grading.SUPERSEDED, grading.FAULTY, grading.KEPT)
+            for grade in (rules.DUPLICATE, rules.SUPERSEDED, rules.INVALID, rules.ACCEPTED)
         }
         counts = dict(
             zip(("duplicates", "superseded", "quarantined", "silver"), map(len, of_grade.values()), strict=True)
         )
-        kept = of_grade[grading.KEPT]
+        kept = of_grade[rules.ACCEPTED]
         warnings = Counter(reason for reasons in kept["_warnings"].to_pylist() for reason in reasons)
         done = time.monotonic()
-        faulty = pa.concat_tables([of_grade[grading.FAULTY], of_grade[grading.SUPERSEDED]])
+        faulty = pa.concat_tables([of_grade[rules.INVALID], of_grade[rules.SUPERSEDED]])
         self._target.write_quarantine(faulty, faulty.num_rows)
         quarantined = time.monotonic()
         self._target.write_silver(kept, kept.num_rows)
@@ -139,21 +139,21 @@ class _Batch:
         return Entry(fingerprint, {"bronze": graded.num_rows, **counts}, dict(sorted(warnings.items()))), phases
 
     def replace_large(self, fingerprint: str) -> tuple[Entry, dict[str, float]]:
-        from lakehouse.silver import rules as grading
+        from lakehouse.silver import rules
 
         started = time.monotonic()
         sent = self._sent_rows()
-        distinct = grading.distinct_rows(sent, self._table).persist()
+        distinct = rules.distinct_rows(sent, self._table).persist()
         try:
             counts, warnings = self._count(distinct)
             counted = time.monotonic()
             kept = distinct.where("_is_valid")
-            quarantine = grading.faulty_rows(sent, self._table) if counts["quarantined"] else None
+            quarantine = rules.invalid_rows(sent, self._table) if counts["quarantined"] else None
             if counts["superseded"]:
-                newest = grading.newest_per_key(distinct, self._table)
+                newest = rules.newest_per_key(distinct, self._table)
                 kept = newest.where("_is_newest")
                 warnings = self._warnings(kept)
-                superseded = grading.superseded_rows(sent, newest, self._table)
+                superseded = rules.superseded_rows(sent, newest, self._table)
                 quarantine = quarantine.unionByName(superseded) if quarantine else superseded
             self._target.write_quarantine(quarantine, counts["quarantined"] + counts["superseded"])
             quarantined = time.monotonic()
@@ -176,10 +176,10 @@ class _Batch:
 
     def _count(self, distinct: DataFrame) -> tuple[dict[str, int], dict[str, int]]:
         """Rows by grade and warnings by reason, in one pass over all rows."""
-        from lakehouse.silver import rules as grading
+        from lakehouse.silver import rules
 
-        aggregates = grading.counts_of(distinct, self._table)
-        reasons = grading.warnings_of(self._table)
+        aggregates = rules.counts_of(distinct, self._table)
+        reasons = rules.warnings_of(self._table)
         row = distinct.agg(*aggregates.values(), *reasons.values()).collect()[0]
         found = dict(zip([*aggregates, *reasons], (int(value or 0) for value in row), strict=True))
         self._check_read(found["bronze"])
@@ -195,9 +195,9 @@ class _Batch:
 
     def _warnings(self, kept: DataFrame) -> dict[str, int]:
         """Warnings by reason, of these rows only."""
-        from lakehouse.silver import rules as grading
+        from lakehouse.silver import rules
 
-        reasons = grading.warnings_of(self._table)
+        reasons = rules.warnings_of(self._table)
         if not reasons:
             return {}
         row = kept.agg(*reasons.values()).collect()[0]

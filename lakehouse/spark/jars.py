@@ -21,7 +21,7 @@ from lakehouse.settings import PROJECT_DIR, Settings
 
 LOCK = PROJECT_DIR / "spark" / "jars.lock"
 TIMEOUT_SECONDS = 60
-DOWNLOADS_AT_ONCE = 8
+PARALLEL_DOWNLOADS = 8
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def ensure_jars(settings: Settings, parts: Iterable[str] | None = None) -> list[
     missing = [jar for jar in jars if not is_intact(jar, folder)]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
             faults = [fault for fault in pool.map(lambda jar: _fetch(settings, jar, folder), missing) if fault]
         if faults:
             raise SetupError(

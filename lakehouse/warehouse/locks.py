@@ -22,8 +22,8 @@ from lakehouse.errors import Busy, WarehouseError
 from lakehouse.settings import Settings
 from lakehouse.warehouse.connections import finish, open_connection, statement_error
 
-FAREWELL_READS = 8
-GRACE_SECONDS = 15  # how much later than the server this side gives up waiting
+CLOSING_READS = 8
+SERVER_ANSWER_MARGIN = 15  # how much later than the server this side gives up waiting
 
 # The sessions of this database that hold the lock with a 64-bit key (given twice), longest first. A lock's session runs
 # nothing after it got the lock, so its last change of state is that moment.
@@ -55,7 +55,7 @@ class HeldLock:
         try:
             # The server speaks unasked to say goodbye, then hangs up: what it said is read until there is nothing more.
             # After it hung up there is always something to read: nothing.
-            for _ in range(FAREWELL_READS):
+            for _ in range(CLOSING_READS):
                 readable, _, _ = select.select([self.connection.fileno()], [], [], 0)
                 if not readable:
                     return
@@ -112,7 +112,7 @@ def lock(
 
 
 def _acquire(held: HeldLock, wait: float) -> None:
-    deadline = time.monotonic() + wait + GRACE_SECONDS
+    deadline = time.monotonic() + wait + SERVER_ANSWER_MARGIN
     shared = "_shared" if held.shared else ""
     try:
         _ask(held.connection, deadline, f"set lock_timeout = {max(1, round(wait * 1000))}")
@@ -131,12 +131,17 @@ def _acquire(held: HeldLock, wait: float) -> None:
 def _release(held: HeldLock) -> None:
     """Before closing, which the server may take a moment to notice."""
     shared: Literal["", "_shared"] = "_shared" if held.shared else ""
-    _ask(held.connection, time.monotonic() + GRACE_SECONDS, f"select pg_advisory_unlock{shared}(%s)", _key(held.name))
+    _ask(
+        held.connection,
+        time.monotonic() + SERVER_ANSWER_MARGIN,
+        f"select pg_advisory_unlock{shared}(%s)",
+        _key(held.name),
+    )
 
 
 def _busy(held: HeldLock, wait: float) -> Busy:
     key = _key(held.name)
-    rows = _ask(held.connection, time.monotonic() + GRACE_SECONDS, HOLDERS, key, key)
+    rows = _ask(held.connection, time.monotonic() + SERVER_ANSWER_MARGIN, HOLDERS, key, key)
     holders = [f"  {application}, since {since} UTC" for _, application, since in rows]
     lines = [
         f"The lock {held.name} is held by another run; waited {wait:g} s for it.",

@@ -11,7 +11,7 @@ import pytest
 
 from lakehouse.settings import Target
 from tests.integration.log_store_steps import APPENDS, WRITERS
-from tests.support.processes import told_by
+from tests.support.processes import output_of
 from tests.support.servers import STORE_SECRETS, StoreServer, image_of, secrets_of
 from tests.support.small_source import settings_in
 
@@ -46,7 +46,7 @@ def said(
         spark_driver_memory="1g",
     ).model_copy(update={"workspace": f"test_{next(numbers)}"})
     script = Path(__file__).parent / "log_store_steps.py"
-    return told_by(script, settings, folder / "delivery", SPARK_DIST_CLASSPATH=str(jar))
+    return output_of(script, settings, folder / "delivery", SPARK_DIST_CLASSPATH=str(jar))
 
 
 def test_of_several_writers_at_once_one_wins(said: dict[str, Any]) -> None:

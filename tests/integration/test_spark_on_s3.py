@@ -13,7 +13,7 @@ import pytest
 from lakehouse import warehouse as package_warehouse
 from lakehouse.settings import Target
 from tests.support.made_up_shop import FIRST, SECOND, Shop
-from tests.support.processes import told_by
+from tests.support.processes import output_of
 from tests.support.servers import STORE_SECRETS, StoreServer, WarehouseServer, secrets_of
 from tests.support.small_source import settings_in
 
@@ -54,7 +54,7 @@ def done(
         vacuum_retention_hours=0,
     ).model_copy(update={"workspace": f"test_{next(numbers)}"})
     package_warehouse.prepare(settings)
-    said = told_by(Path(__file__).parent / "spark_steps.py", settings, folder / "delivery")
+    said = output_of(Path(__file__).parent / "spark_steps.py", settings, folder / "delivery")
     return Done(said, Shop(settings, None, folder / "delivery"))
 
 

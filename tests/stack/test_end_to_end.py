@@ -79,7 +79,7 @@ def test_status_sql_and_doctor_speak_of_the_stack(stack: Stack) -> None:
 
     assert f"{count:,}" in asked.stdout
     assert stack.make("status", "TARGET=docker").returncode == 0
-    assert "mend" not in stack.make("doctor", "TARGET=docker").stdout
+    assert "fix " not in stack.make("doctor", "TARGET=docker").stdout
 
 
 @pytest.mark.usefixtures("said")

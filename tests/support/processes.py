@@ -15,7 +15,7 @@ from typing import Any
 from lakehouse.settings import PROJECT_DIR, Settings
 
 
-def told_by(script: Path, settings: Settings, folder: Path, **environment: str) -> dict[str, Any]:
+def output_of(script: Path, settings: Settings, folder: Path, **environment: str) -> dict[str, Any]:
     """What a script of tests/ prints as JSON; it is given the settings and a folder."""
     path = os.pathsep.join([str(PROJECT_DIR), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.run(

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from lakehouse.contract.model import Column, Contract
-from lakehouse.sample_data.synthetic.rules import breaches
+from lakehouse.sample_data.synthetic.rules import violations
 from lakehouse.sample_data.writer import header_line, record_line
 
 _FULL_WIDTH = str.maketrans("0123456789", "".join(chr(0xFF10 + digit) for digit in range(10)))
@@ -127,7 +127,7 @@ def spoiled(record: Record, kind: str, columns: Sequence[Column], position: int)
         return Record(values, kind, of_a_column, spoil(values, position), reason)
     value = VALUE_FAULTS[kind].spoil(values[position], columns[position])
     changed = (*values[:position], value, *values[position + 1 :])
-    return Record(changed, kind, name) if breaches(columns, changed)[0] else None
+    return Record(changed, kind, name) if violations(columns, changed)[0] else None
 
 
 def write_refused_delivery(directory: Path, contract: Contract, batch_date: date) -> dict[str, str]:

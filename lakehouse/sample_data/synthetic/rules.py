@@ -22,7 +22,7 @@ _FORMS = {
 _BITS = {"integer": 31, "bigint": 63}
 
 
-def breaches(columns: Sequence[Column], values: Sequence[str]) -> tuple[list[str], list[str]]:
+def violations(columns: Sequence[Column], values: Sequence[str]) -> tuple[list[str], list[str]]:
     """(reasons of severity error, reasons of severity warning) of a record, in the columns' order."""
     errors: list[str] = []
     warnings: list[str] = []

@@ -15,7 +15,7 @@ from typing import Any
 
 from lakehouse.contract.model import Column, Contract
 from lakehouse.sample_data.synthetic.faults import VALUE_FAULTS, Record
-from lakehouse.sample_data.synthetic.rules import breaches
+from lakehouse.sample_data.synthetic.rules import violations
 from lakehouse.sample_data.writer import as_date
 
 BEGINNING = "1900-01-01 00:00:00"  # first versions open here
@@ -111,7 +111,7 @@ class EndState:
         rejected, quarantined = Counter[str](), Counter[str]()
         last_row: dict[tuple[str, ...], int] = {}
         for row, record in enumerate(records, start=1):
-            reasons = [record.rejected] if record.rejected else breaches(columns, record.values)[0]
+            reasons = [record.rejected] if record.rejected else violations(columns, record.values)[0]
             if record.rejected:
                 rejected[record.rejected] += 1
             elif reasons:
@@ -128,7 +128,7 @@ class EndState:
         truth.bronze = truth.records - sum(rejected.values())
         truth.silver = len(winners)
         truth.rejected, truth.quarantined = dict(sorted(rejected.items())), dict(sorted(quarantined.items()))
-        warnings = Counter(reason for values in winners.values() for reason in breaches(columns, values)[1])
+        warnings = Counter(reason for values in winners.values() for reason in violations(columns, values)[1])
         truth.warnings = dict(sorted(warnings.items()))
         self._keep(name, batch_date, columns, winners)
         return truth, faults

@@ -15,7 +15,7 @@ from pathlib import Path
 from lakehouse.errors import SetupError
 from lakehouse.settings import PROJECT_DIR
 from lakehouse.warehouse.embedded.programs import Programs, major_version, tail
-from lakehouse.warehouse.embedded.removal import remove_named
+from lakehouse.warehouse.embedded.removal import remove_only
 
 HOST = "127.0.0.1"
 DATA, LOG, CONFIGURATION, ACCESS = "data", "log", "postgresql.conf", "pg_hba.conf"
@@ -116,11 +116,11 @@ def remove_cluster(directory: Path) -> None:
     `data` counts as ours if it is a cluster's, `log` as far as it holds logs.
     """
     data = directory / DATA
-    remove_named(directory, ["initdb-*"])
+    remove_only(directory, ["initdb-*"])
     if (data / "PG_VERSION").is_file():
         data.rename(directory / "initdb-removed")  # killed half-way, the next start or `clean` removes the rest
-    remove_named(directory / LOG, ["*.log"])
-    remove_named(directory, ["initdb-*", "binaries-*", CONFIGURATION, ACCESS])
+    remove_only(directory / LOG, ["*.log"])
+    remove_only(directory, ["initdb-*", "binaries-*", CONFIGURATION, ACCESS])
 
 
 def _check_version(data: Path, programs: Programs) -> None:

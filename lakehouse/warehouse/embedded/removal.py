@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 
-def remove_named(folder: Path, patterns: Iterable[str]) -> list[Path]:
+def remove_only(folder: Path, patterns: Iterable[str]) -> list[Path]:
     """Remove what is called so (`binaries-*`), then the folder if it is empty; what is left in it.
 
     A link stays, whatever its name: this project makes none.

@@ -37,8 +37,8 @@ from lakehouse.warehouse.passwords import ensure_passwords, superuser_password_f
 
 ROOT_DIR = Path("/var/lib/ecommerce-data-pipeline")
 START_SECONDS = 300  # after a crash the server first replays up to max_wal_size of its log
-LINGER_SECONDS = 15  # how long sessions of a killed server may take to notice
-UNSEEN_SECONDS = 2  # how long a port may be held by no process that we see before it counts as another user's
+SESSION_END_TIMEOUT = 15  # how long sessions of a killed server may take to notice
+UNSEEN_HOLDER_TIMEOUT = 2  # how long a port may be held by no process that we see before it counts as another user's
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _start(settings: Settings, extra_settings: Mapping[str, str]) -> RunningServ
     output = log_dir(settings) / "start.log"
     options = f"-c config_file={shlex.quote(str(_conf(settings)))}"  # pg_ctl hands it to a shell
     arguments = ["start", "-D", str(_data_dir(settings)), "-w", "-t", str(START_SECONDS), "-l", str(output)]
-    deadline = time.monotonic() + LINGER_SECONDS
+    deadline = time.monotonic() + SESSION_END_TIMEOUT
     while True:
         done = programs.run("pg_ctl", *arguments, "-o", options)
         server = status(settings)
@@ -210,7 +210,7 @@ def _settled(settings: Settings) -> RunningServer | None:
 
 def _free_port(settings: Settings) -> None:
     port = settings.postgres_port
-    deadline = time.monotonic() + UNSEEN_SECONDS
+    deadline = time.monotonic() + UNSEEN_HOLDER_TIMEOUT
     while (holder := port_holder(port)) is not None:
         process = _listener(port)
         if process is not None and _is_ours(process.pid, settings):
@@ -244,7 +244,7 @@ def _is_ours(pid: int, settings: Settings) -> bool:
 
 def _await_end(pid: int, settings: Settings) -> None:
     """Wait for a server to end; one that is dead and not yet reaped by its parent has ended."""
-    deadline = time.monotonic() + LINGER_SECONDS
+    deadline = time.monotonic() + SESSION_END_TIMEOUT
     while _is_ours(pid, settings) and time.monotonic() < deadline:
         time.sleep(0.02)
 

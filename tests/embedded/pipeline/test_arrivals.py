@@ -55,7 +55,7 @@ def test_a_landed_batch_is_news_until_a_run_takes_it_up(
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", FIRST), ("landing", SECOND)]
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", FIRST), ("landing", SECOND)]
 
-    due = tasks.batch(FIRST.isoformat(), "a run")
+    due = tasks.prepare_batch(FIRST.isoformat(), "a run")
 
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", SECOND)]
     assert {unit["batch_date"] for unit in due} == {FIRST.isoformat()}
@@ -69,7 +69,7 @@ def test_a_landed_batch_is_news_until_a_run_takes_it_up(
 def test_a_batch_delivered_again_is_news_again(drop: Settings, contract: Contract, shop: tuple[Path, Truth]) -> None:
     day = days_of(shop[0])[0]
     landing.land(Lakehouse(drop, contract), [day])
-    tasks.batch(FIRST.isoformat(), "a run")
+    tasks.prepare_batch(FIRST.isoformat(), "a run")
 
     landing.land(Lakehouse(drop, contract), [day])
     assert arrivals.new_batches(Lakehouse(drop, contract)) == []
@@ -84,8 +84,8 @@ def test_what_somebody_loaded_without_the_orchestrator_is_no_news(
     run(drop, days_of(shop[0])[0])
 
     assert arrivals.new_batches(Lakehouse(drop, contract)) == []
-    assert tasks.batch(FIRST.isoformat(), "a run") == []
-    assert tasks.count() is None
+    assert tasks.prepare_batch(FIRST.isoformat(), "a run") == []
+    assert tasks.reconcile_tables() is None
 
 
 def test_what_somebody_began_by_hand_is_news_once_nobody_is_at_it(
@@ -108,7 +108,7 @@ def test_a_dropped_batch_is_landed_by_its_own_run_and_is_then_no_news_in_landing
     assert [run["conf"]["batch_date"] for run in started] == [FIRST.isoformat(), SECOND.isoformat()]
     assert tasks.runs_to_start() == started
 
-    assert tasks.batch(SECOND.isoformat(), "a run")
+    assert tasks.prepare_batch(SECOND.isoformat(), "a run")
 
     assert manifest_in(drop, FIRST) is None
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("drop", FIRST)]
@@ -124,33 +124,33 @@ def test_a_refused_delivery_is_no_news_until_it_is_corrected_and_does_not_stop_t
     put(drop, second)
 
     with pytest.raises(DeliveryRefused, match="order_status is missing"):
-        tasks.batch(FIRST.isoformat(), "a run")
+        tasks.prepare_batch(FIRST.isoformat(), "a run")
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("drop", SECOND)]
-    assert tasks.batch(SECOND.isoformat(), "another run")
+    assert tasks.prepare_batch(SECOND.isoformat(), "another run")
     assert arrivals.new_batches(Lakehouse(drop, contract)) == []
 
     broken.write_bytes(whole)
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("drop", FIRST)]
-    assert tasks.batch(FIRST.isoformat(), "a third run")
+    assert tasks.prepare_batch(FIRST.isoformat(), "a third run")
 
 
 def test_an_old_file_in_the_drop_folder_does_not_undo_a_correction_that_was_landed_since(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth], tmp_path: Path
 ) -> None:
     old = put(drop, days_of(shop[0])[0]) / "olist_orders_dataset.csv"
-    tasks.batch(FIRST.isoformat(), "a run")
+    tasks.prepare_batch(FIRST.isoformat(), "a run")
     corrected = tmp_path / "orders_2018-01-01.csv"
     corrected.write_bytes(old.read_bytes().replace(b",delivered,", b",shipped,", 1))
     (landed,) = landing.land(Lakehouse(drop, contract), [corrected])
     assert landed.changed == ("orders",)
 
     for run_id in ("a run", "another run"):  # the first one again, as when somebody clears it
-        tasks.batch(FIRST.isoformat(), run_id)
+        tasks.prepare_batch(FIRST.isoformat(), run_id)
         assert manifest_in(drop, FIRST) == landed.manifest
 
     shutil.copy(old, old.with_suffix(".new"))
     old.with_suffix(".new").replace(old)
-    tasks.batch(FIRST.isoformat(), "a third run")
+    tasks.prepare_batch(FIRST.isoformat(), "a third run")
     manifest = manifest_in(drop, FIRST)
     assert manifest is not None and manifest.tables["orders"] != landed.manifest.tables["orders"]
 
@@ -160,17 +160,17 @@ def test_a_refused_delivery_is_refused_by_every_run_until_the_day_is_landed_othe
 ) -> None:
     whole = days_of(shop[0])[0]
     landing.land(Lakehouse(drop, contract), [whole / "olist_customers_dataset.csv"], FIRST)
-    tasks.batch(FIRST.isoformat(), "a run before")
+    tasks.prepare_batch(FIRST.isoformat(), "a run before")
     broken = put(drop, whole) / "olist_orders_dataset.csv"
     broken.write_bytes(broken.read_bytes().replace(b"order_status", b"order_state", 1))
     for run_id in ("a run", "a run", "that of midnight"):
         with pytest.raises(DeliveryRefused):
-            tasks.batch(FIRST.isoformat(), run_id)
+            tasks.prepare_batch(FIRST.isoformat(), run_id)
 
     landing.land(Lakehouse(drop, contract), [whole])
 
     for run_id in ("another run", "one more"):
-        assert tasks.batch(FIRST.isoformat(), run_id)
+        assert tasks.prepare_batch(FIRST.isoformat(), run_id)
 
 
 def test_what_a_killed_run_has_begun_to_land_another_one_lands(
@@ -180,9 +180,9 @@ def test_what_a_killed_run_has_begun_to_land_another_one_lands(
     with monkeypatch.context() as broken:
         broken.setattr(landing, "land", lambda *_, **__: (_ for _ in ()).throw(StoreError("The store is away.")))
         with pytest.raises(StoreError):
-            tasks.batch(FIRST.isoformat(), "a run")
+            tasks.prepare_batch(FIRST.isoformat(), "a run")
 
-    assert tasks.batch(FIRST.isoformat(), "that of midnight")
+    assert tasks.prepare_batch(FIRST.isoformat(), "that of midnight")
 
 
 def test_content_that_comes_back_gets_a_run_of_its_own(
@@ -197,7 +197,7 @@ def test_content_that_comes_back_gets_a_run_of_its_own(
         os.utime(file, (written_at, written_at))
         (run,) = [run for run in tasks.runs_to_start() if run["trigger_run_id"].startswith("drop")]
         started.append(run["trigger_run_id"])
-        tasks.batch(FIRST.isoformat(), started[-1])
+        tasks.prepare_batch(FIRST.isoformat(), started[-1])
 
     assert len(started) == len(set(started)) == 4
 
@@ -209,7 +209,7 @@ def test_a_delivery_that_is_still_written_to_is_left_alone(
     monkeypatch.setattr(arrivals, "AT_REST_SECONDS", 3600.0)
 
     assert arrivals.new_batches(Lakehouse(drop, contract)) == []
-    assert tasks.batch(FIRST.isoformat(), "a run") == []
+    assert tasks.prepare_batch(FIRST.isoformat(), "a run") == []
     assert manifest_in(drop, FIRST) is None
 
 
@@ -233,7 +233,7 @@ def test_what_has_no_day_is_told_and_left_alone(
     (drop.drop_dir / "orders_2018-01-03_2018-01-04.csv").write_text("order_id\n")
     caplog.set_level("INFO", logger="lakehouse")
 
-    assert tasks.batch(FIRST.isoformat(), "a run")
+    assert tasks.prepare_batch(FIRST.isoformat(), "a run")
 
     assert "no date" in caplog.text
     assert "two dates" in caplog.text
@@ -243,8 +243,8 @@ def test_what_has_no_day_is_told_and_left_alone(
 def test_a_day_without_a_batch_has_no_tables(drop: Settings, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="lakehouse")
 
-    assert tasks.batch(THIRD.isoformat(), "a run") == []
-    assert tasks.count() is None
+    assert tasks.prepare_batch(THIRD.isoformat(), "a run") == []
+    assert tasks.reconcile_tables() is None
 
     assert "an empty day" in caplog.text
 

@@ -119,5 +119,5 @@ def test_doctor_tells_a_password_that_the_warehouse_refuses(own: Settings) -> No
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     finding, remedy = done.stdout.splitlines()[-2:]
-    assert re.search(r"^mend  warehouse .*refused the password of loader.*LAKEHOUSE_LOADER_PASSWORD", finding)
+    assert re.search(r"^fix   warehouse .*refused the password of loader.*LAKEHOUSE_LOADER_PASSWORD", finding)
     assert "lakehouse start" in remedy

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyspark.sql import functions as sf
 
 from lakehouse.contract.model import ColumnType
-from lakehouse.silver.casts import cast, sent
+from lakehouse.silver.casts import cast, text_or_null
 
 TYPES = [
     ColumnType("text"),
@@ -118,7 +118,7 @@ def cast_in_spark(spark):
 
     def run(texts: list[str | None]) -> list[list[Any]]:
         sent_texts = spark.createDataFrame(pa.table({"n": range(len(texts)), "text": pa.array(texts, pa.string())}))
-        columns = [cast(sent("text"), type_).alias(str(type_)) for type_ in TYPES]
+        columns = [cast(text_or_null("text"), type_).alias(str(type_)) for type_ in TYPES]
         answer = sent_texts.coalesce(1).sort("n").select(*columns).toArrow()
         return [column.to_pylist() for column in answer.columns]
 
@@ -215,6 +215,6 @@ def test_any_text_is_cast_as_the_parser_says(cast_in_spark, texts):
 def test_what_is_empty_is_null(spark):
     texts = spark.createDataFrame([("",), (None,), (" ",), ("x",)], "text string")
 
-    values = [row[0] for row in texts.select(sf.coalesce(sent("text"), sf.lit("null"))).collect()]
+    values = [row[0] for row in texts.select(sf.coalesce(text_or_null("text"), sf.lit("null"))).collect()]
 
     assert values == ["null", "null", " ", "x"]

@@ -64,8 +64,8 @@ def look(healthy: Path) -> Look:
 
     def look(name: str) -> Check:
         found = {check.name: check for check in checks(Settings.load())}
-        assert [check.name for check in found.values() if not check.is_well and check.name != name] == []
-        assert CliRunner().invoke(app, ["doctor"]).exit_code == (0 if found[name].is_well else 1)
+        assert [check.name for check in found.values() if not check.passed and check.name != name] == []
+        assert CliRunner().invoke(app, ["doctor"]).exit_code == (0 if found[name].passed else 1)
         return found[name]
 
     return look
@@ -97,10 +97,10 @@ def test_what_to_mend_stands_below_its_finding_with_exit_code_1(monkeypatch: pyt
 
     assert as_table.output.splitlines() == [
         "ok    Java       17, /bin/java",
-        "mend  port       5433 is used by `cat` [pid 7]",
+        "fix   port       5433 is used by `cat` [pid 7]",
         "                  Set another",
     ]
-    assert [(row["check"], row["is_well"], row["remedy"]) for row in json.loads(as_json.output)] == [
+    assert [(row["check"], row["passed"], row["remedy"]) for row in json.loads(as_json.output)] == [
         ("Java", True, ""),
         ("port", False, "Set another"),
     ]

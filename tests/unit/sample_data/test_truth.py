@@ -10,7 +10,7 @@ from lakehouse.contract.model import Column, ColumnType, Contract, Rule, TableCo
 from lakehouse.contract.odcs import read_contract
 from lakehouse.sample_data.synthetic.faults import Record
 from lakehouse.sample_data.synthetic.marts_truth import complete
-from lakehouse.sample_data.synthetic.rules import breaches, is_of_type
+from lakehouse.sample_data.synthetic.rules import is_of_type, violations
 from lakehouse.sample_data.synthetic.truth import EndState, Truth
 from lakehouse.sample_data.writer import as_day
 from lakehouse.settings import PROJECT_DIR
@@ -90,9 +90,9 @@ def test_a_value_of_the_wrong_type_has_that_reason_only_and_an_empty_one_only_re
         ),
     )
 
-    assert breaches([column], ["x"]) == (["score: not a valid integer"], [])
-    assert breaches([column], [""]) == (["score: required, but empty"], [])
-    assert breaches([column], ["2"]) == ([], ["score: not one of the valid values"])
+    assert violations([column], ["x"]) == (["score: not a valid integer"], [])
+    assert violations([column], [""]) == (["score: required, but empty"], [])
+    assert violations([column], ["2"]) == ([], ["score: not one of the valid values"])
 
 
 @pytest.mark.parametrize(

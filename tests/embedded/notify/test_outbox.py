@@ -11,7 +11,7 @@ import pytest
 from lakehouse import warehouse
 from lakehouse.errors import WarehouseError
 from lakehouse.notify import slack
-from lakehouse.notify.outbox import Kind, Notice, NotSent, end_before, note, noted, send_unsent, told_since
+from lakehouse.notify.outbox import Kind, Notice, NotSent, end_before, first_notice_at, note, noted, send_unsent
 from lakehouse.settings import Settings
 from stack.fake_slack import FakeSlack, fake_slack
 from tests.support.processes import other_processes
@@ -78,13 +78,13 @@ class TestNoting:
 
     def test_a_new_warehouse_has_nothing_to_tell_of_what_ended_before_it(self, settings: Settings) -> None:
         begin = datetime.now(UTC)
-        assert begin <= told_since(settings) <= datetime.now(UTC)
+        assert begin <= first_notice_at(settings) <= datetime.now(UTC)
 
         note(settings, notice("a"))
-        first = told_since(settings)
+        first = first_notice_at(settings)
         note(settings, notice("b"))
 
-        assert told_since(settings) == first
+        assert first_notice_at(settings) == first
 
     def test_while_the_warehouse_is_down_nothing_is_noted(self, settings: Settings) -> None:
         with pytest.raises(WarehouseError):

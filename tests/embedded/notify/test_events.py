@@ -10,7 +10,7 @@ import pytest
 from psycopg2.extras import Json
 
 from lakehouse import warehouse
-from lakehouse.notify.events import EndedBackfill, EndedRun, Failure, announce, announce_backfill
+from lakehouse.notify.events import EndedBackfill, EndedRun, Failure, note_backfill, note_run
 from lakehouse.notify.outbox import Notice
 from lakehouse.settings import Settings
 from stack.fake_slack import faults
@@ -61,7 +61,7 @@ class TestOneRun:
         counted(settings, MONDAY + timedelta(minutes=2), rejected=2, quarantined=3, reasons=reasons)
         counted(settings, MONDAY + timedelta(minutes=2), table="order_items")
 
-        (notice,) = announce(settings, run())
+        (notice,) = note_run(settings, run())
 
         assert notice.text == (
             "✅ lake 2018-01-05 succeeded\n"
@@ -78,7 +78,7 @@ class TestOneRun:
         assert faults(notice.blocks) == []
 
     def test_a_failure_names_the_task_its_error_and_its_log(self, settings: Settings) -> None:
-        (notice,) = announce(settings, run(succeeded=False))
+        (notice,) = note_run(settings, run(succeeded=False))
 
         assert notice.text == (
             "❌ lake 2018-01-05 failed\n"
@@ -92,55 +92,55 @@ class TestOneRun:
         )
 
     def test_a_task_without_an_error_of_its_own_was_killed_perhaps(self, settings: Settings) -> None:
-        (notice,) = announce(settings, run(succeeded=False, failure=replace(FAILURE, error=None)))
+        (notice,) = note_run(settings, run(succeeded=False, failure=replace(FAILURE, error=None)))
 
         assert "ended without an error of its own (was it killed?)" in notice.text
 
     def test_a_run_that_was_ended_from_outside_has_no_failed_task(self, settings: Settings) -> None:
-        (notice,) = announce(settings, run(succeeded=False, failure=None))
+        (notice,) = note_run(settings, run(succeeded=False, failure=None))
 
         assert "No task failed:\n  the run itself was ended" in notice.text
 
     def test_figures_of_an_earlier_run_are_told_as_such(self, settings: Settings) -> None:
         counted(settings, MONDAY - timedelta(days=1), quarantined=500)
 
-        (notice,) = announce(settings, run(succeeded=False))
+        (notice,) = note_run(settings, run(succeeded=False))
 
         assert "Quarantined: 500 (50.00%)" in notice.text
         assert "counted by an earlier run" in notice.text
 
     def test_it_is_told_once(self, settings: Settings) -> None:
-        assert len(announce(settings, run())) == 1
-        assert announce(settings, run()) == []
+        assert len(note_run(settings, run())) == 1
+        assert note_run(settings, run()) == []
 
     def test_cleared_it_ends_a_second_time(self, settings: Settings) -> None:
-        announce(settings, run(succeeded=False))
+        note_run(settings, run(succeeded=False))
 
-        (notice,) = announce(settings, run(hours=1, clear_number=1))
+        (notice,) = note_run(settings, run(hours=1, clear_number=1))
 
         assert (notice.event_id, notice.kind) == ("lake/daily/1/ended", "recovered")
 
     def test_it_is_told_even_if_nothing_can_be_found_out_about_its_rows(self, settings: Settings) -> None:
-        (notice,) = announce(settings.model_copy(update={"source": "unknown"}), run(succeeded=False))
+        (notice,) = note_run(settings.model_copy(update={"source": "unknown"}), run(succeeded=False))
 
         assert "not known: " in notice.text
         assert "ValueError: no such file" in notice.text
 
     def test_a_day_without_a_delivery_is_told(self, settings: Settings) -> None:
-        (notice,) = announce(settings, run(found_nothing=True))
+        (notice,) = note_run(settings, run(found_nothing=True))
 
         assert notice.text.startswith("✅ lake 2018-01-05 succeeded: no batch was delivered\n")
 
     def test_a_batch_that_was_through_already_is_not_told_as_a_day_without_one(self, settings: Settings) -> None:
         counted(settings, MONDAY + timedelta(minutes=2))
 
-        (notice,) = announce(settings, run(found_nothing=True))
+        (notice,) = note_run(settings, run(found_nothing=True))
 
         assert notice.text.startswith("✅ lake 2018-01-05 succeeded: there was nothing to do\n")
 
     def test_marts_tell_what_they_built_and_nothing_if_there_was_nothing(self, settings: Settings) -> None:
-        built = announce(settings, marts("a", remarks=(("Models", "24"),)))
-        surplus = announce(settings, marts("b", hours=1, found_nothing=True))
+        built = note_run(settings, marts("a", remarks=(("Models", "24"),)))
+        surplus = note_run(settings, marts("b", hours=1, found_nothing=True))
 
         assert "Models: 24" in built[0].text
         assert kinds(surplus) == [("success", True)]
@@ -148,39 +148,39 @@ class TestOneRun:
 
 class TestRecovery:
     def test_green_again_is_one_message_and_the_next_success_is_an_ordinary_one(self, settings: Settings) -> None:
-        announce(settings, marts("a", succeeded=False))
+        note_run(settings, marts("a", succeeded=False))
 
-        recovered = announce(settings, marts("b", hours=1))
-        later = announce(settings, marts("c", hours=2))
+        recovered = note_run(settings, marts("b", hours=1))
+        later = note_run(settings, marts("c", hours=2))
 
         assert kinds(recovered + later) == [("recovered", False), ("success", False)]
         assert recovered[0].text.startswith("💚 marts is green again\n")
 
     def test_another_batch_does_not_make_a_failed_one_green(self, settings: Settings) -> None:
-        announce(settings, run("a", succeeded=False))
+        note_run(settings, run("a", succeeded=False))
 
-        another = announce(settings, run("b", hours=1, batch_date=date(2018, 1, 6)))
-        itself = announce(settings, run("c", hours=2))
+        another = note_run(settings, run("b", hours=1, batch_date=date(2018, 1, 6)))
+        itself = note_run(settings, run("c", hours=2))
 
         assert kinds(another + itself) == [("success", False), ("recovered", False)]
 
     def test_silent_successes_are_told_if_they_are_a_recovery(self, settings: Settings) -> None:
-        announce(settings, marts("a", succeeded=False))
+        note_run(settings, marts("a", succeeded=False))
 
-        notices = announce(settings, marts("b", hours=1, is_silent=True, found_nothing=True))
+        notices = note_run(settings, marts("b", hours=1, is_silent=True, found_nothing=True))
 
         assert kinds(notices) == [("recovered", False)]
 
     def test_what_follows_a_backfill_is_silent_unless_it_fails(self, settings: Settings) -> None:
-        green = announce(settings, marts("a", is_silent=True))
-        red = announce(settings, marts("b", hours=1, is_silent=True, succeeded=False))
+        green = note_run(settings, marts("a", is_silent=True))
+        red = note_run(settings, marts("b", hours=1, is_silent=True, succeeded=False))
 
         assert kinds(green + red) == [("success", True), ("failed", False)]
 
     def test_a_frequent_dag_tells_when_it_begins_to_fail_and_when_it_is_green_again(self, settings: Settings) -> None:
         def arrivals(minute: int, succeeded: bool) -> list[tuple[str, bool]]:
             ended = run(f"{minute}", dag_id="arrivals", batch_date=None, succeeded=succeeded, hours=minute)
-            return kinds(announce(settings, replace(ended, says_nothing_of_success=True)))
+            return kinds(note_run(settings, replace(ended, says_nothing_of_success=True)))
 
         told = [arrivals(minute, green) for minute, green in enumerate([True, False, False, True, True, False])]
 
@@ -191,7 +191,7 @@ class TestQuality:
     def test_too_many_in_quarantine_is_a_warning_of_its_own(self, settings: Settings) -> None:
         counted(settings, MONDAY + timedelta(minutes=2), rejected=5, quarantined=6)
 
-        warning, ended = announce(settings, run())
+        warning, ended = note_run(settings, run())
 
         assert (warning.event_id, warning.kind) == (
             "lake/2018-01-05/2018-01-08T06:02:00+00:00/quality",
@@ -208,20 +208,20 @@ class TestQuality:
     ) -> None:
         counted(settings, MONDAY + timedelta(minutes=2), quarantined=11)
 
-        notices = announce(settings.model_copy(update={"quarantine_warning_share": share}), run())
+        notices = note_run(settings.model_copy(update={"quarantine_warning_share": share}), run())
 
         assert ("quality" in [notice.kind for notice in notices]) is warned
 
     def test_a_run_that_counted_nothing_anew_does_not_warn_again(self, settings: Settings) -> None:
         counted(settings, MONDAY + timedelta(minutes=2), quarantined=500)
-        announce(settings, run())
+        note_run(settings, run())
 
-        assert kinds(announce(settings, run("again", hours=1))) == [("success", False)]
+        assert kinds(note_run(settings, run("again", hours=1))) == [("success", False)]
 
     def test_two_runs_that_were_under_way_when_it_was_counted_warn_once(self, settings: Settings) -> None:
         counted(settings, MONDAY + timedelta(minutes=2), quarantined=500)
 
-        told = kinds(announce(settings, run("arrived")) + announce(settings, run("midnight")))
+        told = kinds(note_run(settings, run("arrived")) + note_run(settings, run("midnight")))
 
         assert told == [("quality", False), ("success", False), ("success", False)]
 
@@ -232,7 +232,7 @@ class TestQuality:
                 (THE_DAY,),
             )
 
-        (notice,) = announce(settings, run())
+        (notice,) = note_run(settings, run())
 
         assert "Quarantined: 0 (0.00%)" in notice.text
 
@@ -249,9 +249,9 @@ class TestBackfill:
         runs = [run(f"{day}", batch_date=day, belongs_to_backfill=True) for day in self.DATES]
         runs[2] = replace(runs[2], succeeded=False, failure=FAILURE)
 
-        silent = [kind for one in runs for kind in kinds(announce(settings, one))]
-        (summary,) = announce_backfill(settings, self.ended(*runs))
-        again = announce_backfill(settings, self.ended(*runs))
+        silent = [kind for one in runs for kind in kinds(note_run(settings, one))]
+        (summary,) = note_backfill(settings, self.ended(*runs))
+        again = note_backfill(settings, self.ended(*runs))
 
         assert silent == [("success", True), ("success", True), ("failed", True)]
         assert again == []
@@ -264,12 +264,12 @@ class TestBackfill:
         assert faults(summary.blocks) == []
 
     def test_one_that_was_stopped_says_what_was_not_begun(self, settings: Settings) -> None:
-        (summary,) = announce_backfill(settings, self.ended(run("a", batch_date=self.DATES[0])))
+        (summary,) = note_backfill(settings, self.ended(run("a", batch_date=self.DATES[0])))
 
         assert summary.text.startswith("❌ Backfill of 2018-01-04 to 2018-01-06 stopped early\n")
         assert "Not begun:\n  2018-01-05\n  2018-01-06\n" in summary.text
 
     def test_a_batch_that_failed_in_it_is_green_again_later(self, settings: Settings) -> None:
-        announce(settings, run("a", succeeded=False, belongs_to_backfill=True))
+        note_run(settings, run("a", succeeded=False, belongs_to_backfill=True))
 
-        assert kinds(announce(settings, run("b", hours=1))) == [("recovered", False)]
+        assert kinds(note_run(settings, run("b", hours=1))) == [("recovered", False)]

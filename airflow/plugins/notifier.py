@@ -42,11 +42,11 @@ STOP_WAITS_SECONDS = 5
 OVERLAP = timedelta(hours=1)
 
 
-class Messenger(threading.Thread):
+class Notifier(threading.Thread):
     """Rounds, until the process ends."""
 
     def __init__(self) -> None:
-        super().__init__(name="messenger", daemon=True)
+        super().__init__(name="notifier", daemon=True)
         self._wake = threading.Event()
         self._is_stopping = False
         self._at_rest = threading.Lock()
@@ -97,7 +97,7 @@ class Messenger(threading.Thread):
         if time.monotonic() < self._slack_wants_rest_until:
             return
         try:
-            send_unsent(settings, Sender(settings))
+            send_unsent(settings, Destination(settings))
         except NotSent as failure:  # it is in the log
             self._slack_wants_rest_until = time.monotonic() + failure.retry_after
 
@@ -113,7 +113,7 @@ class Messenger(threading.Thread):
         self._at_rest = threading.Lock()
 
 
-class Sender:
+class Destination:
     """Sends a notice to where the secret says, which is read each time: a new one counts at once."""
 
     def __init__(self, settings: Any) -> None:
@@ -141,12 +141,12 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
     """Note each run and backfill that ended since then and is not noted; False: not all could be, look again."""
     from airflow.utils.session import create_session
 
-    from lakehouse.notify.events import announce, announce_backfill
-    from lakehouse.notify.outbox import noted, told_since
+    from lakehouse.notify.events import note_backfill, note_run
+    from lakehouse.notify.outbox import first_notice_at, noted
     from lakehouse_airflow import ended_runs
 
     complete = True
-    beginning = told_since(settings) - OVERLAP
+    beginning = first_notice_at(settings) - OVERLAP
     # A session of this round alone, not the thread's: it ends with it.
     with create_session(scoped=False) as session:
         backfills = ended_runs.backfills(session)
@@ -159,7 +159,7 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
             if event_id not in known:
                 try:
                     _log_if_sent_elsewhere(
-                        settings, announce(settings, ended_runs.describe(session, run, parts_untold))
+                        settings, note_run(settings, ended_runs.describe(session, run, parts_untold))
                     )
                 except Exception:  # one that cannot be told must not keep back the others
                     log.exception("The end of %s could not be noted", event_id)
@@ -169,7 +169,7 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
             try:
                 backfill = ended_runs.ended_backfill(session, parts)
                 if backfill is not None and backfill.ended_at >= beginning:
-                    _log_if_sent_elsewhere(settings, announce_backfill(settings, backfill))
+                    _log_if_sent_elsewhere(settings, note_backfill(settings, backfill))
             except Exception:
                 log.exception("The end of %s could not be noted", event_id)
                 complete = False
@@ -188,21 +188,21 @@ class Listener:
     """What Airflow calls: in every process, so it must cost nothing and break nothing."""
 
     def __init__(self) -> None:
-        self._messenger: Messenger | None = None
+        self._notifier: Notifier | None = None
         self._run_ended = False
 
     @hookimpl
     def on_starting(self, component: object) -> None:
         """A Job does not know yet of what kind it is; tasks are forked from the scheduler, but are no Job."""
         if type(component).__name__ == "Job" and sys.argv[1:2] == ["scheduler"]:
-            self._messenger = Messenger()
-            self._messenger.start()
+            self._notifier = Notifier()
+            self._notifier.start()
 
     @hookimpl
     def before_stopping(self, component: object) -> None:
         """The scheduler was asked to end."""
-        if type(component).__name__ == "Job" and self._messenger is not None:
-            self._messenger.stop()
+        if type(component).__name__ == "Job" and self._notifier is not None:
+            self._notifier.stop()
 
     @hookimpl
     def on_dag_run_success(self, dag_run: DagRun, msg: str) -> None:
@@ -220,7 +220,7 @@ class Listener:
         from sqlalchemy.orm import object_session
 
         session = object_session(dag_run)
-        if self._messenger is None or session is None:
+        if self._notifier is None or session is None:
             return
         self._run_ended = True
         # The scheduler's session is one and the same for as long as it lives.
@@ -228,13 +228,13 @@ class Listener:
             event.listen(session, "after_commit", self._committed)
 
     def _committed(self, _: object) -> None:
-        if self._run_ended and self._messenger is not None:
+        if self._run_ended and self._notifier is not None:
             self._run_ended = False
-            self._messenger.wake()
+            self._notifier.wake()
 
 
-class MessengerPlugin(AirflowPlugin):
+class NotifierPlugin(AirflowPlugin):
     """Found by Airflow in its folder of plugins."""
 
-    name = "messenger"
+    name = "notifier"
     listeners = [Listener()]  # noqa: RUF012 - as Airflow reads it
