@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     workspace: str | None = Field(
         None, description="a lake and its database, by name; unset: the workspace of the last run"
     )
-    state: None = None  # what version 0.1.0 called a workspace; described nowhere, and refused
+    state: None = Field(None, exclude=True, description="refused: what version 0.1.0 called a workspace")
 
     drop_dir: Path | None = Field(
         None, description="a folder that deliveries are put into, which the orchestrator lands; unset: there is none"

@@ -166,3 +166,10 @@ def test_the_stacks_store_without_a_user_is_refused_with_every_place_that_was_lo
     ) as e:
         settings.store_user("silver")
     assert f"{tmp_path}/store_silver_secret_key" in str(e.value)
+
+
+def test_the_word_that_version_0_1_0_had_for_a_workspace_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE_STATE", "shop")
+
+    with pytest.raises(ConfigurationError, match=r"LAKEHOUSE_STATE: .*is called LAKEHOUSE_WORKSPACE now"):
+        Settings.load()

@@ -125,7 +125,7 @@ def settings_page() -> str:
     rows = [
         (f"`LAKEHOUSE_{name.upper()}`", _default_of_setting(field), field.description or "")
         for name, field in Settings.model_fields.items()
-        if field.description
+        if not field.exclude
     ]
     return "\n".join(
         [

@@ -176,7 +176,7 @@ def shown(console: Console, status: Status) -> list[str]:
 def test_status_tells_batches_records_and_that_all_is_in_the_marts(terminal: Console) -> None:
     lines = shown(terminal, a_status())
 
-    assert lines[0] == "State demo, source olist"
+    assert lines[0] == "Workspace demo, source olist"
     assert lines[2:6] == [
         "Batches",
         "batch_date tables records pending",
