@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from lakehouse.cli import app
 from lakehouse.contract.odcs import read_contract
@@ -89,6 +90,16 @@ def test_every_table_and_mart_is_on_the_page_of_tables() -> None:
     assert missing == []
 
 
+def test_a_yml_beside_each_dbt_model_describes_it_and_holds_its_unit_tests() -> None:
+    described = {}
+    for path in sorted((PROJECT_DIR / "dbt" / "models").rglob("*.sql")):
+        content = yaml.safe_load(path.with_suffix(".yml").read_text(encoding="utf-8"))
+        tested = [test["model"] for test in content.get("unit_tests", [])]
+        described[path.stem] = {model["name"] for model in content["models"]}.union(tested)
+
+    assert described == {name: {name} for name in described}
+
+
 def test_the_pages_are_the_same_whatever_source_is_set() -> None:
     assert pages(Settings(source="another")) == PAGES
 
@@ -128,9 +139,7 @@ def two_sources(tmp_path: Path) -> dict[Path, str]:
     staging = tmp_path / "dbt" / "models" / "staging" / "shelf"
     staging.mkdir()
     (staging / "stg_books.sql").write_text("select isbn, price as list_price from {{ source('shelf', 'books') }}\n")
-    (staging / "_shelf__models.yml").write_text(
-        "models: [{name: stg_books, columns: [{name: isbn}, {name: list_price}]}]\n"
-    )
+    (staging / "stg_books.yml").write_text("models: [{name: stg_books, columns: [{name: isbn}, {name: list_price}]}]\n")
     settings = Settings(source="olist", contracts_dir=tmp_path / "contracts", dbt_dir=tmp_path / "dbt")
     return {path.relative_to(tmp_path): text for path, text in pages(settings, tmp_path).items()}
 
