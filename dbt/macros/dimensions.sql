@@ -16,12 +16,6 @@
 {%- endmacro %}
 
 
-{# Key of a customer known by an order's customer_id only: marked, so that no person's id can give the same hash. #}
-{% macro inferred_customer_key(customer_id) -%}
-    {{ surrogate_key("'customer_id:' || " ~ customer_id, beginning_of_time()) }}
-{%- endmacro %}
-
-
 {# dim_date's key of a moment's day; 0, the unknown date, for no moment and for days that dim_date does not hold. #}
 {% macro date_key(moment) -%}
     case
@@ -86,21 +80,40 @@
 {%- endmacro %}
 
 
-{# What makes a new version of a product; of a seller. Read by the dimension and by the changed keys. #}
-{% macro product_attributes() -%}
-    {{ return([
-        'product_category_name',
-        'product_name_length',
-        'product_description_length',
-        'product_photo_count',
-        'product_weight_g',
-        'product_length_cm',
-        'product_height_cm',
-        'product_width_cm',
-    ]) }}
+{#
+    Columns of a member of which only the key is known. `attributes`: column -> type; a text is 'unknown', any other value
+    null.
+#}
+{% macro undescribed(attributes) -%}
+    {%- for attribute, type in attributes.items() -%}
+    {{ "'unknown'" if type == 'text' else 'cast(null as ' ~ type ~ ')' }} as {{ attribute }},
+    {% endfor -%}
+    {{ beginning_of_time() }} as valid_from,
+    cast(null as timestamp) as valid_to,
+    true as is_inferred
 {%- endmacro %}
 
 
-{% macro seller_attributes() -%}
-    {{ return(['zip_code_prefix', 'city', 'state']) }}
+{#
+    The CTE `members` of a dimension: the rows of `ctes` (natural key, attributes, valid_from, valid_to, is_inferred), each
+    with its surrogate key in front, then the unknown member. A daily build leaves out the latter: it is there already.
+    `keys`: CTE -> surrogate key, for a CTE that does not take the hash of natural key and valid_from.
+#}
+{% macro members(key, natural_key, attributes, ctes, keys={}) -%}
+members as (
+    {%- for cte in ctes %}
+    {{ 'union all' if not loop.first }}
+    select
+        {{ keys.get(cte) or surrogate_key(natural_key, 'valid_from') }} as {{ key }},
+        {{ cte }}.*
+    from {{ cte }}
+    {%- endfor %}
+    {% if not changed_only() -%}
+    union all
+    select
+        {{ unknown_key() }} as {{ key }},
+        'unknown' as {{ natural_key }},
+        {{ undescribed(attributes) | indent }}
+    {%- endif %}
+)
 {%- endmacro %}

@@ -4,6 +4,8 @@
     indexes=[{'columns': ['customer_unique_id']}],
 ) }}
 
+{% set attributes = {'zip_code_prefix': 'text', 'city': 'text', 'state': 'text'} %}
+
 with customers as (
     select
         customer_id,
@@ -117,43 +119,17 @@ orders_without_customer as (
 inferred as (
     select
         customer_id as customer_unique_id,
-        'unknown' as zip_code_prefix,
-        'unknown' as city,
-        'unknown' as state,
-        {{ beginning_of_time() }} as valid_from,
-        cast(null as timestamp) as valid_to,
-        true as is_inferred
+        {{ undescribed(attributes) | indent }}
     from orders_without_customer
 ),
 
-members as (
-    select
-        {{ surrogate_key('customer_unique_id', 'valid_from') }} as customer_key,
-        with_orders.*
-    from with_orders
-    union all
-    select
-        {{ surrogate_key('customer_unique_id', 'valid_from') }} as customer_key,
-        without_orders.*
-    from without_orders
-    union all
-    select
-        {{ inferred_customer_key('customer_unique_id') }} as customer_key,
-        inferred.*
-    from inferred
-    {% if not changed_only() %}
-    union all
-    select
-        {{ unknown_key() }} as customer_key,
-        'unknown' as customer_unique_id,
-        'unknown' as zip_code_prefix,
-        'unknown' as city,
-        'unknown' as state,
-        {{ beginning_of_time() }} as valid_from,
-        cast(null as timestamp) as valid_to,
-        true as is_inferred
-    {% endif %}
-),
+{{ members(
+    'customer_key',
+    'customer_unique_id',
+    attributes,
+    ctes=['with_orders', 'without_orders', 'inferred'],
+    keys={'inferred': inferred_customer_key('customer_unique_id')},
+) }},
 
 final as (
     select

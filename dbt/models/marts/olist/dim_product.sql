@@ -4,6 +4,18 @@
     indexes=[{'columns': ['product_id']}, {'columns': ['product_category_name']}],
 ) }}
 
+{% set attributes = {
+    'product_category_name': 'text',
+    'product_category_name_english': 'text',
+    'product_name_length': 'integer',
+    'product_description_length': 'integer',
+    'product_photo_count': 'integer',
+    'product_weight_g': 'integer',
+    'product_length_cm': 'integer',
+    'product_height_cm': 'integer',
+    'product_width_cm': 'integer',
+} %}
+
 with {{ versions_by_batch('product', ref('stg_products'), 'product_id', product_attributes(), entity='product') }},
 
 translations as (
@@ -48,51 +60,12 @@ undelivered as (
 inferred as (
     select
         product_id,
-        'unknown' as product_category_name,
-        'unknown' as product_category_name_english,
-        cast(null as integer) as product_name_length,
-        cast(null as integer) as product_description_length,
-        cast(null as integer) as product_photo_count,
-        cast(null as integer) as product_weight_g,
-        cast(null as integer) as product_length_cm,
-        cast(null as integer) as product_height_cm,
-        cast(null as integer) as product_width_cm,
-        {{ beginning_of_time() }} as valid_from,
-        cast(null as timestamp) as valid_to,
-        true as is_inferred
+        {{ undescribed(attributes) | indent }}
     from undelivered
     where product_id is not null
 ),
 
-members as (
-    select
-        {{ surrogate_key('product_id', 'valid_from') }} as product_key,
-        delivered.*
-    from delivered
-    union all
-    select
-        {{ surrogate_key('product_id', 'valid_from') }} as product_key,
-        inferred.*
-    from inferred
-    {% if not changed_only() %}
-    union all
-    select
-        {{ unknown_key() }} as product_key,
-        'unknown' as product_id,
-        'unknown' as product_category_name,
-        'unknown' as product_category_name_english,
-        cast(null as integer) as product_name_length,
-        cast(null as integer) as product_description_length,
-        cast(null as integer) as product_photo_count,
-        cast(null as integer) as product_weight_g,
-        cast(null as integer) as product_length_cm,
-        cast(null as integer) as product_height_cm,
-        cast(null as integer) as product_width_cm,
-        {{ beginning_of_time() }} as valid_from,
-        cast(null as timestamp) as valid_to,
-        true as is_inferred
-    {% endif %}
-),
+{{ members('product_key', 'product_id', attributes, ctes=['delivered', 'inferred']) }},
 
 final as (
     select

@@ -4,6 +4,8 @@
     indexes=[{'columns': ['seller_id']}],
 ) }}
 
+{% set attributes = {'zip_code_prefix': 'text', 'city': 'text', 'state': 'text'} %}
+
 with {{ versions_by_batch('seller', ref('stg_sellers'), 'seller_id', seller_attributes(), entity='seller') }},
 
 delivered as (
@@ -35,39 +37,12 @@ undelivered as (
 inferred as (
     select
         seller_id,
-        'unknown' as zip_code_prefix,
-        'unknown' as city,
-        'unknown' as state,
-        {{ beginning_of_time() }} as valid_from,
-        cast(null as timestamp) as valid_to,
-        true as is_inferred
+        {{ undescribed(attributes) | indent }}
     from undelivered
     where seller_id is not null
 ),
 
-members as (
-    select
-        {{ surrogate_key('seller_id', 'valid_from') }} as seller_key,
-        delivered.*
-    from delivered
-    union all
-    select
-        {{ surrogate_key('seller_id', 'valid_from') }} as seller_key,
-        inferred.*
-    from inferred
-    {% if not changed_only() %}
-    union all
-    select
-        {{ unknown_key() }} as seller_key,
-        'unknown' as seller_id,
-        'unknown' as zip_code_prefix,
-        'unknown' as city,
-        'unknown' as state,
-        {{ beginning_of_time() }} as valid_from,
-        cast(null as timestamp) as valid_to,
-        true as is_inferred
-    {% endif %}
-),
+{{ members('seller_key', 'seller_id', attributes, ctes=['delivered', 'inferred']) }},
 
 final as (
     select
