@@ -29,13 +29,16 @@
 {%- endmacro %}
 
 
-{# The last load that the marts hold, as a literal: the planner then knows how few rows are newer. #}
+{#
+    The last load that the marts of the model's source hold, as a literal: the planner then knows how few rows are newer.
+    The model's folder says which source that is (`meta.source` in dbt_project.yml).
+#}
 {% macro watermark() -%}
     {%- if var('compile_as') is not none or not execute -%}
         {{ return(0) }}
     {%- endif -%}
     {%- set state -%}
-        select load_id from {{ source('ops', 'marts_state') }} where source = 'olist'
+        select load_id from {{ source('ops', 'marts_state') }} where source = '{{ config.meta_require('source') }}'
     {%- endset -%}
     {{ return(run_query(state).columns[0].values()[0] or 0) }}
 {%- endmacro %}
