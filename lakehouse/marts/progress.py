@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lakehouse.marts.dbt import Node
+from lakehouse.marts.manifest import read_models
 
 Outcome = Literal["done", "nothing to do", "failed"]
 State = Literal["success", "failed", "skipped"]
@@ -68,7 +69,8 @@ class Progress:
     def node(self, node: Node) -> None:
         """dbt is through with it: its manifest is there by then, which says what tests there are."""
         if not self._planned:
-            self._write({"tests": data_tests_by_model(json.loads(self._manifest.read_text(encoding="utf-8")))})
+            models = read_models(self._manifest).values()
+            self._write({"tests": {model.name: model.tests for model in models if model.tests}})
             self._planned = True
         self._write({"node": asdict(node)})
 
@@ -129,18 +131,6 @@ def report(model: str, attempt: Attempt | None) -> list[Node]:
     return [own, *attempt.tests_of(model)] if attempt and own else []
 
 
-def data_tests_by_model(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Model -> its data tests: those attached to it, and those of several models that cannot run before it is built."""
-    nodes = manifest["nodes"]
-    found: dict[str, list[str]] = {}
-    for node in nodes.values():
-        if node["resource_type"] == "test":
-            models = [read for read in node["depends_on"]["nodes"] if read in nodes]
-            owner = node.get("attached_node") or max(models, key=lambda model: (_depth(nodes, model), model))
-            found.setdefault(nodes[owner]["name"], []).append(node["name"])
-    return found
-
-
 def _judge_early(model: str, attempt: Attempt) -> Verdict | None:
     """Only a success is certain before the attempt has ended: what failed may be tried again."""
     own, tests = attempt.model(model), attempt.tests_of(model)
@@ -165,8 +155,3 @@ def _judge_at_the_end(model: str, attempt: Attempt) -> Verdict:
 
 def _bad(nodes: list[Node]) -> list[Node]:
     return [node for node in nodes if node.status in BAD]
-
-
-def _depth(nodes: Mapping[str, Any], model: str) -> int:
-    """Models that stand one on the other up to this one."""
-    return 1 + max((_depth(nodes, read) for read in nodes[model]["depends_on"]["nodes"] if read in nodes), default=0)

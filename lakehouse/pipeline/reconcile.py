@@ -13,7 +13,6 @@ are the step's own word, since a dropped row is nowhere.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from datetime import date
@@ -34,6 +33,7 @@ from lakehouse.lake.places import quarantine_path, rejected_path, table_path
 from lakehouse.lake.store import Store
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest, read_manifest
+from lakehouse.marts.manifest import Model, read_models
 from lakehouse.pipeline.pending import pending_steps
 from lakehouse.steps import StepResult
 
@@ -126,19 +126,9 @@ def facts(lakehouse: Lakehouse, *, all_keys: bool = False) -> None:
     with lakehouse.lock("publish", shared=True):
         models = _models(lakehouse)
         with lakehouse.cursor("transformer") as cursor:
-            counted = [_count_fact(cursor, models, fact, all_keys) for fact in models.values() if fact.source]
+            counted = [_count_fact(cursor, models, fact, all_keys) for fact in models.values() if fact.reconciles_with]
         _note_facts(lakehouse, counted)
     _stop_if([str(count) for count in counted if not count.holds])
-
-
-@dataclass(frozen=True)
-class _Model:
-    """A dbt model. `source`: the model whose keys it has, if it says so; `entity`: of its rows, found by `column`."""
-
-    relation: str
-    source: str | None
-    column: str
-    entity: str
 
 
 @dataclass(frozen=True)
@@ -155,33 +145,26 @@ class _FactCount:
         return f"{self.mart}: {self.mart_rows} rows, but {self.source_rows} current keys in its source"
 
 
-def _models(lakehouse: Lakehouse) -> dict[str, _Model]:
+def _models(lakehouse: Lakehouse) -> dict[str, Model]:
     """The source's models by name, from the manifest of the last build."""
     path = lakehouse.settings.workspace_dir / "dbt" / "manifest.json"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        models = read_models(path)
     except FileNotFoundError as error:
         raise MartsError(
             f"The marts were built elsewhere: {path} is not here, which says what to compare them with.\n"
             "Compare where they were built, or build them here: `lakehouse marts --full-refresh`."
         ) from error
-    found: dict[str, _Model] = {}
-    for node in sorted(manifest["nodes"].values(), key=lambda node: str(node["name"])):
-        if node["resource_type"] == "model" and lakehouse.contract.source in node["tags"]:
-            meta = node["config"].get("meta", {})
-            replaces = meta.get("replaces", {"column": "", "entity": ""})
-            relation = f"{node['schema']}.{node['name']}"
-            found[node["name"]] = _Model(relation, meta.get("reconciles_with"), replaces["column"], replaces["entity"])
-    return found
+    return {name: model for name, model in models.items() if lakehouse.contract.source in model.tags}
 
 
-def _count_fact(cursor: Cursor, models: dict[str, _Model], fact: _Model, all_keys: bool) -> _FactCount:
-    assert fact.source is not None
-    changed_keys = models.get("int_changed_keys")
+def _count_fact(cursor: Cursor, models: dict[str, Model], fact: Model, all_keys: bool) -> _FactCount:
+    assert fact.reconciles_with is not None
+    source, changed_keys = models[fact.reconciles_with], models.get("int_changed_keys")
     if all_keys or changed_keys is None or not fact.column or _rows(cursor, changed_keys.relation) == 0:
-        return _FactCount(fact.relation, _rows(cursor, models[fact.source].relation), _rows(cursor, fact.relation))
+        return _FactCount(fact.relation, _rows(cursor, source.relation), _rows(cursor, fact.relation))
     counts = []
-    for relation in (models[fact.source].relation, fact.relation):
+    for relation in (source.relation, fact.relation):
         cursor.execute(
             sql.SQL("select count(*) from {} where {} in (select changed_key from {} where entity = %s)").format(
                 _identifier(relation), sql.Identifier(fact.column), _identifier(changed_keys.relation)

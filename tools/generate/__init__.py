@@ -39,7 +39,8 @@ def pages(settings: Settings, project: Path = PROJECT_DIR) -> dict[Path, str]:
         docs / "make.md": make_page(project / "Makefile"),
     }
     sources = {settings.dbt_dir / file_name(c.source): sources_yml(c) for c in _contracts(settings.contracts_dir)}
-    graph = {project / dbt_graph.FILE: dbt_graph.python_module(dbt_graph.models_read(project / "dbt"))}
+    reads = dbt_graph.models_read(project / "dbt", {file_name(c.source): sources_yml(c) for c in contracts})
+    graph = {project / dbt_graph.FILE: dbt_graph.python_module(reads)}
     return sources | graph | {path: GENERATED + text for path, text in written.items()}
 
 

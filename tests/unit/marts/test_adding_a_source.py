@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import yaml
 
 from lakehouse.settings import PROJECT_DIR, Settings
 from tools.generate import write_pages
-from tools.generate.dbt_graph import models_read
+from tools.generate.dbt_graph import FILE
 
 BLOCK = re.compile(r"^    ```(?:sql|yaml)\n    (?:#|--) (\S+)\n(.*?)^    ```$", re.MULTILINE | re.DOTALL)
 
@@ -67,7 +68,7 @@ def test_airflow_draws_what_dbt_knows_of_who_reads_whom(nodes: dict[str, dict[st
         for name in models_tagged(nodes, "olist")
     }
 
-    assert models_read(PROJECT_DIR / "dbt") == known
+    assert runpy.run_path(str(PROJECT_DIR / FILE))["READS"] == known
 
 
 def test_the_build_of_a_second_source_has_its_own_models_only(nodes: dict[str, dict[str, Any]]) -> None:

@@ -13,7 +13,6 @@ from lakehouse.marts.progress import (
     Attempt,
     Progress,
     Verdict,
-    data_tests_by_model,
     is_being_written,
     judge,
     read_attempt,
@@ -143,15 +142,6 @@ def test_an_attempt_goes_on_until_its_process_is_gone_however_it_died(tmp_path: 
     assert not is_being_written(file)
 
 
-def test_a_test_belongs_to_its_model_or_to_the_last_of_its_models(tmp_path: Path) -> None:
-    content = json.loads(manifest(tmp_path).read_text())
-
-    assert data_tests_by_model(content) == TESTS
-    content["nodes"]["model.fct"] = node("model", "fct", "model.orders")
-    content["nodes"]["test.totals"] = node("test", "totals", "model.orders", "model.fct")
-    assert data_tests_by_model(content) == {**TESTS, "fct": ["totals"]}
-
-
 def manifest(folder: Path) -> Path:
     nodes = {"model.orders": node("model", "orders", "source.orders")}
     for name in TESTS["orders"]:
@@ -162,7 +152,8 @@ def manifest(folder: Path) -> Path:
 
 
 def node(kind: str, name: str, *reads: str) -> dict[str, Any]:
-    return {"resource_type": kind, "name": name, "depends_on": {"nodes": list(reads)}}
+    facts = {"schema": "marts", "tags": [], "config": {}}
+    return {"resource_type": kind, "name": name, "depends_on": {"nodes": list(reads)}, **facts}
 
 
 def state(verdict: Verdict | None) -> str | None:

@@ -129,9 +129,10 @@ schema:
 """
 
 
-@pytest.fixture
-def two_sources(tmp_path: Path) -> dict[Path, str]:
+@pytest.fixture(scope="module")
+def two_sources(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
     """Pages of a project with a second contract, paths from its root."""
+    tmp_path = tmp_path_factory.mktemp("project")
     for folder in ("contracts", "dbt"):
         shutil.copytree(PROJECT_DIR / folder, tmp_path / folder, ignore=shutil.ignore_patterns("target", "logs"))
     shutil.copy(PROJECT_DIR / "Makefile", tmp_path)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.marts import project_hash
+from lakehouse.marts.step import project_hash
 
 MODEL_YML = """\
 models:
