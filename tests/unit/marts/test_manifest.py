@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lakehouse.marts.manifest import Model, read_models
 
+from lakehouse.marts.manifest import Model, read_models
 from lakehouse.settings import PROJECT_DIR
 
 SOURCE = "source.raw.orders"
