@@ -19,7 +19,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from lakehouse.errors import StoreError
-from lakehouse.lake.conformance import AT_ONCE, NOTE, ensure_conformance, is_proven
+from lakehouse.lake.conformance import NOTE, WRITERS, ensure_conformance, is_proven
 from lakehouse.lake.s3 import PART_SIZE
 from lakehouse.lake.store import Store, open_store
 from lakehouse.settings import LAYERS, Layer, Settings
@@ -112,8 +112,8 @@ def test_a_copy_that_breaks_off_leaves_the_old_content_and_no_parts(
 
 
 def test_of_many_who_create_a_key_at_once_one_is_told_so(bucket: Store) -> None:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        told = list(pool.map(lambda n: bucket.write_new("shop/claim", b"%d" % n), range(AT_ONCE)))
+    with ThreadPoolExecutor(WRITERS) as pool:
+        told = list(pool.map(lambda n: bucket.write_new("shop/claim", b"%d" % n), range(WRITERS)))
 
     assert sum(told) == 1
     assert bucket.read("shop/claim") == b"%d" % told.index(True)
@@ -130,9 +130,9 @@ def test_of_many_who_change_the_same_content_at_once_nobody_is_lost(bucket: Stor
                 return
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(append, range(AT_ONCE)))
+        list(pool.map(append, range(WRITERS)))
 
-    assert sorted(json.loads(bucket.read("shop/list") or b"")) == list(range(AT_ONCE))
+    assert sorted(json.loads(bucket.read("shop/list") or b"")) == list(range(WRITERS))
 
 
 def test_swap_of_a_key_that_appeared_vanished_or_changed_writes_nothing(bucket: Store) -> None:

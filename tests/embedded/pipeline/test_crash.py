@@ -119,7 +119,7 @@ POINTS = (
         "lakehouse.silver.partition",
         "SilverPartition._write_by_spark",
         "while it writes",
-        preparation="import lakehouse.silver.step; lakehouse.silver.SMALL_ROWS = -1",
+        preparation="import lakehouse.silver.step; lakehouse.silver.step.SMALL_ROWS = -1",
     ),
     Point("between silver and load", "lakehouse.load.step", "run", "before"),
     Point("with an empty staging table", "lakehouse.load.raw_tables", "create_staging", "after"),

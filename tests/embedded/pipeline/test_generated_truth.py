@@ -8,14 +8,16 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+from lakehouse import warehouse
 from lakehouse.contract.model import Contract
 from lakehouse.lake.bad_records import SUPERSEDED, bad_records
 from lakehouse.lake.store import open_store
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.pipeline.reconcile import Count
-from lakehouse.pipeline.summary import reasons, warnings
+from lakehouse.pipeline.summary import warnings
 from lakehouse.sample_data.synthetic import KINDS, Truth
 from lakehouse.settings import Settings
+from lakehouse.warehouse import counts
 from tests.support.lake import query
 
 Shop = tuple[Path, Truth]
@@ -72,7 +74,8 @@ def test_the_reasons_of_a_batch_are_counted(loaded_shop: Settings, contract: Con
         for table, file in tables.items():
             expected.update({(table, reason): rows for reason, rows in (file.rejected | file.quarantined).items()})
 
-        found = reasons(Lakehouse(loaded_shop, contract), date.fromisoformat(day))
+        with warehouse.cursor(loaded_shop) as cursor:
+            found = counts.reasons(cursor, contract.source, date.fromisoformat(day))
 
         assert {(table, reason): rows for table, reason, rows in found} == dict(expected)
         assert [rows for *_, rows in found] == sorted((rows for *_, rows in found), reverse=True)

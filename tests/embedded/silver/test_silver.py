@@ -312,7 +312,7 @@ def test_columns_may_be_called_as_those_of_the_quarantine(shop):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "accepted"),
+    ("pattern", "kept"),
     [("[0-9]{5}", ["01234"]), ("a|b", ["a", "b"])],
     ids=["a pattern counts for the whole text", "also one with alternatives"],
 )
