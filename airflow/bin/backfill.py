@@ -2,8 +2,8 @@
 
     docker compose exec airflow-scheduler python airflow/bin/backfill.py 2018-01-01 2018-03-31
 
-`make backfill FROM=2018-01-01 TO=2018-03-31` is this. One backfill for the whole range would be mostly empty days, and
-of one DAG Airflow refuses a second one while the first is active. Ended half-way, and begun again, it does the rest.
+`make backfill FROM=2018-01-01 TO=2018-03-31` runs this. One backfill for the whole range would be mostly empty days,
+and Airflow refuses a second backfill of a DAG while one is active. Interrupted and started again, it does the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def main() -> None:
-    """Exit code 1 if a run failed or nothing was landed in the range; the others were brought through all the same."""
+    """Exit code 1 if a run failed or nothing was landed in the range; a failed run does not stop the others."""
     _quieten()
     first, last = _range()
     days = _landed(first, last)
@@ -50,7 +50,7 @@ def _range() -> tuple[date, date]:
 
 
 def _landed(first: date, last: date) -> list[date]:
-    """Of the days in the range those that have a batch and have ended."""
+    """The days in the range that have ended and have a batch."""
     from lakehouse.errors import LakehouseError
     from lakehouse.pipeline import arrivals
     from lakehouse.settings import Settings
@@ -60,7 +60,7 @@ def _landed(first: date, last: date) -> list[date]:
     except LakehouseError as error:
         sys.exit(str(error))
     asked = [day for day in days if first <= day <= last]
-    # Of a day that goes on Airflow makes no run: it has no schedule's interval yet.
+    # Airflow makes no run for the current day: its schedule has no interval for it yet.
     chosen = [day for day in asked if day < datetime.now(UTC).date()]
     for day in sorted({*asked} - {*chosen}):
         _say(f"{day}  left out: it has not ended (UTC). Trigger `lake` with this batch_date")
@@ -71,14 +71,14 @@ def _landed(first: date, last: date) -> list[date]:
 
 
 def _backfill(day: date, conf: dict[str, object]) -> str:
-    """The state in which the run of the day ended. One that is under way already, by whomever, is waited for."""
+    """The state in which the run of the day ended. If a run of that day is already active, wait for it first."""
     from airflow.models.backfill import AlreadyRunningBackfill, ReprocessBehavior, _create_backfill
 
     at = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    told = False
+    reported = False
     while True:
         try:
-            # What `airflow backfill create` calls, too: that command imports Airflow anew for each day.
+            # `airflow backfill create` calls this, too, but would import Airflow again for each day.
             backfill = _create_backfill(
                 dag_id=DAG,
                 from_date=at,
@@ -90,9 +90,9 @@ def _backfill(day: date, conf: dict[str, object]) -> str:
                 reprocess_behavior=ReprocessBehavior.COMPLETED,
             )
         except AlreadyRunningBackfill:
-            if not told:
+            if not reported:
                 _say(f"{day}  waits for another backfill of {DAG}")
-            told = True
+            reported = True
             time.sleep(SECONDS_BETWEEN_LOOKS)
             continue
         state = _ended(backfill.id)
@@ -101,7 +101,7 @@ def _backfill(day: date, conf: dict[str, object]) -> str:
 
 
 def _ended(backfill_id: int) -> str | None:
-    """Once its run has ended, the state of it; None if another run was under way for the day, so that it has none."""
+    """Wait for the end of its run, return the run's state; None if it has no run, as the day had an active one."""
     from airflow.models.backfill import Backfill
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
@@ -113,7 +113,7 @@ def _ended(backfill_id: int) -> str | None:
             complete = session.scalar(select(Backfill.completed_at).where(Backfill.id == backfill_id))
             state = session.scalar(select(DagRun.state).where(DagRun.backfill_id == backfill_id))
             if complete is None and state in State.finished_dr_states:
-                # The scheduler would say so, too, when it looks: every half minute. The next day need not wait for it.
+                # The scheduler would set this itself, but only checks every half minute. The next day need not wait.
                 session.execute(update(Backfill).where(Backfill.id == backfill_id).values(completed_at=func.now()))
                 return str(state)
         if complete is not None:
@@ -122,13 +122,13 @@ def _ended(backfill_id: int) -> str | None:
 
 
 def _quieten() -> None:
-    """Before Airflow is imported: it tells each of its steps."""
+    """Silence Airflow's import-time logging; call before importing it."""
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
     warnings.simplefilter("ignore")
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - for who has called it
+    print(text, flush=True)  # noqa: T201 - for the caller
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     docker run --rm --pull never --network none --read-only --tmpfs /tmp IMAGE python airflow/bin/check_dags.py [FOLDER]
 
-Every file must be read within a second and hold a DAG; every DAG must have a text that says what to do when it fails;
-every task an owner and a time limit, and those of the pipeline further tries, each later than the one before.
+Every file must be read within a second and define a DAG. Every DAG must have a text that says what to do when it fails.
+Every task must have an owner and a time limit; the pipeline's tasks also retries with growing delays.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ PIPELINE = "pipeline"
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-# Reading DAG files needs no database; Airflow wants to know of one.
+# Reading DAG files needs no database, but Airflow requires one to be configured.
 os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = "sqlite:////tmp/check_dags.db"
 os.environ["AIRFLOW__LOGGING__BASE_LOG_FOLDER"] = "/tmp"  # noqa: S108 - of a container that ends with this check
 
 
 def main() -> None:
-    """Print a line per task, with what follows it: `lake: table.bronze > table.silver`. Or a line per fault."""
+    """Print a line per task with the tasks that follow it: `lake: table.bronze > table.silver`. Or a line per fault."""
     from airflow.dag_processing.dagbag import DagBag
 
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DAGS
@@ -58,7 +58,7 @@ def _faults(dag: DAG) -> Iterator[str]:
             yield f".{task.task_id}: no owner"
         if task.execution_timeout is None:
             yield f".{task.task_id}: no execution_timeout"
-        shows_only = task.start_from_trigger  # what it shows has its own tries
+        shows_only = task.start_from_trigger  # the task whose result it shows has retries
         if PIPELINE in dag.tags and not (shows_only or (task.retries and task.retry_exponential_backoff)):
             yield f".{task.task_id}: not tried again, or without exponential backoff"
 

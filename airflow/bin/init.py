@@ -1,8 +1,7 @@
 """Airflow's database, empty or of an older version -> tables of this version, the user `airflow` with the password
-of its file, and the pools of the DAGs. Run by the service airflow-init before every start.
+from its file, and the pools of the DAGs. The service airflow-init runs this before every start.
 
-It looks with plain SQL first: importing Airflow to learn that nothing is to be done would take ten seconds of every
-start.
+It checks with plain SQL first: importing Airflow only to find nothing to do would add ten seconds to every start.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ def main() -> None:
     if not user_as_wanted:
         _set_user(password)
     _make_pools(url)
-    _say("tables made or migrated" if not migrated else "tables as they should be")
-    _say(f"user {USER}: " + ("as it should be" if user_as_wanted else "set"))
+    _say("tables created or migrated" if not migrated else "tables up to date")
+    _say(f"user {USER}: " + ("up to date" if user_as_wanted else "set"))
 
 
 def _secret(name: str) -> str:
@@ -46,8 +45,8 @@ def _secret(name: str) -> str:
     try:
         content = file.read_text().strip()
     except OSError as error:
-        sys.exit(f"{file} cannot be read ({error.strerror}). It is made by: docker compose up secrets-init")
-    return content or sys.exit(f"{file} is empty. Give it a content, or remove it: docker compose up secrets-init")
+        sys.exit(f"{file} cannot be read ({error.strerror}). To create it: docker compose up secrets-init")
+    return content or sys.exit(f"{file} is empty. Fill it, or remove it: docker compose up secrets-init")
 
 
 def _connected(url: str) -> Connection:
@@ -57,12 +56,12 @@ def _connected(url: str) -> Connection:
         sys.exit(
             f"Airflow's database cannot be reached:\n  {str(error).strip()}\n"
             "Look at `docker compose ps postgres` and `docker compose logs postgres`, then run: docker compose up -d\n"
-            "Where it is and its password stand in the secret airflow_sql_alchemy_conn."
+            "The secret airflow_sql_alchemy_conn contains its address and password."
         )
 
 
 def _versions() -> dict[str, Path]:
-    """Table that says how far a database was migrated -> folder of the migrations."""
+    """Table with the version that a database was migrated to -> folder of the migrations."""
     spec = importlib.util.find_spec("airflow")
     assert spec is not None and spec.origin is not None
     airflow = Path(spec.origin).parent
@@ -77,12 +76,12 @@ def _is_migrated(database: Connection, table: str, migrations: Path) -> bool:
         cursor.execute("select to_regclass(%s) is not null", (table,))
         if cursor.fetchone() != (True,):
             return False
-        cursor.execute(f"select version_num from {table}")  # noqa: S608 - one of ours
+        cursor.execute(f"select version_num from {table}")  # noqa: S608 - a name from _versions
         return {version for (version,) in cursor.fetchall()} == _newest(migrations)
 
 
 def _newest(migrations: Path) -> set[str]:
-    """What no other migration follows. A file that is read wrongly makes this differ from the table: migrated again."""
+    """Migrations that no other follows. If a file is misread, this differs from the table, and all are run again."""
     text = "\n".join(path.read_text() for path in migrations.glob("*.py"))
     revisions = re.findall(r'^revision\b.*?= *"(\w+)"', text, re.MULTILINE)
     followed = re.findall(r'^down_revision\b.*?= *"(\w+)"', text, re.MULTILINE)
@@ -120,7 +119,7 @@ def _set_user(password: str) -> None:
 
 
 def _make_pools(url: str) -> None:
-    """Those that are not there; one whose slots somebody has changed stays so."""
+    """Create the missing pools; keep the slots that a user has changed."""
     with closing(_connected(url)) as database, database, database.cursor() as cursor:
         for name, (slots, why) in POOLS.items():
             cursor.execute(
@@ -131,7 +130,7 @@ def _make_pools(url: str) -> None:
 
 
 def _quieten() -> None:
-    """Before Airflow is imported: it would tell each of its steps, and what its libraries are about to drop."""
+    """Silence Airflow's import-time logging and its libraries' deprecation warnings; call before importing it."""
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
     warnings.simplefilter("ignore")
 

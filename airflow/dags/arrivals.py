@@ -1,24 +1,24 @@
 """### A batch has come: start `lake` for it
 
-The triggerer looks at landing, and at the drop folder if there is one, every few seconds. What is new there starts this
-DAG; no worker is busy while nothing comes.
+The triggerer checks landing, and the drop folder if there is one, every few seconds. New content there starts this DAG;
+while nothing comes, no worker is busy.
 
-| Task | What | Again |
+| Task | What | When repeated |
 | --- | --- | --- |
-| `news` | compares what is there with what a run has begun with, or somebody has loaded as it is | says the same |
-| `drop_folder` | fails if something in the drop folder cannot be looked into: a damaged zip, a folder that nobody may read | says the same |
+| `new_batches` | lists the batches that no run has claimed and that are not loaded unchanged already | returns the same |
+| `drop_folder` | fails if it cannot read something in the drop folder: a damaged zip, a folder without read permission | returns the same |
 | `lake` | starts the DAG `lake`, once per batch and content | starts nothing twice |
 
-A batch that is delivered again, in part or as a whole, is news. A dropped batch is complete when none of its files was
-written to for five seconds; another file later makes it news again.
+A batch that is delivered again, in part or as a whole, is a new batch. A dropped batch is complete when none of its files
+was written to for five seconds; another file later makes it new again.
 
 #### When it fails
 
-- `drop_folder`: its log names what cannot be looked into. Correct or remove it; other batches have started all the same.
-- `news`, `lake`: store or warehouse do not answer. Mend them (`check_stack` tells which), then clear the failed task. Nothing
-  that came meanwhile is lost: each run looks at everything that is there.
+- `drop_folder`: its log names what cannot be read. Correct or remove it; the other batches have started anyway.
+- `new_batches`, `lake`: store or warehouse do not answer. Fix them (`check_stack` shows which), then clear the failed task.
+  Batches that came meanwhile are not lost: each run checks everything that is there.
 
-A run that is triggered by hand looks, too: do that after this DAG was paused, or wait for an hour.
+After this DAG was paused, trigger it manually, or wait for an hour: until then it does not see what came meanwhile.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ LANDING = Asset(
     tags=["pipeline"],
 )
 def arrivals() -> None:
-    """From what was noticed to one run of `lake` per batch."""
+    """From new batches to one run of `lake` per batch."""
 
     @task
-    def news() -> list[dict[str, Any]]:
+    def new_batches() -> list[dict[str, Any]]:
         from lakehouse.pipeline import tasks
 
         return tasks.runs_to_start()
@@ -62,7 +62,7 @@ def arrivals() -> None:
     drop_folder()
     TriggerDagRunOperator.partial(
         task_id="lake", trigger_dag_id="lake", logical_date=None, skip_when_already_exists=True
-    ).expand_kwargs(news())
+    ).expand_kwargs(new_batches())
 
 
 arrivals()

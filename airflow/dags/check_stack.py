@@ -1,21 +1,21 @@
-"""### Does every part that the pipeline needs answer, seen from where its tasks run?
+"""### Check that the pipeline's tasks can reach every service they need
 
-Started by hand; reads only, and may run at any time, beside other runs too.
+Trigger it manually. It only reads, and may run at any time, also beside other runs.
 
 | Task | What |
 | --- | --- |
-| `spark` | a session opens through Spark Connect and a worker counts some rows |
-| `store` | each layer can be listed by its own user; returned: the folders of the source in it |
-| `warehouse` | each role of the pipeline logs in |
+| `spark` | opens a session through Spark Connect and lets a worker count some rows |
+| `store` | lists each layer as that layer's user; returns the number of the source's folders in it |
+| `warehouse` | logs in as each role of the pipeline |
 
 #### When it fails
 
 The first lines of the failed task's log name the cause; clear the task to try again.
 
 - `spark`: `docker compose ps` (spark-connect, spark-master, spark-worker healthy?), then `docker compose logs
-  spark-connect spark-worker`. UNAUTHENTICATED: the token of the scheduler is not the server's; `make up` hands it out
-  again.
-- `store`: `docker compose ps minio`, then `docker compose up minio-init`, which makes buckets, users and policies.
+  spark-connect spark-worker`. UNAUTHENTICATED: the scheduler's token differs from the server's; `make up` distributes
+  it again.
+- `store`: `docker compose ps minio`, then `docker compose up minio-init`, which creates buckets, users and policies.
 - `warehouse`: `docker compose ps postgres`; the log says which role was refused and what to do.
 """
 
@@ -35,7 +35,7 @@ ROWS = 1000
     default_args={"owner": "lakehouse", "execution_timeout": timedelta(minutes=3)},
 )
 def check_stack() -> None:
-    """Three tasks that do not wait for each other, so that one run shows everything that is broken."""
+    """Three independent tasks, so that one run shows everything that is broken."""
 
     @task
     def spark() -> dict[str, str | int]:
@@ -63,7 +63,7 @@ def check_stack() -> None:
         found: dict[str, str] = {}
         for role in ROLES:
             if role == "owner":
-                continue  # its password is not here: no task may create roles and databases
+                continue  # tasks do not have its password: none may create roles or databases
             with connect(Settings.load(), role) as connection, connection.cursor() as cursor:
                 cursor.execute("select current_database() || ', Postgres ' || current_setting('server_version')")
                 (found[role],) = cursor.fetchone() or ("?",)

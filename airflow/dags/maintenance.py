@@ -1,19 +1,19 @@
 """### Once a week: merge small files, remove old ones, check everything
 
-Runs on Sundays at 03:00 UTC; by hand at any time, also beside other runs.
+Runs on Sundays at 03:00 UTC. It may be triggered manually at any time, also beside other runs.
 
-| Task | What | Again |
+| Task | What | When repeated |
 | --- | --- | --- |
-| `maintain` | as `lakehouse maintain`: OPTIMIZE and VACUUM of the lake, ANALYZE of the warehouse, what killed runs left, every dbt test on all rows | finds less to do |
+| `maintain` | what `lakehouse maintain` does: OPTIMIZE and VACUUM of the lake, ANALYZE of the warehouse, removal of what killed runs left, every dbt test on all rows | finds less to do |
 | `airflow_logs` | removes logs older than 30 days | finds nothing |
 | `airflow_runs` | removes runs older than 90 days from Airflow's database | finds nothing |
 
 #### When it fails
 
-- `maintain`: the first line of its log says what to do. Daily builds test only what has changed: a dbt test that
-  fails here alone found older rows. The message names it; nothing was changed by it.
-- `airflow_logs`: full disk, or rights on the volume of the logs.
-- `airflow_runs`: what `airflow db clean` said is in its log.
+- `maintain`: the first line of its log says what to do. Daily builds test only what has changed, so a dbt test that fails
+  only here has found older rows. The message names the test; it has changed nothing.
+- `airflow_logs`: the disk is full, or the volume of the logs has wrong permissions.
+- `airflow_runs`: its log contains the output of `airflow db clean`.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEEP_RUNS = timedelta(days=90)
 
 
 @dag(
-    # Without a start date: with one, a new stack would begin with last Sunday's run.
+    # No start date: with one, a new stack would begin with last Sunday's run.
     schedule=CronTriggerTimetable("0 3 * * 0", timezone="UTC"),
     catchup=False,
     max_active_runs=1,
@@ -40,7 +40,7 @@ KEEP_RUNS = timedelta(days=90)
     tags=["pipeline"],
 )
 def maintenance() -> None:
-    """Three tasks that need nothing of each other."""
+    """Three independent tasks."""
 
     @task(pool=SPARK_POOL, execution_timeout=timedelta(hours=2))
     def maintain() -> dict[str, Any]:

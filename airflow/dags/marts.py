@@ -1,23 +1,23 @@
-"""### Bring the marts up to everything that was loaded: one dbt, its models and tests visible one by one
+"""### Update the marts to everything that was loaded: one dbt process, a task per model
 
-Started by the DAG `lake` whenever it has loaded something (asset `warehouse_raw`), or by hand. One run at a time; a run
-that finds the marts up to date ends at once, with everything behind `build` skipped.
+The DAG `lake` starts it whenever it has loaded something (asset `warehouse_raw`); it may also be triggered manually. One run
+at a time. A run that finds the marts up to date ends immediately and skips everything after `build`.
 
-| Task | What | Again |
+| Task | What | When repeated |
 | --- | --- | --- |
-| `build` | decides whether the marts are due and runs dbt once; returns what it did. Tests that warn stand in its log | goes on where it stopped |
-| `models.…` | one box per model, green when the model and its tests are through. They start no dbt and no process; each log has a line for the model and one per test (seconds, rows, message). Skipped: not part of this build (views and `dim_date` are only built when the project changed), or what it reads failed | only shows: clear `build`, not the box |
-| `compare` | rows of each fact = current keys of its source, in `ops.mart_reconciliation` | compares again |
-| `publish_docs` | dbt's pages of the models, at [/dbt-docs](/dbt-docs/), when the project changed | the same pages |
+| `build` | decides whether the marts are due and runs dbt once; returns what it did. Its log names the tests that warn | continues where it stopped |
+| `models.…` | a task per model, green when the model and its tests have passed. They start no dbt and no process; each log has a line for the model and one per test (seconds, rows, message). Skipped: the model is not part of this build (views and `dim_date` are only built when the project changed), or a model that it reads failed | only shows the result: clear `build` instead |
+| `compare` | checks that each fact has as many rows as its source has current keys; writes to `ops.mart_reconciliation` | compares again |
+| `publish_docs` | publishes dbt's pages of the models at [/dbt-docs](/dbt-docs/), when the project changed | the same pages |
 
 #### When it fails
 
-- `build`: its log names every model and test that failed. Mend the model or the data, then clear `build` with what is
-  downstream. A build that was killed is completed by its next try.
-- `models.…`: the model or one of its tests failed; the log says which, and how many rows are against it. Clear `build`.
+- `build`: its log names every model and test that failed. Fix the model or the data, then clear `build` with what is
+  downstream. The next try completes a build that was killed.
+- `models.…`: the model or one of its tests failed; the log says which, and how many rows violate the test. Clear `build`.
 - `compare`: rows were lost or doubled, which must not happen. Keep everything as it is and report it, with
   `docker compose run --rm cli status --workspace main --format json`.
-- `publish_docs`: the marts are not touched by it. Clear it to try again.
+- `publish_docs`: the marts are not affected. Clear it to try again.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from lakehouse_airflow.model_tasks import ModelTask
     default_args=DEFAULTS,
 )
 def marts() -> None:
-    """The boxes stand behind `build`, so that clearing it clears them, but do not wait for it."""
+    """The model tasks are downstream of `build`, so that clearing it clears them, but they do not wait for it."""
 
     @task(execution_timeout=timedelta(hours=1))
     def build(**context: Any) -> dict[str, Any]:
@@ -65,9 +65,9 @@ def marts() -> None:
     built = build()
     built >> [compare(), publish_docs()]
     with TaskGroup("models", tooltip="what dbt builds") as models:
-        boxes = {name: ModelTask(task_id=name, build="build") for name in READS}
+        tasks = {name: ModelTask(task_id=name, build="build") for name in READS}
         for name, read in READS.items():
-            boxes[name] << [boxes[each] for each in read]
+            tasks[name] << [tasks[each] for each in read]
     built >> models
 
 

@@ -1,1 +1,1 @@
-"""What the DAGs and plugins are made of: when the steps of lakehouse/ run, and how Airflow shows them."""
+"""What the DAGs and plugins share: when the steps of lakehouse/ run, and how Airflow shows them."""

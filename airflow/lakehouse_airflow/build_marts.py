@@ -1,6 +1,6 @@
 """What the tasks of the DAG `marts` do, where it is more than one call.
 
-Every service of Airflow imports what lies in this folder: the package is imported when a task runs, not before.
+The package `lakehouse` is imported only when a task runs, since several services of Airflow import this file.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 
 
 def build_marts(context: Any) -> dict[str, Any]:
-    """Build the marts if they are due, and skip the tasks behind that have nothing to do; what was done."""
+    """Build the marts if they are due, skip the downstream tasks that have nothing to do, and return what was done."""
     from lakehouse.lakehouse import Lakehouse
     from lakehouse.marts import dbt_docs
     from lakehouse.pipeline import reconcile
     from lakehouse.workspaces import load_settings
 
     lakehouse = Lakehouse.open(load_settings())
-    result = _build_and_tell(lakehouse, progress_file(context["ti"].dag_id, context["ti"].run_id))
+    result = _build_and_report(lakehouse, progress_file(context["ti"].dag_id, context["ti"].run_id))
     due = {
         "compare": reconcile.facts_are_due(lakehouse),
         "publish_docs": result.load_id > 0 and dbt_docs.are_due(lakehouse.settings, docs_folder()),
@@ -47,23 +47,23 @@ def build_marts(context: Any) -> dict[str, Any]:
 
 
 def docs_folder() -> Path:
-    """On the volume that Airflow's page can read, too."""
+    """On the volume that Airflow's api-server can read, too."""
     return Path(conf.get("logging", "base_log_folder"), "dbt_docs")
 
 
-def _build_and_tell(lakehouse: Lakehouse, file: Path) -> MartsResult:
-    """Each model and test goes to the log and to the boxes as soon as dbt is through with it."""
+def _build_and_report(lakehouse: Lakehouse, file: Path) -> MartsResult:
+    """Report each model and test to the log and to the model tasks as soon as dbt has finished it."""
     from lakehouse.marts import step as marts
     from lakehouse.marts.progress import Progress
 
     progress = Progress(file, lakehouse.settings.workspace_dir / "dbt" / "manifest.json")
 
-    def tell(node: Node) -> None:
+    def report(node: Node) -> None:
         log.log(LEVELS.get(node.status, logging.INFO), described(node))
         progress.node(node)
 
     try:
-        result = marts.run(lakehouse, log=tell)
+        result = marts.run(lakehouse, log=report)
     except BaseException:
         progress.end("failed")
         raise

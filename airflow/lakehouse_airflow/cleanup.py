@@ -1,4 +1,4 @@
-"""What Airflow keeps of runs that ended long ago -> gone: logs on their volume, rows of its database."""
+"""An age -> Airflow's older logs and runs removed, from the volume of the logs and from its database."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ log = logging.getLogger(__name__)
 
 
 def remove_logs(older_than: timedelta) -> int:
-    """The number of files removed from the folder of the logs, with the folders that this left empty.
+    """Remove old files, and folders that this left empty, from the folder of the logs; return the number of files.
 
-    dbt's pages lie there, too; they are read for as long as the models stay the same.
+    dbt's pages are in the same folder and stay: users read them for as long as the models stay the same.
     """
     from airflow.sdk.configuration import conf
 
@@ -39,9 +39,9 @@ def remove_logs(older_than: timedelta) -> int:
 
 
 def remove_runs(older_than: timedelta) -> None:
-    """Runs, events and jobs, by Airflow's own command; of each DAG the newest run stays."""
+    """Remove runs, events and jobs with Airflow's own command, which keeps the newest run of each DAG."""
     before = (datetime.now(UTC) - older_than).isoformat(timespec="seconds")
-    # Tasks are kept from the database by their environment; this command is made for it.
+    # A task's environment keeps it from the database, but this command needs it.
     environment = {name: value for name, value in os.environ.items() if not name.endswith("__SQL_ALCHEMY_CONN")}
     command = ["airflow", "db", "clean", "--clean-before-timestamp", before, "--skip-archive", "--yes"]
     process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What the tasks of all the pipeline's DAGs have in common. Imported by DAG files: reads nothing, needs no network."""
+"""What the tasks of all the pipeline's DAGs share. DAG files import it, so it reads nothing and needs no network."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule
 
-# Everything that was loaded into the warehouse: `lake` says when it has changed, `marts` is started by it.
+# Everything that was loaded into the warehouse: `lake` reports its changes, and they start `marts`.
 RAW = Asset(name="warehouse_raw", uri="lakehouse://warehouse/raw", group="lakehouse")
 
-# Tasks that hold a Spark client of 200 MB each; airflow/bin/init.py makes the pool.
+# The pool of tasks with a Spark client of 200 MB each; airflow/bin/init.py creates it.
 SPARK_POOL = "spark"
 
-# When a run ends that would go on for ever: a task that hangs in a library ends by no time limit of its own.
+# Ends a run that would go on indefinitely: a task that hangs in a library ignores its own time limit.
 LONGEST_RUN = timedelta(hours=6)
 
-# What no second try can mend: somebody has to look.
+# Errors that no retry can fix: a person has to look.
 NO_RETRY = [
     "lakehouse.errors.ConfigurationError",
     "lakehouse.errors.ContractError",
@@ -24,7 +24,7 @@ NO_RETRY = [
     "lakehouse.errors.ReconciliationError",
 ]
 
-# After 15 to 30 seconds, 30 to 60, one to two minutes: a service that restarts is back by then.
+# Retries after 15 to 30 seconds, 30 to 60, one to two minutes: a service that restarts is back by then.
 DEFAULTS: dict[str, Any] = {
     "owner": "lakehouse",
     "retries": 3,
@@ -37,6 +37,6 @@ DEFAULTS: dict[str, Any] = {
 
 
 def day_of(run: Any) -> date:
-    """The batch of a run whose conf names none: the day that had ended when it was due; begun by hand, today (UTC)."""
+    """The batch of a run whose conf names none: the day (UTC) that ended before it was due; started manually, today."""
     day: date = (run.logical_date or run.run_after).date()
     return day

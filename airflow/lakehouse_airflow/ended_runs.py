@@ -1,7 +1,7 @@
 """Airflow's database and logs -> the pipeline's runs and backfills that ended, for lakehouse/notify/events.py.
 
-The scheduler's process only: tasks may not look into Airflow's database. Airflow loads this file in every process, so
-nothing heavy is imported above.
+Only the scheduler's process calls it: tasks may not access Airflow's database. Heavy imports are inside the functions,
+because other processes import this file, too.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
     from lakehouse.notify.events import EndedBackfill, EndedRun, Failure
 
-# A DAG with this tag is the pipeline's: people are told how its runs end.
+# A DAG with this tag is the pipeline's: messages report how its runs end.
 TAG = "pipeline"
-# Runs whenever something comes. People are told when it begins to fail, and when it is green again.
+# Runs whenever a batch comes. Messages report when it begins to fail, and when it is green again.
 FREQUENT = ("arrivals",)
-# Works on one batch: that of its conf, else of the day that it was scheduled for.
+# Works on one batch: the one named in its conf, else that of the day it was scheduled for.
 BATCH_DAG = "lake"
-# A backfill that did not begin a run for so long, with none under way, does not go on.
+# A backfill has stopped if it began no run for so long and none is active.
 STALLED = timedelta(minutes=10)
 
 
 def ended_since(session: Session, since: datetime) -> list[DagRun]:
-    """The pipeline's runs that ended since then, in the order they did; of the frequent ones' successes the last."""
+    """The pipeline's runs that ended since then, in that order. Of a frequent DAG's successes only the last."""
     from airflow.models.dag import DagTag
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -48,14 +48,14 @@ def ended_since(session: Session, since: datetime) -> list[DagRun]:
 
 
 def event_id(run: DagRun) -> str:
-    """That of its end; `clear_number` rises whenever tasks of the run are cleared."""
+    """The id of the run's end; `clear_number` rises whenever tasks of the run are cleared."""
     from lakehouse.notify.events import end_of_run
 
     return end_of_run(run.dag_id, run.run_id, run.clear_number)
 
 
-def describe(session: Session, run: DagRun, untold: Sequence[Backfill] = ()) -> EndedRun:
-    """All that Airflow knows of a run that ended. `untold`: backfills whose summary will tell of their runs."""
+def describe(session: Session, run: DagRun, unreported: Sequence[Backfill] = ()) -> EndedRun:
+    """All that Airflow knows of a run that ended. `unreported`: backfills whose summary will include their runs."""
     from airflow.configuration import conf
 
     from lakehouse.notify.events import EndedRun
@@ -77,23 +77,23 @@ def describe(session: Session, run: DagRun, untold: Sequence[Backfill] = ()) -> 
         or (run.dag_id == BATCH_DAG and _returned(session, run, "batch") == []),
         is_silent=_follows_backfills_only(run),
         says_nothing_of_success=run.dag_id in FREQUENT,
-        belongs_to_backfill=run.backfill_id in {backfill.id for backfill in untold},
+        belongs_to_backfill=run.backfill_id in {backfill.id for backfill in unreported},
         remarks=tuple(_remarks(build)),
     )
 
 
 def batch_date(run: DagRun) -> date | None:
-    """The batch that the run works on; None: no single one."""
+    """The batch that the run works on; None if its DAG does not work on one batch."""
     from lakehouse_airflow.defaults import day_of
 
     if run.dag_id != BATCH_DAG:
         return None
-    given = (run.conf or {}).get("batch_date")  # Airflow has looked at it: `lake` says that it is a date
+    given = (run.conf or {}).get("batch_date")  # Airflow has checked it: `lake` declares it as a date
     return date.fromisoformat(given) if given else day_of(run)
 
 
 def backfills(session: Session) -> dict[str, list[Backfill]]:
-    """The pipeline's, by event id. `make backfill` starts one of Airflow's per batch, all with one id in their conf."""
+    """The pipeline's backfills by event id. Those that one `make backfill` starts, one per batch, share an id."""
     from airflow.models.backfill import Backfill
     from airflow.models.dag import DagTag
     from sqlalchemy import select
@@ -106,7 +106,7 @@ def backfills(session: Session) -> dict[str, list[Backfill]]:
 
 
 def ended_backfill(session: Session, parts: list[Backfill]) -> EndedBackfill | None:
-    """A backfill that is through, or does not go on; None: it does."""
+    """A backfill that has ended or stopped; None while it goes on."""
     from airflow.configuration import conf
     from airflow.models.backfill import BackfillDagRun
     from airflow.models.dagrun import DagRun
@@ -115,7 +115,7 @@ def ended_backfill(session: Session, parts: list[Backfill]) -> EndedBackfill | N
     from lakehouse.notify.events import EndedBackfill
 
     numbers = [part.id for part in parts]
-    # Not by the run's own backfill_id: that names the last backfill to which its day belonged.
+    # The run's own backfill_id would not do: it names the last backfill to which its day belonged.
     of_parts = select(BackfillDagRun.dag_run_id).where(BackfillDagRun.backfill_id.in_(numbers))
     runs = session.scalars(select(DagRun).where(DagRun.id.in_(of_parts)).order_by(DagRun.id)).all()
     days = session.scalars(select(BackfillDagRun.logical_date).where(BackfillDagRun.backfill_id.in_(numbers))).all()
@@ -145,20 +145,20 @@ def _backfill_id(backfill: Backfill) -> str:
 
 
 def _asked_for(backfill: Backfill) -> dict[str, Any]:
-    """What `make backfill` was asked for; nothing of one that somebody began on Airflow's page."""
+    """What `make backfill` was asked for; empty if a user began the backfill on Airflow's page."""
     given = (backfill.dag_run_conf or {}).get("backfill")
     return given if isinstance(given, dict) else {}
 
 
 def _follows_backfills_only(run: DagRun) -> bool:
-    """Whether it was started by what backfills loaded, and by nothing else: their summary tells of it."""
+    """Whether only what backfills loaded has started the run: then their summary reports it."""
     events = run.consumed_asset_events
     sources = [event.source_dag_run for event in events]
     return bool(sources) and all(source is not None and source.run_type == "backfill" for source in sources)
 
 
 def _returned(session: Session, run: DagRun, task_id: str) -> Any:
-    """What a task returned; None if it did not."""
+    """What a task returned; None if it returned nothing."""
     from airflow.models.xcom import XComModel
     from sqlalchemy import select
 
@@ -173,7 +173,7 @@ def _returned(session: Session, run: DagRun, task_id: str) -> Any:
 
 
 def _remarks(build: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Of what the task `build` of the marts returned, what people want to know."""
+    """The facts for a message from what the task `build` of the marts returned."""
     for name, label in (("models", "Models"), ("tests", "Tests"), ("warnings", "Warnings of tests")):
         value = build.get(name)
         if value is not None:
@@ -183,7 +183,7 @@ def _remarks(build: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _first_failed(session: Session, run: DagRun) -> TaskInstance | None:
-    """None: no task failed, the run was ended from outside. Tasks that only wait for it are `upstream_failed`."""
+    """None if no task failed: the run was ended from outside. Tasks downstream of a failure are `upstream_failed`."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
@@ -207,7 +207,7 @@ def _failure(session: Session, run: DagRun, task: TaskInstance) -> Failure:
 
 
 def _log_file(session: Session, run: DagRun, task: TaskInstance) -> Path:
-    """Where Airflow's own handler writes and reads it: the template may be another for older runs."""
+    """Where Airflow's own handler writes and reads the log: older runs may have a different template."""
     from airflow.configuration import conf
     from airflow.utils.helpers import parse_template_string, render_template
 
@@ -219,9 +219,9 @@ def _log_file(session: Session, run: DagRun, task: TaskInstance) -> Path:
 
 
 def first_error(log: Path) -> str | None:
-    """What the first error of a task's log says, None if there is none, as after a SIGKILL.
+    """The first error in a task's log; None if there is none, as after a SIGKILL.
 
-    Its first line, and what is listed below if that one ends with a colon.
+    Only its first line, or the whole text if that line ends with a colon.
     """
     if not log.is_file():
         return None
@@ -237,7 +237,7 @@ def first_error(log: Path) -> str | None:
 
 
 def _said(entry: dict[str, Any]) -> str:
-    """The exception, if the line is about one, else the line itself."""
+    """The exception if the entry contains one, else the event."""
     details = entry.get("error_detail") or []
     if details:
         text = str(details[0].get("exc_value") or "").strip()

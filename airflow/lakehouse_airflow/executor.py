@@ -1,8 +1,8 @@
 """Airflow's LocalExecutor, with workers that may be killed at any moment.
 
-Idle workers wait for work one behind the other: the first has the lock of the queue. In LocalExecutor that lock is a
-semaphore, which nobody gives back for a process that was killed: the other workers then wait for ever, and the
-scheduler stays healthy (Airflow 3.3.2). Here the kernel gives it back.
+Idle workers wait in line for work: the first one has the lock of the queue. In LocalExecutor that lock is a semaphore,
+which a killed process never releases: the other workers then wait indefinitely, while the scheduler stays healthy
+(Airflow 3.3.2). Here the kernel releases it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class RobustLocalExecutor(LocalExecutor):
-    """Differs in its locks, and in that it lets go of a task whose worker was killed before it began."""
+    """Has other locks, and can revoke a task whose worker was killed before the task began."""
 
     def start(self) -> None:
-        """LocalExecutor makes its queues and forks its workers in one method: this is the whole of it."""
+        """LocalExecutor creates its queues and forks its workers in one method; this replaces all of it."""
         self.activity_queue = _queue()
         self.result_queue = _queue()
         self.workers: dict[int, multiprocessing.Process] = {}
@@ -32,9 +32,9 @@ class RobustLocalExecutor(LocalExecutor):
         self._spawn_workers_with_gc_freeze(self.parallelism)
 
     def revoke_task(self, *, ti: TaskInstance) -> None:
-        """Asked for by the scheduler when a task was handed over and did not begin (`task_queued_timeout`).
+        """The scheduler calls this if a task did not begin after it was sent to a worker (`task_queued_timeout`).
 
-        Should a worker come to it after all, the api-server refuses to begin a task that is not queued.
+        If a worker takes the task after all, the api-server refuses it, as it is not queued any more.
         """
         for key in (ti.id, ti.key):
             self.queued_tasks.pop(key, None)

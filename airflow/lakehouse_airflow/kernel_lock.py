@@ -1,4 +1,4 @@
-"""A lock between processes that ends with the process that holds it, however that ends."""
+"""A lock between processes that the kernel releases when its holder ends, even if it was killed."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 
 
 class KernelLock:
-    """As `multiprocessing.RLock`, without which a process that was killed keeps others out for ever.
+    """Replaces `multiprocessing.RLock`, with which a killed process locks out the others indefinitely.
 
-    A record lock on a file of its own (`man 2 fcntl`): the kernel takes it back when its holder dies, and a child that
-    is forked meanwhile does not have it. It keeps out processes, not threads: one thread of each may use it.
+    It is a record lock on a temporary file (`man 2 fcntl`): the kernel releases it when its holder dies, and a child
+    forked meanwhile does not inherit it. It separates processes, not threads: one thread of each may use it.
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this is
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the lock exists
         self._holder: int | None = None
         self._depth = 0
 
     def acquire(self) -> None:
-        """Waits as long as another process has it."""
+        """Wait until no other process has it."""
         if self._holder != os.getpid():
             fcntl.lockf(self._file, fcntl.LOCK_EX)
             self._holder, self._depth = os.getpid(), 0
         self._depth += 1
 
     def release(self) -> None:
-        """As often as it was acquired."""
+        """Call it as often as `acquire`."""
         self._depth -= 1
         if self._depth == 0:
             self._holder = None

@@ -1,4 +1,4 @@
-"""Landing and the drop folder -> an event per look that found new batches. Runs in the triggerer, all the time."""
+"""Landing and the drop folder -> an event per check that found new content. Always runs in the triggerer."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 log = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_LOOKS = 3.0
-# A look costs more the more batches there are: nine tenths of the time at least, nobody looks.
-REST_PER_SECOND_OF_LOOKING = 10
-# What was told then was told in vain if `arrivals` was paused: Airflow keeps no events for a DAG that is.
-SECONDS_UNTIL_TOLD_AGAIN = 3600.0
+SECONDS_BETWEEN_CHECKS = 3.0
+# The more batches there are, the longer a check takes: the trigger rests at least nine tenths of the time.
+REST_PER_SECOND_OF_CHECKING = 10
+# Events sent while `arrivals` is paused are lost: Airflow keeps none for a paused DAG. So they are sent again.
+SECONDS_UNTIL_SENT_AGAIN = 3600.0
 
 
 class LandingTrigger(BaseEventTrigger):
-    """Wakes `arrivals` when something has come or changed; when it starts, and every hour, for all that is there.
+    """Starts `arrivals` when something has come or changed; at its own start and every hour for everything present.
 
-    The event names what came for whoever reads it. What is to be done about it is found out anew by the DAG: Airflow
-    may drop an event that comes while it makes a run for an earlier one.
+    The event names what came, only for the reader. The DAG finds out itself what to do, since Airflow may drop an event
+    that comes while it creates a run for an earlier one.
     """
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """It has no arguments: what to watch stands in the settings of the triggerer."""
+        """No arguments: the settings of the triggerer say what to watch."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Never ends. A store that does not answer is told once, and asked again."""
+        """Never ends. If the store does not answer, log it once and try again."""
         from lakehouse.errors import StoreError
         from lakehouse.pipeline import arrivals
         from lakehouse.settings import Settings
@@ -38,21 +38,21 @@ class LandingTrigger(BaseEventTrigger):
         clock = asyncio.get_running_loop().time
         settings = await asyncio.to_thread(Settings.load)
         seen: set[str] = set()
-        forget_at = clock() + SECONDS_UNTIL_TOLD_AGAIN
-        told = ""
+        forget_at = clock() + SECONDS_UNTIL_SENT_AGAIN
+        logged = ""
         while True:
             begin = clock()
             if begin > forget_at:
-                seen, forget_at = set(), begin + SECONDS_UNTIL_TOLD_AGAIN
+                seen, forget_at = set(), begin + SECONDS_UNTIL_SENT_AGAIN
             try:
-                there = {arrival.name for arrival in await asyncio.to_thread(arrivals.present, settings)}
-                there |= set(await asyncio.to_thread(arrivals.unreadable, settings))
-                if came := sorted(there - seen):
+                present = {arrival.name for arrival in await asyncio.to_thread(arrivals.present, settings)}
+                present |= set(await asyncio.to_thread(arrivals.unreadable, settings))
+                if came := sorted(present - seen):
                     yield TriggerEvent(came)
-                seen |= there
-                told = ""
+                seen |= present
+                logged = ""
             except StoreError as error:
-                if str(error) != told:
-                    log.warning("Landing cannot be looked at; it is tried again and again: %s", error)
-                told = str(error)
-            await asyncio.sleep(max(SECONDS_BETWEEN_LOOKS, REST_PER_SECOND_OF_LOOKING * (clock() - begin)))
+                if str(error) != logged:
+                    log.warning("Landing cannot be checked; retrying until it can: %s", error)
+                logged = str(error)
+            await asyncio.sleep(max(SECONDS_BETWEEN_CHECKS, REST_PER_SECOND_OF_CHECKING * (clock() - begin)))

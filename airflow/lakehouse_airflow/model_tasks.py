@@ -1,9 +1,9 @@
-"""A box per model of dbt: an Airflow task that ends as its model ended in the build that another task runs.
+"""A task per dbt model: another task runs the build, and this one ends as its model ended there.
 
-No process is started for a box: the triggerer follows the progress file that the build writes on the volume of the
-logs (lakehouse/marts/progress.py), puts what dbt said into the box's log and ends it. Whether another try follows one
-that failed, was killed or never began, Airflow is asked; not before, as for its first answer the triggerer makes an
-execution API of its own, of 70 MB.
+A model task starts no process: the triggerer follows the progress file that the build writes on the volume of the logs
+(lakehouse/marts/progress.py), copies dbt's results into the task's log and ends the task. If a build failed, was killed
+or never began, the trigger asks Airflow whether another try follows. It does not ask earlier: for the first answer the
+triggerer starts an execution API of its own, of 70 MB.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 ASK_SECONDS = 3.0
-# So long a build may take to begin before anybody asks whether it is going to.
+# How long to wait for a build to begin before asking Airflow about it.
 BEGIN_SECONDS = 20.0
-# A build that waits for others, and for its retries.
+# Enough for a build that waits for others and is retried.
 LONGEST = timedelta(hours=6)
 
 OVER = {"success", "failed", "skipped", "upstream_failed", "removed"}
@@ -36,12 +36,12 @@ LEVELS = {"warn": logging.WARNING, "error": logging.ERROR, "fail": logging.ERROR
 
 
 def progress_file(dag_id: str, run_id: str) -> Path:
-    """Beside the logs of the run's tasks: whoever removes those removes it."""
+    """Beside the logs of the run's tasks, so that it is removed with them."""
     return Path(conf.get("logging", "base_log_folder"), f"dag_id={dag_id}", f"run_id={run_id}", "progress.jsonl")
 
 
 class ModelTask(BaseOperator):
-    """`task_id` is the model's name. It watches from the run's start, beside the build: the arrows are the models'."""
+    """`task_id` is the model's name. It watches the build from the run's start; arrows show which models it reads."""
 
     ui_color = "#fff4ee"
     start_from_trigger = True
@@ -63,7 +63,7 @@ class ModelTask(BaseOperator):
 class ModelTrigger(BaseTrigger):
     """Waits until it is known how `model` ended in the run's task `build`."""
 
-    timeout_after: Any  # set by the triggerer: the box's start and LONGEST
+    timeout_after: Any  # set by the triggerer: the task's start plus LONGEST
 
     def __init__(self, model: str, build: str) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class ModelTrigger(BaseTrigger):
 
 
 def described(node: Any) -> str:
-    """A line of a log."""
+    """A line for the log."""
     facts = [node.status]
     if node.rows is not None and node.status != "skipped":
         facts.append(f"{node.rows:,} rows" + (" against it" if node.kind == "test" else ""))
@@ -111,7 +111,7 @@ def described(node: Any) -> str:
 
 
 def _look(path: Path) -> tuple[Any, bool]:
-    """The last attempt, and whether it goes on. Thirty boxes look at one file: it is read when it has changed."""
+    """The last attempt, and whether it goes on. Thirty triggers watch one file, so read it only when it changed."""
     from lakehouse.marts.progress import is_being_written
 
     goes_on = is_being_written(path)
@@ -129,7 +129,7 @@ def _read_version(path: Path, _inode: int, _size: int) -> Any:
     return read_attempt(path)
 
 
-# (DAG, run, task) -> when it was asked, and the answer: one question for all boxes of a run.
+# (DAG, run, task) -> time and answer of the last question, shared by all model tasks of a run.
 _answers: dict[tuple[str, str, str], tuple[float, bool]] = {}
 _asking = asyncio.Lock()
 
@@ -146,8 +146,8 @@ async def _is_over(dag_id: str, run_id: str, task_id: str) -> bool:
             ask = RuntimeTaskInstance.get_task_states
             try:
                 states = await asyncio.to_thread(ask, dag_id=dag_id, task_ids=[task_id], run_ids=[run_id])
-            except AirflowRuntimeError as error:  # its database is away, for a while
-                log.warning("Whether %s is over is not known; it is asked again: %s", task_id, error)
+            except AirflowRuntimeError as error:  # its database is unreachable for a while
+                log.warning("Whether %s is over is not known yet; asking again: %s", task_id, error)
                 states = {}
             answer = states.get(run_id, {}).get(task_id) in OVER
             _answers.clear()

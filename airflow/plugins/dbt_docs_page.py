@@ -1,4 +1,4 @@
-"""dbt's page about the models, at /dbt-docs/ for whoever has logged in, with a link in Airflow's navigation."""
+"""dbt's page about the models, at /dbt-docs/ for every user who has logged in, with a link in Airflow's navigation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 PREFIX = "/dbt-docs"
-# All that the page needs is in it: it may load nothing from anywhere, and be framed by nothing but Airflow.
+# The page contains everything it needs: it may load nothing from elsewhere, and only Airflow may frame it.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: 'self'; "
     "font-src data:; connect-src 'self'; frame-ancestors 'self'"
@@ -20,7 +20,7 @@ POLICY = (
 
 
 async def page(scope: Any, receive: Any, send: Any) -> None:
-    """Every service of Airflow imports this module, only the api-server gets here."""
+    """Import the app only here: every service of Airflow imports this module, but only the api-server calls this."""
     await _app()(scope, receive, send)
 
 
@@ -38,7 +38,7 @@ def _app() -> FastAPI:
     def read_page() -> HTMLResponse:
         found = _newest(docs_folder())
         if found is None:
-            raise HTTPException(404, "Not published yet: the DAG `marts` does it after its first build.")
+            raise HTTPException(404, "Not published yet: the DAG `marts` publishes it after its first build.")
         return HTMLResponse(found.read_bytes(), headers={"Content-Security-Policy": POLICY})
 
     return app

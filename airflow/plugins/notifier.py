@@ -1,15 +1,16 @@
 """The end of each of the pipeline's runs -> one message, to Slack or to the log.
 
-A thread of the scheduler looks into Airflow's database, notes in the warehouse (ops.notices) what has not been told
-yet, and sends what has not been sent: whenever a run ends, and every half minute by itself. So hook and sweep are the
-same code: what a killed scheduler, a stopped warehouse or a Slack that is down has kept back, the next round finds.
+A thread of the scheduler searches Airflow's database for ended runs that have no notice in the warehouse (ops.notices),
+writes these notices, and sends those that are not sent. It does so whenever a run ends, and every half minute anyway.
+So hook and sweep are the same code: the next round finds what a killed scheduler, a stopped warehouse or an unreachable
+Slack has delayed.
 
-A thread, not a process: another Python with Airflow in it takes 150 MB, what this needs beside it 45. The scheduler
-forks its workers, and a child forked while this thread holds a lock of some C library would find it locked for ever.
-Hence the first round comes half a minute after the start, or when a run ends: by then the workers are there. A fork
-that comes later (a worker died) waits until the round is over, at most FORK_WAITS_SECONDS. Connections are opened
-and closed within a round, so that no child inherits one. And nothing here reads the lake: delta-rs would start threads
-of its own, and refuse to work in every process that is forked afterwards.
+It is a thread and not a process because another Python with Airflow takes 150 MB; the thread adds 45. The scheduler
+forks its workers, and a child forked while this thread holds a lock of a C library would find it locked indefinitely.
+So the first round comes half a minute after the start, or when a run ends: by then the workers are there. A later fork
+(a worker died) waits for the end of the round, at most FORK_WAITS_SECONDS. A round opens and closes its connections, so
+that no child inherits one. And nothing here reads the lake: delta-rs would start threads of its own, and refuse to work
+in every process that is forked afterwards.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 30
-# One round with nothing to do takes 20 ms, one that sends rarely a second; one that waits for a Slack that does not
-# answer takes ten, and must not keep tasks from running for so long.
+# A round with nothing to do takes 20 ms, one that sends rarely a second. One that waits for an unresponsive Slack takes
+# ten, and must not keep tasks from running for so long.
 FORK_WAITS_SECONDS = 1
 STOP_WAITS_SECONDS = 5
-# Clocks differ, and a transaction may become visible late: rounds look back so far beyond the last one. The first one
-# does so beyond the first notice there is: an Airflow may be older than its warehouse.
+# Clocks differ, and a transaction may become visible late, so each round looks back this far beyond the last one. The
+# first round looks back this far beyond the first notice: Airflow may be older than its warehouse.
 OVERLAP = timedelta(hours=1)
 
 
@@ -51,29 +52,29 @@ class Notifier(threading.Thread):
         self._is_stopping = False
         self._at_rest = threading.Lock()
         self._fork_waited = False
-        # The first round of a process looks at all runs that there are to tell of.
+        # The first round of a process checks all runs.
         self._since = datetime.min.replace(tzinfo=UTC)
         self._slack_wants_rest_until = 0.0
 
     def start(self) -> None:
-        """Also from now on forks wait for the end of a round."""
+        """Start the thread; from now on a fork waits for the current round to finish."""
         os.register_at_fork(
             before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork_in_child
         )
         super().start()
 
     def wake(self) -> None:
-        """There is something to tell."""
+        """Begin a round now."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Let a round come to its end, for a while."""
+        """End the thread; wait a while for its current round."""
         self._is_stopping = True
         self.wake()
         self.join(STOP_WAITS_SECONDS)
 
     def run(self) -> None:
-        """The thread."""
+        """Begin a round when woken, at the latest after INTERVAL_SECONDS."""
         while True:
             self._wake.wait(INTERVAL_SECONDS)
             self._wake.clear()
@@ -82,8 +83,8 @@ class Notifier(threading.Thread):
             try:
                 with self._at_rest:
                     self._round()
-            except Exception:  # whatever it is: the scheduler goes on, and so does this
-                log.exception("Messages could not be noted or sent; tried again in %s s", INTERVAL_SECONDS)
+            except Exception:  # no error may stop the scheduler or this thread
+                log.exception("Messages could not be noted or sent; retrying in %s s", INTERVAL_SECONDS)
 
     def _round(self) -> None:
         """Note what ended, send what is noted."""
@@ -98,7 +99,7 @@ class Notifier(threading.Thread):
             return
         try:
             send_unsent(settings, Destination(settings))
-        except NotSent as failure:  # it is in the log
+        except NotSent as failure:  # Destination has logged it
             self._slack_wants_rest_until = time.monotonic() + failure.retry_after
 
     def _before_fork(self) -> None:
@@ -109,12 +110,12 @@ class Notifier(threading.Thread):
             self._at_rest.release()
 
     def _after_fork_in_child(self) -> None:
-        """The thread is not there: nobody would ever release its lock."""
+        """A child does not have the thread, so the thread's lock would never be released."""
         self._at_rest = threading.Lock()
 
 
 class Destination:
-    """Sends a notice to where the secret says, which is read each time: a new one counts at once."""
+    """Sends a notice to the webhook in the secret. It reads the secret each time, so a new one counts immediately."""
 
     def __init__(self, settings: Any) -> None:
         self._settings = settings
@@ -131,14 +132,14 @@ class Destination:
             slack.post(webhook, notice.text, notice.blocks)
         except NotSent as failure:
             if (attempts + 1).bit_count() == 1:  # the first, the second, the fourth, the eighth time
-                log.warning("Not sent (attempt %s), it will be: %s %s", attempts + 1, notice.event_id, failure)
+                log.warning("Not sent (attempt %s), will retry: %s %s", attempts + 1, notice.event_id, failure)
             raise
         log.info("Sent to Slack: %s", notice.event_id)
         return "slack"
 
 
 def note_what_ended(settings: Any, since: datetime) -> bool:
-    """Note each run and backfill that ended since then and is not noted; False: not all could be, look again."""
+    """Note each run and backfill that ended since then and has no notice. False if some could not be noted."""
     from airflow.utils.session import create_session
 
     from lakehouse.notify.events import note_backfill, note_run
@@ -147,25 +148,25 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
 
     complete = True
     beginning = first_notice_at(settings) - OVERLAP
-    # A session of this round alone, not the thread's: it ends with it.
+    # Not the thread's session, but one that ends with this round.
     with create_session(scoped=False) as session:
         backfills = ended_runs.backfills(session)
-        told = noted(settings, backfills)
-        untold = {event_id: parts for event_id, parts in backfills.items() if event_id not in told}
-        parts_untold = [part for parts in untold.values() for part in parts]
+        reported = noted(settings, backfills)
+        unreported = {event_id: parts for event_id, parts in backfills.items() if event_id not in reported}
+        unreported_parts = [part for parts in unreported.values() for part in parts]
         runs = {ended_runs.event_id(run): run for run in ended_runs.ended_since(session, max(since, beginning))}
         known = noted(settings, runs)
         for event_id, run in runs.items():
             if event_id not in known:
                 try:
                     _log_if_sent_elsewhere(
-                        settings, note_run(settings, ended_runs.describe(session, run, parts_untold))
+                        settings, note_run(settings, ended_runs.describe(session, run, unreported_parts))
                     )
-                except Exception:  # one that cannot be told must not keep back the others
+                except Exception:  # one that cannot be noted must not delay the others
                     log.exception("The end of %s could not be noted", event_id)
                     complete = False
-        # After their runs, which are silent only as long as their summary is to come.
-        for event_id, parts in untold.items():
+        # After their runs, which are silent only until their summary is noted.
+        for event_id, parts in unreported.items():
             try:
                 backfill = ended_runs.ended_backfill(session, parts)
                 if backfill is not None and backfill.ended_at >= beginning:
@@ -177,7 +178,7 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
 
 
 def _log_if_sent_elsewhere(settings: Any, notices: list[Notice]) -> None:
-    """What Slack is to get is in the log at once, whether Slack is there or not. Without Slack, sending is logging."""
+    """Log what Slack will receive now, even if Slack is unreachable. Without a webhook, sending logs it anyway."""
     if settings.slack_webhook() is not None:
         for notice in notices:
             if not notice.is_silent:
@@ -185,7 +186,7 @@ def _log_if_sent_elsewhere(settings: Any, notices: list[Notice]) -> None:
 
 
 class Listener:
-    """What Airflow calls: in every process, so it must cost nothing and break nothing."""
+    """Airflow calls these methods in every process, so they must cost nothing and break nothing."""
 
     def __init__(self) -> None:
         self._notifier: Notifier | None = None
@@ -193,14 +194,14 @@ class Listener:
 
     @hookimpl
     def on_starting(self, component: object) -> None:
-        """A Job does not know yet of what kind it is; tasks are forked from the scheduler, but are no Job."""
+        """Start the thread in the scheduler: a Job has no kind yet, but argv has; its forked tasks are no Jobs."""
         if type(component).__name__ == "Job" and sys.argv[1:2] == ["scheduler"]:
             self._notifier = Notifier()
             self._notifier.start()
 
     @hookimpl
     def before_stopping(self, component: object) -> None:
-        """The scheduler was asked to end."""
+        """The scheduler is asked to end."""
         if type(component).__name__ == "Job" and self._notifier is not None:
             self._notifier.stop()
 
@@ -215,7 +216,7 @@ class Listener:
         self._wake_after_commit(dag_run)
 
     def _wake_after_commit(self, dag_run: DagRun) -> None:
-        """Before it, no other session sees the end of the run."""
+        """Wake the thread after the commit: before it, no other session sees the end of the run."""
         from sqlalchemy import event
         from sqlalchemy.orm import object_session
 
@@ -223,7 +224,7 @@ class Listener:
         if self._notifier is None or session is None:
             return
         self._run_ended = True
-        # The scheduler's session is one and the same for as long as it lives.
+        # The scheduler uses the same session all its life, so one listener is enough.
         if not event.contains(session, "after_commit", self._committed):
             event.listen(session, "after_commit", self._committed)
 
