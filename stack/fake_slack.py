@@ -1,6 +1,6 @@
 """Messages to a webhook -> judged as Slack would, and shown in the terminal: `make fake-slack`.
 
-Tests use `fake_slack` and `faults`. Standard library only: it runs where nothing of this project is installed.
+Tests use `fake_slack` and `faults`. Standard library only, so that it runs without an installation of this project.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WEBHOOK = "/services/T000/B000/XXXX"
 
 
 class FakeSlack(ThreadingHTTPServer):
-    """`messages`: those accepted, in order. `answers`: what to answer to the next requests instead of judging them,
+    """`messages`: those accepted, in order. `answers`: fixed answers to the next requests, which are then not judged,
     as (status, body, headers). `slow_seconds`: how long to wait before each answer."""
 
     daemon_threads = True
@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.prints:
             text = readable(json.loads(body)) if status == 200 else f"refused, {status} {answer}: {body[:2000]!r}"
             print(f"\n{time.strftime('%H:%M:%S')} {'-' * 60}\n{text}", flush=True)
-        with suppress(ConnectionError):  # a client that stopped waiting for the answer has sent its message
+        with suppress(ConnectionError):  # the client has sent its message, but stopped waiting for the answer
             self.send_response(status)
             for name, value in {"Content-Length": str(len(answer.encode())), **headers}.items():
                 self.send_header(name, value)
@@ -79,12 +79,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.encode())
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """The messages are shown, not the requests."""
+        """Log no requests, since the messages are shown."""
 
 
 @contextmanager
 def fake_slack(address: str = "127.0.0.1") -> Iterator[FakeSlack]:
-    """A server on a free port, until the end of the block."""
+    """A server on a free port that runs until the end of the block."""
     server = FakeSlack(address, 0)
     thread = threading.Thread(target=server.serve_forever, name="fake slack", kwargs={"poll_interval": 0.05})
     thread.start()
@@ -97,7 +97,7 @@ def fake_slack(address: str = "127.0.0.1") -> Iterator[FakeSlack]:
 
 
 def faults(blocks: object) -> list[str]:
-    """Why Slack would say `invalid_blocks`, by docs.slack.dev/reference/block-kit/blocks."""
+    """Why Slack would answer `invalid_blocks`, according to docs.slack.dev/reference/block-kit/blocks."""
     if not isinstance(blocks, list):
         return ["blocks must be a list"]
     found = [f"{len(blocks)} blocks, 50 are allowed"] if len(blocks) > 50 else []
@@ -119,7 +119,7 @@ def _faults_of_block(block: Any) -> list[str]:
             return ["a section needs text or fields"]
         found = _faults_of_texts([block["text"]], 1, 3000) if "text" in block else []
         return found + (_faults_of_texts(block["fields"], 10, 2000) if block.get("fields") else [])
-    return [f"{kind} is no block that this server knows"]
+    return [f"this server does not know blocks of type {kind}"]
 
 
 def _faults_of_texts(
@@ -147,10 +147,10 @@ def readable(message: dict[str, Any]) -> str:
 
 
 def bridge() -> str | None:
-    """This machine's address on Docker's own bridge, where only its containers reach it. None: no Docker, or Docker
-    in a virtual machine, which passes host.docker.internal on to 127.0.0.1.
+    """This machine's address on Docker's own bridge, which only containers can reach. None without Docker, or with
+    Docker in a virtual machine, which forwards host.docker.internal to 127.0.0.1.
 
-    An engine that was never started reports only the network, not its address: it will have the first one there.
+    An engine that was never started reports only the network, not its address: it will get the first one there.
     """
     command = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
     try:
@@ -173,13 +173,13 @@ def main() -> None:
     try:
         servers = [FakeSlack("127.0.0.1", port, prints=True)]
     except OSError as error:
-        sys.exit(f"Port {port} cannot be listened on ({error.strerror}). Another: make fake-slack PORT=8199")
+        sys.exit(f"Cannot listen on port {port} ({error.strerror}). Choose another: make fake-slack PORT=8199")
     if address := bridge():
         with suppress(OSError):  # Docker in a virtual machine: the bridge is not on this machine
             servers.append(FakeSlack(address, port, prints=True))
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    print("Webhook for the stack's containers; then `make up`:\n")
+    print("To send the stack's messages here, run this, then `make up`:\n")
     print(f"  echo http://host.docker.internal:{port}{WEBHOOK} >secrets/slack_webhook\n")
     print("Afterwards: rm secrets/slack_webhook && make up. Until then messages wait for it.", flush=True)
     with suppress(KeyboardInterrupt):

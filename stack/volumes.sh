@@ -1,18 +1,19 @@
-# Read by backup and restore: what of the stack cannot be made again, or not soon, and how to get at it.
+# Sourced by backup and restore: the volumes that cannot be created again, or not quickly, and how to access them.
 # shellcheck shell=bash
 
 PROJECT=$(docker compose config | sed -n 's/^name: //p')
-# shellcheck disable=SC2034  # read by those two
+# shellcheck disable=SC2034  # backup and restore read it
 KEPT=(secrets postgres minio lakehouse)
-IMAGE=ecommerce-data-pipeline/secrets-init # has tar, and is the smallest
-# The folder that secrets-init has as /own; its path may have blanks.
+IMAGE=ecommerce-data-pipeline/secrets-init # the smallest that has tar
+# The folder that secrets-init mounts as /own; its path may contain spaces.
 OWN_SECRETS=$(docker compose config | awk '
     $1 == "source:" {sub(/^ *source: /, ""); source = $0}
     $1 == "target:" && $2 == "/own" {gsub(/^"|"$/, "", source); print source; exit}')
 
 volume() { echo "${PROJECT}_$1"; }
 
-# in_volume VOLUME[:ro] COMMAND…: at /volume, as root, because the files belong to several users; without a network.
+# in_volume VOLUME[:ro] COMMAND… runs a command with the volume at /volume, without a network; as root, because the files
+# belong to several users.
 in_volume() {
     local mount=${1/%:ro/:/volume:ro}
     [ "$mount" != "$1" ] || mount=$1:/volume

@@ -37,7 +37,7 @@ def test_the_stack_runs_again_after_its_backup(stack: Stack, loaded: dict[str, R
 def test_nothing_is_written_over(stack: Stack, backup: Path) -> None:
     before = (backup / "SHA256SUMS").read_text()
 
-    assert "holds something" in stack.make("backup", f"DIR={backup}", check=False).stderr
+    assert "is not empty" in stack.make("backup", f"DIR={backup}", check=False).stderr
     assert "There is a stack already" in stack.make("restore", f"DIR={backup}", check=False).stderr
     assert (backup / "SHA256SUMS").read_text() == before
 
