@@ -9,14 +9,14 @@ while nothing comes, no worker is busy.
 | `drop_folder` | fails if it cannot read something in the drop folder: a damaged zip, a folder without read permission | returns the same |
 | `lake` | starts the DAG `lake`, once per batch and content | starts nothing twice |
 
-A batch that is delivered again, in part or as a whole, is a new batch. A dropped batch is complete when none of its files
-was written to for five seconds; another file later makes it new again.
+A batch that is delivered again, in part or as a whole, is a new batch. A dropped batch is complete when none of its
+files was written to for five seconds; another file later makes it new again.
 
 #### When it fails
 
 - `drop_folder`: its log names what cannot be read. Correct or remove it; the other batches have started anyway.
-- `new_batches`, `lake`: store or warehouse do not answer. Fix them (`check_stack` shows which), then clear the failed task.
-  Batches that came meanwhile are not lost: each run checks everything that is there.
+- `new_batches`, `lake`: store or warehouse do not answer. Fix them (`check_stack` shows which), then clear the failed
+  task. Batches that came meanwhile are not lost: each run checks everything that is there.
 
 After this DAG was paused, trigger it manually, or wait for an hour: until then it does not see what came meanwhile.
 """  # noqa: E501

@@ -11,8 +11,8 @@ trigger it with a `batch_date`.
 | `table.load` | loads the batch's rows into the warehouse, in one transaction | the same |
 | `reconcile` | counts every record at every stage; starts `marts` if they are behind | counts what was not counted |
 
-On a day without a batch, the tables have nothing to do. A table that fails does not stop the others, but `marts` does not
-start. Several runs may be active at the same time; only one of them works on a table.
+On a day without a batch, the tables have nothing to do. A table that fails does not stop the others, but `marts` does
+not start. Several runs may be active at the same time; only one of them works on a table.
 
 #### When it fails
 
@@ -21,8 +21,8 @@ could not help.
 
 - `batch`, *does not keep the contract*: the delivery was refused as a whole; the log lists every fault. Let the sender
   correct it and put the files into the drop folder, in place of the old ones: the corrected batch runs by itself.
-- `bronze`, `silver`, `load`: store, Spark or warehouse. Fix it, then clear the failed tasks. The DAG `check_stack` shows
-  which of them does not answer.
+- `bronze`, `silver`, `load`: store, Spark or warehouse. Fix it, then clear the failed tasks. The DAG `check_stack`
+  shows which of them does not answer.
 - `reconcile`: records were lost between two stages, which must not happen. Keep everything as it is and report it.
 """  # noqa: E501
 

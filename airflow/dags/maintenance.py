@@ -10,8 +10,8 @@ Runs on Sundays at 03:00 UTC. It may be triggered manually at any time, also bes
 
 #### When it fails
 
-- `maintain`: the first line of its log says what to do. Daily builds test only what has changed, so a dbt test that fails
-  only here has found older rows. The message names the test; it has changed nothing.
+- `maintain`: the first line of its log says what to do. Daily builds test only what has changed, so a dbt test that
+  fails only here has found older rows. The message names the test; it has changed nothing.
 - `airflow_logs`: the disk is full, or the volume of the logs has wrong permissions.
 - `airflow_runs`: its log contains the output of `airflow db clean`.
 """  # noqa: E501

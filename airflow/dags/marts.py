@@ -1,7 +1,7 @@
 """### Update the marts to everything that was loaded: one dbt process, a task per model
 
-The DAG `lake` starts it whenever it has loaded something (asset `warehouse_raw`); it may also be triggered manually. One run
-at a time. A run that finds the marts up to date ends immediately and skips everything after `build`.
+The DAG `lake` starts it whenever it has loaded something (asset `warehouse_raw`); it may also be triggered manually.
+One run at a time. A run that finds the marts up to date ends immediately and skips everything after `build`.
 
 | Task | What | When repeated |
 | --- | --- | --- |
@@ -14,7 +14,8 @@ at a time. A run that finds the marts up to date ends immediately and skips ever
 
 - `build`: its log names every model and test that failed. Fix the model or the data, then clear `build` with what is
   downstream. The next try completes a build that was killed.
-- `models.…`: the model or one of its tests failed; the log says which, and how many rows violate the test. Clear `build`.
+- `models.…`: the model or one of its tests failed; the log says which, and how many rows violate the test. Clear
+  `build`.
 - `compare`: rows were lost or doubled, which must not happen. Keep everything as it is and report it, with
   `docker compose run --rm cli status --workspace main --format json`.
 - `publish_docs`: the marts are not affected. Clear it to try again.
