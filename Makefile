@@ -4,12 +4,12 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	command -v $$python >/dev/null 2>&1 && $$python -c '' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
-# Their first lines say which shell reads them: most have no suffix.
+# Found by their first lines, since most have no suffix.
 SHELL_SCRIPTS := $$(git grep -lE '^(\#!.*sh$$|\# shellcheck shell=)')
 SHELLCHECK := PATH="$(BIN):$$PATH" shellcheck
 SHFMT := $(BIN)/shfmt --indent 4 --case-indent
 
-# On the stack the pipeline's command line is a container; nothing is installed here.
+# On the stack, the pipeline's command line runs in a container; nothing is installed here.
 ifeq ($(TARGET),docker)
 LAKEHOUSE := docker compose run --rm cli
 else
@@ -22,16 +22,16 @@ endif
 	test-stack bench-stack bench-airflow
 
 ##@ Use it
-run: $(if $(filter docker,$(TARGET)),,setup)  ## Bring DATA=path (folder, files or zip) through the pipeline; without DATA, a small generated source
+run: $(if $(filter docker,$(TARGET)),,setup)  ## Process DATA=path (folder, files or zip); without DATA, a small generated source
 	@$(if $(filter docker,$(TARGET)),stack/run $(DATA),$(LAKEHOUSE) run $(if $(DATA),$(DATA),--demo))
 
-status: $(if $(filter docker,$(TARGET)),,setup)  ## What is loaded, what is pending and why
+status: $(if $(filter docker,$(TARGET)),,setup)  ## Show what is loaded, what is pending and why
 	@$(LAKEHOUSE) status
 
-sql: $(if $(filter docker,$(TARGET)),,setup)  ## Ask the marts: make sql QUERY="select count(*) from marts.fct_orders"
+sql: $(if $(filter docker,$(TARGET)),,setup)  ## Query the marts: make sql QUERY="select count(*) from marts.fct_orders"
 	@$(LAKEHOUSE) sql "$(QUERY)"
 
-doctor: $(if $(filter docker,$(TARGET)),,setup)  ## Check this machine, or with TARGET=docker the stack, and say what to mend
+doctor: $(if $(filter docker,$(TARGET)),,setup)  ## Check this machine, or with TARGET=docker the stack, and say what to fix
 	@$(LAKEHOUSE) doctor
 
 stop: setup  ## Stop the embedded warehouse (its data stays)
@@ -45,68 +45,68 @@ clean:  ## Remove all data of the embedded target, its warehouse and .venv
 up:  ## Build what is missing, start everything, wait until healthy; then: make run TARGET=docker
 	@stack/up
 
-down:  ## Stop it; its data stays
+down:  ## Stop the stack (its data stays)
 	@docker compose --profile '*' down
 
-logs:  ## Follow what all services say, or one: make logs SERVICE=postgres
+logs:  ## Follow the logs of all services, or of one: make logs SERVICE=postgres
 	@docker compose logs --follow --tail 100 $(SERVICE)
 
-ps:  ## How each service is
+ps:  ## Show the state of each service
 	@docker compose ps --all --format 'table {{.Service}}\t{{.Status}}\t{{.Ports}}'
 
-backfill:  ## Bring the landed batches of a range through Airflow again: make backfill FROM=2018-01-01 TO=2018-03-31
+backfill:  ## Process the landed batches of a range again, through Airflow: make backfill FROM=2018-01-01 TO=2018-03-31
 	@stack/backfill $(FROM) $(TO)
 
-psql:  ## A psql session in the stack's warehouse, as the role bi_reader
+psql:  ## Open psql in the stack's warehouse, as the role bi_reader
 	@stack/psql
 
-backup:  ## Everything that the stack keeps, into a new folder; it stops and starts again: make backup DIR=backups/monday
+backup:  ## Save everything that the stack keeps to a new folder; stops and restarts the stack: make backup DIR=backups/monday
 	@stack/backup $(DIR)
 
-restore:  ## A stack from such a folder, where there is none: make restore DIR=backups/monday, then make up
+restore:  ## Restore a backup where there is no stack: make restore DIR=backups/monday, then make up
 	@stack/restore $(DIR)
 
-credentials:  ## Where everything is, with users and passwords
+credentials:  ## Print the address, user and password of each service
 	@stack/addresses --passwords
 
-new-secret:  ## Forget a generated secret: make new-secret NAME=loader_password; `make up` makes and hands out a new one
+new-secret:  ## Forget a generated secret: make new-secret NAME=loader_password; then `make up` generates and distributes a new one
 	@docker compose run --rm --no-deps -T secrets-init forget $(NAME)
 
-fake-slack:  ## Run a local substitute for Slack and show the messages it receives; it says what to put into secrets/slack_webhook
+fake-slack:  ## Run a local substitute for Slack and show the messages it receives; prints what to put into secrets/slack_webhook
 	@$(if $(PYTHON),$(PYTHON) stack/fake_slack.py $(if $(PORT),--port $(PORT)),echo "python3 is needed." >&2; exit 1)
 
 images:  ## Build all images (what has not changed comes from the cache) and print their sizes
 	@stack/images
 
-base-image:  ## Make the base image from Debian's packages, where no registry can be reached
+base-image:  ## Make the base image from Debian's packages, for a machine that cannot reach a registry
 	@stack/base-image --make
 
-bundle:  ## Pack images and project into dist/, for a machine without any network
+bundle:  ## Pack images and project into an archive in dist/, for a machine without a network
 	@stack/bundle
 
-load-bundle:  ## On that machine: load the images; then: make up
+load-bundle:  ## Load the images of an unpacked bundle; then: make up
 	@stack/load-bundle
 
 ##@ Work on it
-setup:  ## Create .venv from uv.lock (other targets do it by themselves)
+setup:  ## Create .venv from uv.lock (targets that need it do so themselves)
 	@$(if $(PYTHON),$(PYTHON) bootstrap.py,echo "Python 3.11 to 3.13 is needed, no python3 was found." >&2; exit 1)
 
-setup-dev:  ## The same, with the tools of test and lint
+setup-dev:  ## Create .venv with the tools of test and lint, too
 	@$(if $(PYTHON),$(PYTHON) bootstrap.py --dev,echo "Python 3.11 to 3.13 is needed, no python3 was found." >&2; exit 1)
 
-test: setup-dev  ## All tests but those of the whole stack; without Docker some are skipped
+test: setup-dev  ## Run all tests but those of the whole stack; without Docker some are skipped
 	@$(BIN)/pytest -m "not nightly" $(ARGS)
 
-test-nightly: setup-dev  ## Those that take long, too, and all of the stack's
+test-nightly: setup-dev  ## Run all tests, also the long ones and those of the stack
 	@stack/images
 	@$(BIN)/pytest $(ARGS)
 	@$(BIN)/pytest tests/stack $(ARGS)
 
-test-stack: setup-dev  ## The stack from nothing to the marts, its faults, Airflow and its messages (builds images, takes forty minutes)
+test-stack: setup-dev  ## Test the stack: from nothing to the marts, faults, Airflow, messages (builds images, takes forty minutes)
 	@stack/images
 	@$(BIN)/pytest tests/stack -m "not nightly" $(ARGS)
 
-lint: setup-dev  ## Check Python, shell, Dockerfiles, workflows and SQL, and whether the models would run on Redshift
+lint: setup-dev  ## Check Python, shell, Dockerfiles, workflows and SQL, and that the models would run on Redshift
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(SHFMT) --diff $(SHELL_SCRIPTS)
@@ -120,16 +120,16 @@ lint: setup-dev  ## Check Python, shell, Dockerfiles, workflows and SQL, and whe
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt/models dbt/analyses dbt/tests
 	@$(BIN)/python dbt/lint_portability.py
 
-format: setup-dev  ## Let ruff, shfmt and sqlfluff format the code
+format: setup-dev  ## Format the code with ruff, shfmt and sqlfluff
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(SHFMT) --write $(SHELL_SCRIPTS)
 	@$(BIN)/sqlfluff fix --quiet dbt/models dbt/analyses dbt/tests
 
-docs: setup-dev  ## Write the generated pages of docs/ and dbt's sources files anew
+docs: setup-dev  ## Regenerate the generated pages of docs/ and dbt's sources files
 	@$(BIN)/python -m tools.generate
 
-bench: setup-dev  ## Measure; results go to benchmarks/results.md (twenty minutes; ARGS=--quick takes five)
+bench: setup-dev  ## Measure the pipeline; results go to benchmarks/results.md (twenty minutes; ARGS=--quick takes five)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-stack: setup-dev  ## Measure the stack: build, start, memory, the real archive (ten minutes; ARGS=--cold builds from nothing)
@@ -139,20 +139,20 @@ bench-airflow: setup-dev  ## Measure Airflow: a day to the marts, its own share,
 	@$(BIN)/python -m benchmarks.airflow
 
 ##@ Variables: make TARGET NAME=value
-## DATA    What `run` takes in: a folder, CSV files or a zip; several in quotes (paths without spaces). Unset: a small generated source
-## QUERY   The statement that `sql` asks
+## DATA    What `run` processes: a folder, CSV files or a zip; several in quotes (paths without spaces). Unset: a small generated source
+## QUERY   The statement that `sql` runs
 ## TARGET   docker: on the stack instead of on this machine (run, status, sql, doctor)
-## SERVICE  The one service whose logs to follow
+## SERVICE  The only service whose logs to follow
 ## FROM     First day of a backfill, YYYY-MM-DD
 ## TO       Its last day
-## DIR      The folder of a backup
+## DIR      The folder of the backup
 ## NAME     The secret to forget
 ## PORT     Where `fake-slack` listens. Unset: 8099
 ## ARGS    Arguments for pytest or the benchmark: ARGS="tests/unit -x", ARGS=--quick
 ## PYTHON  The Python to make .venv with, 3.11 to 3.13: PYTHON=python3.12. Unset: the newest on the PATH
 
 ##@ Help
-help:  ## This page
+help:  ## Print this page
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
 		/^## [A-Z]+ / {split($$0, word, " "); sub(/^## [A-Z]+ +/, ""); printf "  \033[36m%-14s\033[0m %s\n", word[2], $$0} \
