@@ -1,9 +1,10 @@
 #!/opt/minio-init/bin/python
 """An empty store -> a bucket per layer, and per layer one user that writes to it and reads the layer before.
 
-Idempotent: it runs at every start of the stack, and what is as it should be stays. The keys are files in /run/secrets:
-store_root_user, store_root_password, store_<layer>_access_key, store_<layer>_secret_key. STORE_ENDPOINT is the address,
-STORE_BUCKET_PREFIX leads the names of the buckets, as LAKEHOUSE_S3_BUCKET_PREFIX does in lakehouse/settings.py.
+Idempotent: it runs at every start of the stack and changes only what is missing or different. The keys are files in
+/run/secrets: store_root_user, store_root_password, store_<layer>_access_key, store_<layer>_secret_key. STORE_ENDPOINT
+is the address. Names of buckets begin with STORE_BUCKET_PREFIX, which is LAKEHOUSE_S3_BUCKET_PREFIX in
+lakehouse/settings.py.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PATIENCE_SECONDS = 60
 REFUSALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied")
 HTTP = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=20), retries=False)
 
-# Whose user reads what beside its own layer.
+# Layer -> the other layers that its user reads.
 READS: dict[str, list[str]] = {"landing": [], "bronze": ["landing"], "silver": ["bronze"]}
 
 BUCKET_READ = ["s3:GetBucketLocation", "s3:ListBucket"]
@@ -59,7 +60,7 @@ def main() -> None:
     except InitError as error:
         sys.exit(str(error))
     except (S3Error, MinioAdminException, urllib3.exceptions.HTTPError) as error:
-        sys.exit(f"The store at {ENDPOINT} did not do what it was asked for: {error}")
+        sys.exit(f"A request to the store at {ENDPOINT} failed: {error}")
 
 
 def check_prefix() -> None:
@@ -75,14 +76,14 @@ def read(name: str) -> str:
     try:
         value = (SECRETS / name).read_text().strip()
     except OSError as error:
-        raise InitError(f"{SECRETS / name} cannot be read: {error.strerror}. secrets-init makes it.") from error
+        raise InitError(f"{SECRETS / name} cannot be read: {error.strerror}. secrets-init creates it.") from error
     if not value:
-        raise InitError(f"{SECRETS / name} is empty. secrets-init makes it.")
+        raise InitError(f"{SECRETS / name} is empty. secrets-init creates it.")
     return value
 
 
 def connect(root_user: str, root_password: str) -> tuple[Minio, MinioAdmin]:
-    """Both clients of root, once the store answers. Raises InitError if it does not in time, or refuses root."""
+    """Wait until the store answers; both clients of root. Raises InitError if it takes too long or refuses root."""
     root = client(root_user, root_password)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -138,9 +139,9 @@ def make_bucket(root: Minio, bucket: str) -> None:
         if error.code != "NoSuchBucketPolicy":
             raise
     else:
-        # A bucket's own policy is what lets in people without a key.
+        # A bucket's own policy can grant access without a key.
         root.delete_bucket_policy(bucket_name=bucket)
-        log.info("Removed the policy of bucket %s: nobody reads it without a key", bucket)
+        log.info("Removed the policy of bucket %s: reading it needs a key", bucket)
 
 
 def make_policies(admin: MinioAdmin) -> None:
@@ -153,7 +154,7 @@ def make_policies(admin: MinioAdmin) -> None:
 
 
 def make_users(admin: MinioAdmin, keys: dict[str, tuple[str, str]]) -> None:
-    """The user of each layer, with its policy and no other; users of keys that were replaced are removed."""
+    """Create the user of each layer, with its policy and no other; remove the users of replaced keys."""
     present: dict[str, Any] = json.loads(admin.user_list())
     for layer, (access_key, secret_key) in keys.items():
         has_policy = present.get(access_key, {}).get("policyName") == policy_name(layer)
@@ -162,9 +163,9 @@ def make_users(admin: MinioAdmin, keys: dict[str, tuple[str, str]]) -> None:
             admin.policy_set(policy_name(layer), user=access_key)
             log.info("Made the user of %s", layer)
     current = {access_key for access_key, _ in keys.values()}
-    ours = {policy_name(layer) for layer in READS}
+    policies = {policy_name(layer) for layer in READS}
     for access_key, user in present.items():
-        if access_key not in current and ours & set(user.get("policyName", "").split(",")):
+        if access_key not in current and policies & set(user.get("policyName", "").split(",")):
             admin.user_remove(access_key)
             log.info("Removed a former user of %s", user["policyName"])
 
@@ -184,13 +185,13 @@ def policy_name(layer: str) -> str:
 
 
 def policy(layer: str) -> dict[str, Any]:
-    """What the user of a layer may do: nothing that is not said here."""
+    """Everything that the user of a layer may do."""
     return {
         "Version": "2012-10-17",
         "Statement": [
             *allow(layer, BUCKET_READ + BUCKET_WRITE, OBJECT_READ + OBJECT_WRITE),
             *(statement for other in READS[layer] for statement in allow(other, BUCKET_READ, OBJECT_READ)),
-            # Everybody may make further keys for himself by default: they would outlive a changed secret key.
+            # By default a user may create further keys, which would outlive a changed secret key.
             {"Effect": "Deny", "Action": ["admin:*"]},
         ],
     }
@@ -205,7 +206,7 @@ def allow(layer: str, on_bucket: list[str], on_objects: list[str]) -> list[dict[
 
 
 def in_order(document: Any) -> Any:
-    """Lists are sets in policies: the store gives them back in another order."""
+    """Sort the lists: policies treat them as sets, and the store returns them in another order."""
     if isinstance(document, dict):
         return {name: in_order(value) for name, value in document.items()}
     if isinstance(document, list):
