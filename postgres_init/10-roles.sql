@@ -1,5 +1,5 @@
 -- Cluster-wide, run as the server's superuser in any database. Idempotent. Passwords are set by the caller.
--- The four roles of the warehouse; none is a superuser and none is used by two parties:
+-- The four roles of the warehouse. None is a superuser, and each has only one kind of user:
 --   owner        admin of the databases: creates and drops them, applies the files that follow
 --   loader       the pipeline: owns ops and the raw_<source> schemas
 --   transformer  dbt: reads raw, owns staging, intermediate and marts
@@ -22,18 +22,18 @@ alter role loader with login nosuperuser nocreatedb nocreaterole noreplication n
 alter role transformer with login nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
 alter role bi_reader with login nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
 
--- owner may act as these (`set role`), so that they own their schemas; it does not inherit their rights.
+-- owner may act as these roles (`set role`) to create schemas that they own; it does not inherit their permissions.
 grant loader, transformer, bi_reader to owner with admin true, inherit false, set true;
 -- `drop database … with (force)` must end the sessions of the other roles.
 grant pg_signal_backend to owner;
 
--- A reader cannot write for lack of grants; read-only transactions turn a slip into a clear message.
+-- A reader cannot write anyway, without grants; in a read-only transaction a slip gets a clear message.
 alter role bi_reader set default_transaction_read_only = on;
 alter role bi_reader set statement_timeout = '5min';
--- A report left open would block the next rebuild of the marts for as long as its transaction stands.
+-- A report left open would block the next rebuild of the marts until its transaction ends.
 alter role bi_reader set idle_in_transaction_session_timeout = '1min';
 alter role bi_reader set search_path = marts;
 
--- Everyone could connect to these by default.
+-- By default every role may connect to these.
 revoke all on database postgres, template1 from public;
 grant connect on database postgres to owner;

@@ -1,5 +1,5 @@
 -- Per database, run as owner (or a superuser). Idempotent.
--- Schemas, each owned by the one role that writes to it. raw_<source> is made by the loader when a source is first loaded.
+-- Schemas, each owned by the only role that writes to it. The loader creates raw_<source> when it first loads a source.
 
 do $$
 begin

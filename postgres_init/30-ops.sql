@@ -1,9 +1,9 @@
 -- Per database, run as owner (or a superuser). Idempotent.
--- ops: what the pipeline has done. A new column is added below its table with `alter table … add column if not exists`.
+-- ops: what the pipeline has done. To add a column, write `alter table … add column if not exists` below its table.
 
 set role loader;
 
--- One row per published batch of a table; of a batch loaded again only the last row is current.
+-- One row per published batch of a table; if a batch was loaded again, only its last row is current.
 create table if not exists ops.load_log (
     load_id bigint generated always as identity primary key,
     source text not null,
@@ -47,8 +47,8 @@ create table if not exists ops.reconciliation (
 -- The most frequent reasons of rejected and quarantined records: {reason: records}.
 alter table ops.reconciliation add column if not exists reasons jsonb not null default '{}';
 
--- Rows of a fact against the current keys of its source, one row per fact; of the keys that the last build made anew,
--- or of all keys after a full refresh and in maintenance.
+-- Rows of a fact against the current keys of its source, one row per fact. Counts the keys that the last build rebuilt,
+-- or all keys after a full refresh and in maintenance.
 create table if not exists ops.mart_reconciliation (
     source text not null,
     mart text not null,
@@ -59,7 +59,7 @@ create table if not exists ops.mart_reconciliation (
     primary key (source, mart)
 );
 
--- How far the marts of a source are: load_id is the last load they contain.
+-- The progress of a source's marts: load_id is the last load they contain.
 create table if not exists ops.marts_state (
     source text primary key,
     load_id bigint not null,
@@ -82,8 +82,8 @@ create table if not exists ops.runs (
     summary jsonb
 );
 
--- What a run has claimed, the last of each batch; place: landing or drop. content changes with the batch. claimed_by: the
--- run, or what else became of the batch (lakehouse/pipeline/arrivals.py).
+-- The last claim of each batch. place: landing or drop; content changes with the batch; claimed_by: the run, or what
+-- else has claimed the batch (lakehouse/pipeline/arrivals.py).
 do $$ begin
     if to_regclass('ops.taken_up') is not null and to_regclass('ops.claims') is null then  -- its name in version 0.1.0
         alter table ops.taken_up rename to claims;
@@ -102,8 +102,8 @@ create table if not exists ops.claims (
     primary key (source, place, batch_date)
 );
 
--- What people are told (Slack, or the log), noted before it is sent and marked after; one row per event, for ever: what
--- has none is told. happened_at: end of the run it is about. is_silent: kept, never sent.
+-- Messages to Slack or the log: noted before they are sent, marked as sent afterwards. One row per event, kept
+-- indefinitely: an event without a row is reported. happened_at: end of the run it is about. is_silent: never sent.
 create table if not exists ops.notices (
     event_id text primary key,
     notice_id bigint generated always as identity,

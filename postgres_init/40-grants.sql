@@ -1,8 +1,9 @@
 -- Per database, run as owner (or a superuser). Idempotent.
--- Who reads what. Default privileges keep a grant when its table is dropped and made again (full refresh, publish by rename).
+-- Who reads what. Default privileges restore a grant when a table is dropped and created again (full refresh, publish
+-- by rename).
 
 set role loader;
--- The loader's schemas are ops and raw_<source>; ops is narrowed below, for raw this is the whole rule.
+-- These apply to the loader's schemas, ops and raw_<source>; those of ops are narrowed below.
 alter default privileges grant usage on schemas to transformer;
 alter default privileges grant select on tables to transformer;
 grant usage on schema ops to transformer;

@@ -51,7 +51,7 @@ def test_a_restart_keeps_data_and_changes_nothing(own_warehouse: WarehouseServer
 
     assert own_warehouse.query("transformer", DATABASE, "select x from raw_kept.t") == [(1,)]
     assert own_warehouse.says().count("Made database") == 3
-    assert own_warehouse.says().count("up to date") == 2
+    assert own_warehouse.says().count("Updated database") == 2
     assert own_warehouse.says().count("Making a new cluster") == 1
 
 
