@@ -1,4 +1,4 @@
-"""Every jar of spark/jars.lock, checked -> a cache, and from there Spark's own folder of jars (for spark/Dockerfile).
+"""spark/jars.lock -> every jar in it, checked, in a cache and in Spark's own folder of jars (for spark/Dockerfile).
 
 python spark/fetch_jars.py CACHE JARS
 """

@@ -17,10 +17,10 @@ import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.s3a.RemoteFileChangedException;
 
 /**
- * Delta's commits on S3, atomic: a commit is put on the condition that there is none of its number (If-None-Match: *).
+ * Atomic Delta commits on S3: a commit is put only if none of its number exists (If-None-Match: *).
  *
- * <p>Delta's own store for S3 looks whether the file is there and then puts it, which only keeps the writers of one
- * driver apart. With this one delta-rs, which puts in the same way, and a second driver may write the same table
+ * <p>Delta's own store for S3 first checks for the file and then puts it, which protects only the writers of one driver
+ * from each other. With this store, delta-rs (which puts in the same way) and a second driver may write the same table
  * (docs/decisions/0007).
  */
 public class ConditionalLogStore extends HadoopFileSystemLogStore {
@@ -30,9 +30,9 @@ public class ConditionalLogStore extends HadoopFileSystemLogStore {
     }
 
     /**
-     * Writes a file as a whole or not at all.
+     * Writes a file atomically.
      *
-     * @throws FileAlreadyExistsException if the file is there and may not be overwritten
+     * @throws FileAlreadyExistsException if the file exists and may not be overwritten
      */
     @Override
     public void write(Path path, Iterator<String> lines, Boolean overwrite, Configuration configuration)
@@ -45,7 +45,7 @@ public class ConditionalLogStore extends HadoopFileSystemLogStore {
         try (FSDataOutputStream stream = overwrite ? files.create(path, true) : createIfAbsent(files, path)) {
             content.writeTo(stream);
         } catch (RemoteFileChangedException refused) {
-            // The client repeats a request whose answer was lost: then the file that is in the way is our own.
+            // The client repeats a request whose answer was lost: then the existing file is the one just written.
             if (!Arrays.equals(content.toByteArray(), bytesOf(files, path))) {
                 throw new FileAlreadyExistsException(path.toString());
             }
@@ -57,7 +57,7 @@ public class ConditionalLogStore extends HadoopFileSystemLogStore {
         return false;
     }
 
-    /** "must": a file system that cannot do it refuses, instead of overwriting. */
+    /** With "must", a file system that does not support the condition refuses the file instead of overwriting it. */
     private static FSDataOutputStream createIfAbsent(FileSystem files, Path path) throws IOException {
         FSDataOutputStreamBuilder<?, ?> builder = files.createFile(path).recursive().overwrite(true);
         builder.must(CreateFileOptionKeys.FS_OPTION_CREATE_CONDITIONAL_OVERWRITE, true);

@@ -6,12 +6,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Spark's own SparkConnectServer, but for one setting, which that one does not let anybody change: a session here has no
- * artifacts (jars, files, Python modules) of its own.
+ * Spark's own SparkConnectServer, except for one setting that cannot be changed there: a session here has no artifacts
+ * (jars, files, Python modules) of its own.
  *
- * <p>With them, every session gets a Python daemon and workers of its own in each executor. The workers end a minute after
- * their last task, the daemons never: an executor in which hundreds of short sessions come and go (a task of Airflow is one)
- * is killed for its memory. Nobody sends artifacts to this server: what workers need is in their image.
+ * <p>With them, every session gets its own Python daemon and workers in each executor. The workers end a minute after
+ * their last task, the daemons never: after hundreds of short sessions (each task of Airflow is one) an executor is
+ * killed for its memory. No client sends artifacts to this server, since the workers' image contains what they need.
  */
 public final class ConnectServer {
     private static final Logger LOG = LoggerFactory.getLogger(ConnectServer.class);
