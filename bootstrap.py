@@ -1,9 +1,9 @@
-"""A bare checkout -> .venv with everything of uv.lock. Run by the Makefile, with whatever Python it found.
+"""A bare checkout -> .venv with the packages of uv.lock. The Makefile runs it, with the Python that it found.
 
 Standard library only, and readable by any Python 3, so that too old a Python gets a sentence and not a SyntaxError.
 
     python3 bootstrap.py          what `make run` needs
-    python3 bootstrap.py --dev    what `make test` and `make lint` need, too
+    python3 bootstrap.py --dev    also what `make test` and `make lint` need
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 
-UV = "uv==0.13.9"  # installed where the PATH has none, or an older one; the images read it here, too
+UV = "uv==0.13.9"  # installed if the PATH has none or an older one; the images read this line, too
 OLDEST, NEWEST = (3, 11), (3, 13)
 NEEDED_GB = 4.0  # .venv 1.6 GB (pyspark alone 0.5), uv's cache of the same, a build folder while pyspark is unpacked
 ANOTHER_PYTHON = (
@@ -25,11 +25,11 @@ ANOTHER_PYTHON = (
 
 PROJECT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(PROJECT, ".venv")
-PLACE = ".place"  # in .venv: the path that it was made for
+PLACE = ".place"  # in .venv: the path that it was created for
 
 
 def main():
-    """Exit with 0 once .venv is ready, else with 1 and one message that says what to do."""
+    """Make .venv ready; else exit with 1 and one message that says what to do."""
     dev = "--dev" in sys.argv[1:]
     python = os.path.join(VENV, "bin", "python")
     ready = os.path.join(VENV, ".ready")
@@ -53,15 +53,15 @@ def main():
 
 
 def check_machine():
-    """What is missing is said before the long download, not after it."""
-    # The Makefile looks for python3.13, 3.12, 3.11, python3 in this order: this one is the best there is.
+    """Report what is missing before the long download, not after it."""
+    # The Makefile has searched for python3.13, 3.12, 3.11, python3 in this order: there is no better one on the PATH.
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         found = (platform.python_version(), sys.executable)
         stop("Python %d.%d to %d.%d is needed, this is %s (%s)." % (OLDEST + NEWEST + found), ANOTHER_PYTHON)
-    # As Debian and Ubuntu ship it.
+    # Debian and Ubuntu package these separately.
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         stop("This Python (%s) comes without venv and pip." % sys.executable, ANOTHER_PYTHON)
-    # The package's own search for a JDK, which needs nothing installed.
+    # The package searches for a JDK itself; these modules need no installed packages.
     sys.path.insert(0, PROJECT)
     sys.dont_write_bytecode = True
     from lakehouse.errors import SetupError
@@ -80,7 +80,7 @@ def check_machine():
 
 
 def is_whole(python):
-    """False where .venv was moved (its scripts hold the old path), or killed while it was made (pip comes last)."""
+    """False if .venv was moved (its scripts contain the old path) or its creation was killed (pip comes last)."""
     if read(os.path.join(VENV, PLACE)) not in (None, os.path.realpath(VENV)):
         return False
     command = [python, "-m", "pip", "--version"]
@@ -91,7 +91,7 @@ def is_whole(python):
 
 
 def find_uv():
-    """The uv on the PATH, or None where there is none, or one older than UV."""
+    """The uv on the PATH; None if there is none or only one older than UV."""
     try:
         answer = subprocess.check_output(["uv", "--version"], stderr=subprocess.DEVNULL).decode()
     except (OSError, subprocess.CalledProcessError):
@@ -101,7 +101,7 @@ def find_uv():
 
 
 def install_uv(python):
-    """Into .venv; its path."""
+    """Install it into .venv and return its path."""
     run(
         [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV],
         "uv could not be installed from PyPI. Without direct access set PIP_INDEX_URL to your mirror.",
@@ -113,11 +113,11 @@ def run(command, failure):
     """Run a command in the project; stop with `failure` when it does not succeed."""
     environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never", UV_PROJECT_ENVIRONMENT=VENV)
     if subprocess.call(command, cwd=PROJECT, env=environment) != 0:
-        stop(failure, "What was run: " + " ".join(command))
+        stop(failure, "The command was: " + " ".join(command))
 
 
 def lock_hash():
-    """Changes with the lock file, this file, and the place of the checkout (a moved .venv does not work)."""
+    """Changes with uv.lock, pyproject.toml, this file, and the checkout's path (a moved .venv does not work)."""
     digest = hashlib.sha256(PROJECT.encode())
     for name in ("uv.lock", "pyproject.toml", "bootstrap.py"):
         with open(os.path.join(PROJECT, name), "rb") as file:
@@ -126,7 +126,7 @@ def lock_hash():
 
 
 def read(path):
-    """Content of a small file, or None where there is none."""
+    """The content of a small file; None if it does not exist."""
     try:
         with open(path) as file:
             return file.read()
@@ -140,12 +140,12 @@ def write(path, content):
 
 
 def say(text):
-    """To people, not into a pipe."""
+    """Print to stderr, so that a pipe does not receive it."""
     sys.stderr.write(text + "\n")
 
 
 def stop(*lines):
-    """One message, then the end."""
+    """Print one message and exit with 1."""
     sys.exit("\n".join(lines))
 
 

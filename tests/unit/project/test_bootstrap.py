@@ -248,7 +248,7 @@ def test_what_failed_is_named_and_tried_again(
 
     said = refused()
     assert said[-2].endswith(remedy)
-    assert said[-1].startswith("What was run: ")
+    assert said[-1].startswith("The command was: ")
     assert not (project / ".venv" / ".ready").exists()
 
     programs.failing = ""
