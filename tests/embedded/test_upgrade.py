@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
+from io import BytesIO
 from typing import Any
 
 import pytest
+from minio import Minio
 from outcomes import Silent, delta_versions, query
-from upgrade_fixture import fingerprints, mart_rows, old_home, restore_database, rows_as_csv
+from pydantic import SecretStr
+from s3_server import BUCKETS, s3_settings
+from upgrade_fixture import fingerprints, mart_rows, old_home, restore_database, rows_as_csv, stack_objects
 
-from lakehouse import arrivals, bronze, load, marts, pipeline, reconcile, silver, warehouse
+from lakehouse import arrivals, bronze, load, marts, notices, pipeline, reconcile, silver, warehouse
 from lakehouse.connections import open_connection
 from lakehouse.contract import Contract
 from lakehouse.ledger import read_ledger
@@ -93,16 +97,7 @@ def test_every_fingerprint_is_computed_as_it_was(shop: Settings, contract: Contr
 
 
 def test_every_fingerprint_is_read_where_it_was_noted(shop: Settings, contract: Contract) -> None:
-    loaded = loaded_fingerprints(shop, contract)
-    noted = {}
-    for table, day in loaded:
-        of_lake = {
-            layer: read_ledger(open_store(shop, layer), f"olist/{table}").entries[day].fingerprint
-            for layer in ("bronze", "silver")
-        }
-        noted[table, day] = {**of_lake, "load": loaded[table, day]}
-
-    assert noted == fingerprints()
+    assert fingerprints_noted(shop, contract) == fingerprints()
 
 
 def test_a_withdrawn_table_stays_withdrawn(shop: Settings) -> None:
@@ -139,6 +134,69 @@ def test_the_marts_built_anew_are_equal(shop: Settings, contract: Contract) -> N
 
     assert rows_of_marts(shop) == mart_rows()
     reconcile.facts(shop, contract, all_keys=True)
+
+
+@pytest.fixture(scope="module")
+def stack(
+    server: Settings, new_state: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """The state of the old stack: its store's objects in another store, its warehouse, its volume `lakehouse`."""
+    home = tmp_path_factory.mktemp("old_stack")
+    old_home(home, "stack")
+    new_state()  # makes the roles
+    restore_database(lambda database: open_connection(server, "postgres", database), "lakehouse_main", "stack")
+    with s3_settings() as store:
+        address = store["s3_endpoint"].removeprefix("http://")
+        client = Minio(address, store["s3_access_key"], store["s3_secret_key"], secure=False, region="us-east-1")
+        for bucket, key, content in stack_objects():
+            client.put_object(bucket, key, BytesIO(content), len(content))
+        layers = {f"{bucket}_url": f"s3://{bucket}/main" for bucket in BUCKETS}
+        own = {"home": home, "secrets_dir": server.secrets_path, "state": "main"}
+        secret_key = SecretStr(store["s3_secret_key"])
+        yield server.model_copy(update={**store, **layers, **own, "s3_secret_key": secret_key})
+
+
+def test_nothing_of_a_stack_is_pending(stack: Settings, contract: Contract) -> None:
+    warehouse.prepare(stack)
+
+    assert [manifest.batch_date for manifest in read_manifests(stack)] == [FIRST, SECOND, THIRD]
+    assert pipeline.pending_now(stack, contract) == []
+    assert fingerprints_noted(stack, contract) == fingerprints("stack")
+    assert marts.pending(stack, contract) is None
+    with warehouse.connect(stack, "transformer") as connection:
+        assert rows_as_csv(connection) == mart_rows("stack")
+
+
+def test_a_stack_starts_no_run_and_tells_nobody_anything(stack: Settings, contract: Contract) -> None:
+    # Whoever looks for news notes that what was loaded by hand is loaded; the content that was taken up stays the same.
+    contents = "select place, batch_date, content, taken_up_at from ops.taken_up order by 1, 2"
+    before, taken_up = remembered(stack), query(stack, contents, "loader")
+    assert [(place, day) for place, day, *_ in taken_up] == [
+        *(("drop", FIRST), ("drop", SECOND)),
+        *(("landing", FIRST), ("landing", SECOND), ("landing", THIRD)),
+    ]
+    assert len(before["notices"]) > 3
+    told = []
+
+    assert arrivals.news(stack, contract) == []
+    assert notices.send_unsent(stack, lambda notice, attempts: told.append(notice) or "log") == 0
+
+    assert told == []
+    assert query(stack, contents, "loader") == taken_up
+    assert {**remembered(stack), "taken_up": before["taken_up"]} == before
+
+
+def fingerprints_noted(settings: Settings, contract: Contract) -> dict[tuple[str, date], dict[str, str]]:
+    """(table, batch date) -> step -> the fingerprint in its ledger or load log."""
+    loaded = loaded_fingerprints(settings, contract)
+    return {
+        (table, day): {
+            "bronze": read_ledger(open_store(settings, "bronze"), f"olist/{table}").entries[day].fingerprint,
+            "silver": read_ledger(open_store(settings, "silver"), f"olist/{table}").entries[day].fingerprint,
+            "load": loaded[table, day],
+        }
+        for table, day in loaded
+    }
 
 
 def rows_of_marts(settings: Settings) -> dict[str, str]:
