@@ -1,4 +1,7 @@
-"""What commit 30404c2 made is found complete: nothing runs again, no run is started, nobody is told anything."""
+"""What version 0.1.0 made (commit 30404c2) is found complete: no step runs again, no run starts, no message is sent.
+
+Only the marts are built again, once, since the dbt project changed; their rows are equal.
+"""
 
 from __future__ import annotations
 
@@ -9,86 +12,104 @@ from typing import Any
 
 import pytest
 from minio import Minio
-from outcomes import Silent, delta_versions, query
 from pydantic import SecretStr
-from s3_server import BUCKETS, s3_settings
-from upgrade_fixture import fingerprints, mart_rows, old_home, restore_database, rows_as_csv, stack_objects
 
-from lakehouse import arrivals, bronze, load, marts, notices, pipeline, reconcile, silver, warehouse
-from lakehouse.connections import open_connection
-from lakehouse.contract import Contract
-from lakehouse.ledger import read_ledger
-from lakehouse.manifest import read_manifests
-from lakehouse.odcs import read_contract
-from lakehouse.pending import loaded_fingerprints
+from lakehouse import warehouse
+from lakehouse.contract.odcs import read_contract
+from lakehouse.lake.ledger import read_ledger
+from lakehouse.lake.places import table_path
+from lakehouse.lakehouse import Lakehouse
+from lakehouse.landing.manifest import read_manifests
+from lakehouse.marts import step as marts
+from lakehouse.notify import outbox
+from lakehouse.pipeline import arrivals, reconcile
+from lakehouse.pipeline import run as pipeline
+from lakehouse.pipeline.pending import loaded_fingerprints
 from lakehouse.settings import PROJECT_DIR, Settings
-from lakehouse.store import open_store
+from lakehouse.steps import expected
+from lakehouse.warehouse.connections import open_connection
+from lakehouse.workspaces import take_over
+from tests.support.lake import Silent, delta_versions, query
+from tests.support.s3_server import BUCKETS, s3_settings
+from tests.support.upgrade_fixture import (
+    fingerprints,
+    mart_rows,
+    old_home,
+    restore_database,
+    rows_as_csv,
+    stack_objects,
+)
 
 FIRST, SECOND, THIRD = date(2018, 1, 1), date(2018, 1, 2), date(2018, 1, 3)
-
-
-@pytest.fixture(scope="module")
-def contract() -> Contract:
-    return read_contract(PROJECT_DIR / "contracts", "olist")
+CONTRACT = read_contract(PROJECT_DIR / "contracts", "olist")
+CLAIMS = "select place, batch_date, content, {} from ops.{} order by 1, 2"
 
 
 @pytest.fixture(scope="module")
 def old(
-    server: Settings, new_state: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Settings]:
+    server: Settings, new_workspace: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Lakehouse]:
     """A state of the old home: `old("shop")`, which is complete, or `old("waiting")`, of which nothing was run."""
     home = tmp_path_factory.mktemp("old") / "home"
     home.mkdir()
     old_home(home)
-    new_state()  # makes the roles
-    for name in ("lakehouse_shop", "lakehouse_waiting"):
-        restore_database(lambda database: open_connection(server, "postgres", database), name)
+    assert take_over(home)
+    new_workspace()  # makes the roles
+    for name in ("shop", "waiting"):
+        restore_database(lambda database: open_connection(server, "postgres", database), f"lakehouse_{name}")
 
-    def state(name: str) -> Settings:
-        return server.model_copy(update={"home": home, "secrets_dir": server.secrets_path, "state": name})
+    def workspace(name: str) -> Lakehouse:
+        changes = {"home": home, "secrets_dir": server.secrets_path, "workspace": name}
+        return Lakehouse(server.model_copy(update=changes), CONTRACT)
 
-    return state
+    return workspace
 
 
 @pytest.fixture(scope="module")
-def shop(old: Callable[[str], Settings]) -> Settings:
-    return old("shop")
+def shop(old: Callable[[str], Lakehouse]) -> Lakehouse:
+    """The complete one, after this version's SQL."""
+    lakehouse = old("shop")
+    claims = query(lakehouse.settings, CLAIMS.format("run_id, taken_up_at", "taken_up"), "loader")
+    before = ops_rows(lakehouse.settings)
+
+    warehouse.prepare(lakehouse.settings)
+
+    assert query(lakehouse.settings, CLAIMS.format("claimed_by, claimed_at", "claims"), "loader") == claims
+    assert unnamed(ops_rows(lakehouse.settings)) == unnamed(before)
+    return lakehouse
 
 
-def test_the_state_of_the_last_run_is_still_known(shop: Settings) -> None:
-    assert Settings.load(home=shop.home).state_name == "shop"
+def test_the_workspace_of_the_last_run_is_still_known(shop: Lakehouse) -> None:
+    assert Settings.load(home=shop.settings.home).workspace_name == "shop"
 
 
-def test_the_database_is_ready_as_it_is(shop: Settings) -> None:
-    before = remembered(shop)
+def test_the_database_is_made_ready_once(shop: Lakehouse) -> None:
+    before = ops_rows(shop.settings)
 
-    warehouse.prepare(shop)
+    warehouse.prepare(shop.settings)
 
-    assert remembered(shop) == before
+    assert ops_rows(shop.settings) == before
+    assert "taken_up" not in before
 
 
-def test_nothing_landed_is_pending(shop: Settings, contract: Contract) -> None:
+def test_nothing_landed_is_pending(shop: Lakehouse) -> None:
     assert [manifest.batch_date for manifest in read_manifests(shop)] == [FIRST, SECOND, THIRD]
-    assert pipeline.pending_now(shop, contract) == []
+    assert pipeline.pending_now(shop) == []
 
 
-def test_what_was_not_run_is_pending_from_bronze_on(old: Callable[[str], Settings], contract: Contract) -> None:
+def test_what_was_never_run_is_pending_from_bronze_on(old: Callable[[str], Lakehouse]) -> None:
     waiting = old("waiting")
-    warehouse.prepare(waiting)
+    warehouse.prepare(waiting.settings)
 
-    pending = pipeline.pending_now(waiting, contract)
+    pending = pipeline.pending_now(waiting)
 
     assert {(unit.step, unit.batch_date, unit.why) for unit in pending} == {("bronze", FIRST, "not done yet")}
     assert {unit.table for unit in pending} == set(read_manifests(waiting)[0].tables)
 
 
-def test_every_fingerprint_is_computed_as_it_was(shop: Settings, contract: Contract) -> None:
-    steps = {"bronze": bronze, "silver": silver, "load": load}
-
+def test_every_fingerprint_is_computed_as_it_was(shop: Lakehouse) -> None:
     computed = {
-        (table, manifest.batch_date): {
-            step: module.expected_fingerprint(contract.table(table), manifest) for step, module in steps.items()
-        }
+        (table, manifest.batch_date): expected(CONTRACT.table(table), manifest)
         for manifest in read_manifests(shop)
         for table in manifest.tables
     }
@@ -96,54 +117,56 @@ def test_every_fingerprint_is_computed_as_it_was(shop: Settings, contract: Contr
     assert computed == fingerprints()
 
 
-def test_every_fingerprint_is_read_where_it_was_noted(shop: Settings, contract: Contract) -> None:
-    assert fingerprints_noted(shop, contract) == fingerprints()
+def test_every_fingerprint_is_read_where_it_was_noted(shop: Lakehouse) -> None:
+    assert fingerprints_noted(shop) == fingerprints()
 
 
-def test_a_withdrawn_table_stays_withdrawn(shop: Settings) -> None:
+def test_a_withdrawn_table_stays_withdrawn(shop: Lakehouse) -> None:
+    rows = query(shop.settings, "select count(*) from raw_olist.order_payments where _batch_date = '2018-01-02'")
+
     assert read_manifests(shop)[1].tables["order_payments"] is None
-    assert query(shop, "select count(*) from raw_olist.order_payments where _batch_date = '2018-01-02'") == [(0,)]
+    assert rows == [(0,)]
 
 
-def test_no_batch_is_news_but_what_was_not_run(old: Callable[[str], Settings], contract: Contract) -> None:
-    found = {state: arrivals.news(old(state), contract) for state in ("shop", "waiting")}
+def test_no_batch_is_new_but_the_one_that_was_never_run(shop: Lakehouse, old: Callable[[str], Lakehouse]) -> None:
+    waiting = old("waiting")
+    warehouse.prepare(waiting.settings)
 
-    assert found["shop"] == []
-    assert [(news.arrival.place, news.arrival.batch_date) for news in found["waiting"]] == [("landing", FIRST)]
-
-
-def test_the_marts_hold_everything_that_was_loaded(shop: Settings, contract: Contract) -> None:
-    assert marts.pending(shop, contract) is None
-    assert not reconcile.facts_are_due(shop, contract)
+    assert arrivals.new_batches(shop) == []
+    assert [(new.arrival.place, new.arrival.batch_date) for new in arrivals.new_batches(waiting)] == [
+        ("landing", FIRST)
+    ]
 
 
-def test_a_run_does_nothing(shop: Settings, contract: Contract) -> None:
-    before = remembered(shop), delta_versions(shop, contract)
-    observer = Silent()
+def test_the_next_run_builds_the_marts_again_once_with_equal_rows_and_does_nothing_else(shop: Lakehouse) -> None:
+    loads, versions = (
+        query(shop.settings, "select * from ops.load_log order by 1", "loader"),
+        delta_versions(shop.settings, CONTRACT),
+    )
+    assert marts_of(shop) == mart_rows()
+    assert marts.pending(shop) == "the dbt project changed"
 
-    report = pipeline.run(shop, contract, observer)
+    first, second = Silent(), Silent()
+    report = pipeline.run(shop, first)
 
-    assert (report.did_something, observer.steps, observer.models) == (False, [], [])
-    assert (remembered(shop), delta_versions(shop, contract)) == before
-
-
-def test_the_marts_built_anew_are_equal(shop: Settings, contract: Contract) -> None:
-    assert rows_of_marts(shop) == mart_rows()
-
-    assert marts.run(shop, contract, full_refresh=True).full_refresh
-
-    assert rows_of_marts(shop) == mart_rows()
-    reconcile.facts(shop, contract, all_keys=True)
+    assert (first.steps, report.marts.full_refresh) == ([], True)
+    assert marts_of(shop) == mart_rows()
+    reconcile.facts(shop, all_keys=True)
+    assert not pipeline.run(shop, second).did_something
+    assert (second.steps, second.models) == ([], [])
+    assert query(shop.settings, "select * from ops.load_log order by 1", "loader") == loads
+    assert delta_versions(shop.settings, CONTRACT) == versions
 
 
 @pytest.fixture(scope="module")
 def stack(
-    server: Settings, new_state: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Settings]:
-    """The state of the old stack: its store's objects in another store, its warehouse, its volume `lakehouse`."""
+    server: Settings, new_workspace: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lakehouse]:
+    """The workspace of the old stack: its store's objects in another store, its warehouse, its volume `lakehouse`."""
     home = tmp_path_factory.mktemp("old_stack")
     old_home(home, "stack")
-    new_state()  # makes the roles
+    assert take_over(home)
+    new_workspace()  # makes the roles
     restore_database(lambda database: open_connection(server, "postgres", database), "lakehouse_main", "stack")
     with s3_settings() as store:
         address = store["s3_endpoint"].removeprefix("http://")
@@ -151,63 +174,68 @@ def stack(
         for bucket, key, content in stack_objects():
             client.put_object(bucket, key, BytesIO(content), len(content))
         layers = {f"{bucket}_url": f"s3://{bucket}/main" for bucket in BUCKETS}
-        own = {"home": home, "secrets_dir": server.secrets_path, "state": "main"}
+        own = {"home": home, "secrets_dir": server.secrets_path, "workspace": "main"}
         secret_key = SecretStr(store["s3_secret_key"])
-        yield server.model_copy(update={**store, **layers, **own, "s3_secret_key": secret_key})
+        settings = server.model_copy(update={**store, **layers, **own, "s3_secret_key": secret_key})
+        warehouse.prepare(settings)
+        yield Lakehouse(settings, CONTRACT)
 
 
-def test_nothing_of_a_stack_is_pending(stack: Settings, contract: Contract) -> None:
-    warehouse.prepare(stack)
-
+def test_nothing_of_a_stack_is_pending_but_its_marts(stack: Lakehouse) -> None:
     assert [manifest.batch_date for manifest in read_manifests(stack)] == [FIRST, SECOND, THIRD]
-    assert pipeline.pending_now(stack, contract) == []
-    assert fingerprints_noted(stack, contract) == fingerprints("stack")
-    assert marts.pending(stack, contract) is None
-    with warehouse.connect(stack, "transformer") as connection:
-        assert rows_as_csv(connection) == mart_rows("stack")
+    assert pipeline.pending_now(stack) == []
+    assert fingerprints_noted(stack) == fingerprints("stack")
+    assert marts.pending(stack) == "the dbt project changed"
+    assert marts_of(stack) == mart_rows("stack")
 
 
-def test_a_stack_starts_no_run_and_tells_nobody_anything(stack: Settings, contract: Contract) -> None:
-    # Whoever looks for news notes that what was loaded by hand is loaded; the content that was taken up stays the same.
-    contents = "select place, batch_date, content, taken_up_at from ops.taken_up order by 1, 2"
-    before, taken_up = remembered(stack), query(stack, contents, "loader")
-    assert [(place, day) for place, day, *_ in taken_up] == [
+def test_a_stack_starts_no_run_and_sends_no_message(stack: Lakehouse) -> None:
+    claims = CLAIMS.format("claimed_at", "claims")
+    before, claimed = ops_rows(stack.settings), query(stack.settings, claims, "loader")
+    assert [(place, day) for place, day, *_ in claimed] == [
         *(("drop", FIRST), ("drop", SECOND)),
         *(("landing", FIRST), ("landing", SECOND), ("landing", THIRD)),
     ]
     assert len(before["notices"]) > 3
-    told = []
+    sent = []
 
-    assert arrivals.news(stack, contract) == []
-    assert notices.send_unsent(stack, lambda notice, attempts: told.append(notice) or "log") == 0
+    assert arrivals.new_batches(stack) == []
+    assert outbox.send_unsent(stack.settings, lambda notice, attempts: sent.append(notice) or "log") == 0
 
-    assert told == []
-    assert query(stack, contents, "loader") == taken_up
-    assert {**remembered(stack), "taken_up": before["taken_up"]} == before
+    assert sent == []
+    # The batch that a command loaded is claimed as loaded; the content of each claim stays as it was.
+    assert query(stack.settings, claims, "loader") == claimed
+    assert {**ops_rows(stack.settings), "claims": before["claims"]} == before
 
 
-def fingerprints_noted(settings: Settings, contract: Contract) -> dict[tuple[str, date], dict[str, str]]:
+def fingerprints_noted(lakehouse: Lakehouse) -> dict[tuple[str, date], dict[str, str]]:
     """(table, batch date) -> step -> the fingerprint in its ledger or load log."""
-    loaded = loaded_fingerprints(settings, contract)
+    loaded = loaded_fingerprints(lakehouse)
+    paths = {table: table_path(CONTRACT.table(table)) for table, _ in loaded}
     return {
         (table, day): {
-            "bronze": read_ledger(open_store(settings, "bronze"), f"olist/{table}").entries[day].fingerprint,
-            "silver": read_ledger(open_store(settings, "silver"), f"olist/{table}").entries[day].fingerprint,
+            "bronze": read_ledger(lakehouse.bronze, paths[table]).entries[day].fingerprint,
+            "silver": read_ledger(lakehouse.silver, paths[table]).entries[day].fingerprint,
             "load": loaded[table, day],
         }
         for table, day in loaded
     }
 
 
-def rows_of_marts(settings: Settings) -> dict[str, str]:
-    with warehouse.connect(settings, "transformer") as connection:
+def marts_of(lakehouse: Lakehouse) -> dict[str, str]:
+    with warehouse.connect(lakehouse.settings, "transformer") as connection:
         return rows_as_csv(connection)
 
 
-def remembered(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of ops, in the order they lie in: none is written, none is written again."""
+def ops_rows(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of each table of ops with their places, which change when a row is written again."""
     tables = query(settings, "select tablename from pg_tables where schemaname = 'ops' order by 1", "loader")
     return {
         table: query(settings, f"select ctid, to_jsonb(t) from ops.{table} as t order by ctid", "loader")
         for (table,) in tables
     }
+
+
+def unnamed(rows: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
+    """Without the table that this version gives another name."""
+    return {table: found for table, found in rows.items() if table not in ("taken_up", "claims")}
