@@ -28,7 +28,7 @@ def pages(settings: Settings, project: Path = PROJECT_DIR) -> dict[Path, str]:
     """Path -> text of every generated page, as they should be now.
 
     The pages describe the project: all its contracts, whatever source the settings name. A dbt sources file is made
-    for every contract there is where the settings say; Airflow's picture of the models beside its DAGs.
+    for every contract there is where the settings say. Without Airflow's picture of the models, for which dbt runs.
     """
     contracts, docs = _contracts(project / "contracts"), project / "docs"
     written = {
@@ -39,20 +39,28 @@ def pages(settings: Settings, project: Path = PROJECT_DIR) -> dict[Path, str]:
         docs / "make.md": make_page(project / "Makefile"),
     }
     sources = {settings.dbt_dir / file_name(c.source): sources_yml(c) for c in _contracts(settings.contracts_dir)}
-    reads = dbt_graph.models_read(project / "dbt", {file_name(c.source): sources_yml(c) for c in contracts})
-    graph = {project / dbt_graph.FILE: dbt_graph.python_module(reads)}
-    return sources | graph | {path: GENERATED + text for path, text in written.items()}
+    return sources | {path: GENERATED + text for path, text in written.items()}
 
 
 def write_pages(settings: Settings, project: Path = PROJECT_DIR) -> list[Path]:
-    """Write the pages that are not current; the paths of those."""
-    written: list[Path] = []
-    for path, text in pages(settings, project).items():
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-            written.append(path)
-    return written
+    """Write the pages that are not current, then Airflow's picture of the models; the paths of what was written.
+
+    Raises MartsError if dbt cannot parse the project.
+    """
+    written = [path for path, text in pages(settings, project).items() if _write(path, text)]
+    # After dbt's sources files, without which dbt cannot parse a new source's models.
+    graph = project / dbt_graph.FILE
+    reads = dbt_graph.models_read(project / "dbt")
+    return [*written, *([graph] if _write(graph, dbt_graph.python_module(reads)) else [])]
+
+
+def _write(path: Path, text: str) -> bool:
+    """Whether the file was not current."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return True
 
 
 def _contracts(folder: Path) -> list[Contract]:

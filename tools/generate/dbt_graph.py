@@ -6,7 +6,6 @@ Airflow draws the models when it reads its DAG files, and may open no file then.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,23 +22,15 @@ READS: dict[str, tuple[str, ...]] = {
 '''
 
 
-def models_read(dbt_dir: Path, sources: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """By name. `sources`: text of dbt's sources files by their path below the project, which may not be written yet.
-
-    Takes seconds, and no database. Raises MartsError with dbt's words if it cannot parse the project.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        project, target = Path(folder, "dbt"), Path(folder, "target")
-        shutil.copytree(dbt_dir, project, ignore=shutil.ignore_patterns("target", "logs"))
-        for name, text in sources.items():
-            (project / name).parent.mkdir(parents=True, exist_ok=True)
-            (project / name).write_text(text, encoding="utf-8")
-        command = [str(Path(sys.executable).parent / "dbt"), "--quiet", "parse", "--project-dir", str(project)]
-        command += ["--profiles-dir", str(project), "--target-path", str(target), "--log-path", str(target)]
+def models_read(dbt_dir: Path) -> dict[str, tuple[str, ...]]:
+    """By name. Takes seconds, and no database. Raises MartsError with dbt's words if it cannot parse the project."""
+    with tempfile.TemporaryDirectory() as target:
+        command = [str(Path(sys.executable).parent / "dbt"), "--quiet", "parse", "--project-dir", str(dbt_dir)]
+        command += ["--profiles-dir", str(dbt_dir), "--target-path", target, "--log-path", target]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise MartsError(f"dbt could not parse the project {dbt_dir}:\n{done.stdout}{done.stderr}".rstrip())
-        return {name: model.reads for name, model in read_models(target / "manifest.json").items()}
+        return {name: model.reads for name, model in read_models(Path(target, "manifest.json")).items()}
 
 
 def python_module(reads: Mapping[str, tuple[str, ...]]) -> str:

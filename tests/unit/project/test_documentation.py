@@ -13,6 +13,7 @@ from lakehouse.contract.odcs import read_contract
 from lakehouse.settings import PROJECT_DIR, Settings
 from tools.generate import pages
 from tools.generate.commands import make_page
+from tools.generate.dbt_graph import FILE, models_read, python_module
 
 DOCS = PROJECT_DIR / "docs"
 PAGES = pages(Settings(source="olist"))
@@ -21,6 +22,12 @@ PAGES = pages(Settings(source="olist"))
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(PROJECT_DIR).as_posix())
 def test_a_generated_page_is_current(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == PAGES[path], "run `make docs`"
+
+
+def test_airflow_s_picture_of_the_models_is_current() -> None:
+    found = python_module(models_read(PROJECT_DIR / "dbt"))
+
+    assert (PROJECT_DIR / FILE).read_text(encoding="utf-8") == found, "run `make docs`"
 
 
 @pytest.mark.parametrize("name", [n for n, c in typer.main.get_group(app).commands.items() if not c.hidden])
