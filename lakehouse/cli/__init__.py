@@ -4,8 +4,11 @@ steps.py      run, land, bronze, silver, load, marts
 inspect.py    status, quarantine, sql
 sources.py    generate, replay
 service.py    start, stop, doctor, maintain, clean
+clean.py      what `clean` removes
+doctor.py     what `doctor` checks
 progress.py   what a run shows while it runs
-report.py     what it shows at its end
+report.py     what a run shows at its end
+shared.py     what every command has
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ for commands in (steps, inspect, sources, service):
 
 
 def main() -> None:
-    """Run the command line. Exit code 0: done; 1: an error that was explained; 2: wrong words; 130: interrupted."""
+    """Run the command line. Exit code 0: done; 1: an error that was explained; 2: wrong usage; 130: interrupted."""
     if any(argument.partition("=")[0] == "--state" for argument in sys.argv[1:]):
         error_console.print("`--state` is called `--workspace` now.", style="red", highlight=False)
         sys.exit(WRONG_WORDS)

@@ -1,4 +1,4 @@
-"""This machine and its settings -> a list of checks, each passed or with the command that mends it."""
+"""This machine and its settings -> a list of checks, each passed or with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HIGHEST_PORT = 65535
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. `remedy` is empty when it is well."""
+    """One thing that was checked. `remedy` is empty when nothing is wrong."""
 
     name: str
     finding: str
@@ -41,7 +41,7 @@ class Check:
 
 
 def checks(settings: Settings) -> list[Check]:
-    """All of them, whatever the first ones say; nothing is started or changed."""
+    """Run all checks, even when the first ones fail; nothing is started or changed."""
     looks: dict[str, Callable[[], Check]] = {
         "Python": _python,
         "packages": _packages,
@@ -68,7 +68,7 @@ def _python() -> Check:
 
 
 def _packages() -> Check:
-    """Installed versions against uv.lock, of this project's direct dependencies."""
+    """Compare the installed versions of this project's direct dependencies with uv.lock."""
     lock = PROJECT_DIR / "uv.lock"
     if not lock.is_file():
         return Check("packages", "uv.lock is not here: not checked")
@@ -121,13 +121,13 @@ def _memory() -> Check:
 
 
 def _disk(settings: Settings) -> Check:
-    """Of the lake's disk and of the database's, which for root is in /var/lib."""
+    """Check the lake's disk and the database's; for root the database is in /var/lib."""
     folders = {"LAKEHOUSE_HOME": settings.home}
     if settings.target is Target.EMBEDDED:
         from lakehouse.warehouse.embedded import server as embedded_postgres
 
         folders["LAKEHOUSE_EMBEDDED_POSTGRES_DIR"] = embedded_postgres.server_dir(settings)
-    found: dict[int, str] = {}  # by disk: one that holds both is named once
+    found: dict[int, str] = {}  # by disk, so that a disk that holds both is named once
     full: list[str] = []
     for setting, folder in folders.items():
         there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -167,7 +167,7 @@ def _store(settings: Settings) -> Check:
 
 
 def _port(settings: Settings) -> Check:
-    """Only a stranger on our port is a fault."""
+    """Only another program on the embedded server's port is a fault."""
     if settings.target is not Target.EMBEDDED:
         return Check("port", f"{settings.postgres_port} of {settings.postgres_host}")
     from lakehouse.warehouse.embedded import server as embedded_postgres
@@ -204,7 +204,7 @@ def _warehouse(settings: Settings) -> Check:
 
 
 def _explained(name: str, look: Callable[[], str]) -> Check:
-    """A check whose failure already says what to do."""
+    """Make a check of a function whose errors already say what to do."""
     try:
         return Check(name, look())
     except LakehouseError as error:
@@ -213,11 +213,11 @@ def _explained(name: str, look: Callable[[], str]) -> Check:
 
 
 def _looked(settings: Settings, name: str, look: Callable[[], Check]) -> Check:
-    """A check that breaks is a finding, and the others go on; with the setting `debug` it shows where."""
+    """Report a check that breaks as a finding, so that the others go on; the setting `debug` shows where it broke."""
     try:
         return look()
     except Exception as error:
         if settings.debug:
             raise
         finding = f"cannot be checked: {type(error).__name__}: {error}"
-        return Check(name, finding, "Mend what it names; LAKEHOUSE_DEBUG=1 lakehouse doctor shows where it broke")
+        return Check(name, finding, "Fix what it names; LAKEHOUSE_DEBUG=1 lakehouse doctor shows where it broke")

@@ -1,4 +1,4 @@
-"""status, quarantine, sql: looking at what is there."""
+"""status, quarantine, sql: the commands that only look."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def register(app: typer.Typer) -> None:
 
 def status(
     output: Output = Format.TABLE,
-    warnings: Annotated[bool, typer.Option("--warnings", help="Values kept with a warning, by reason.")] = False,
+    warnings: Annotated[bool, typer.Option("--warnings", help="Show values kept with a warning, by reason.")] = False,
     workspace: Workspace = None,
 ) -> None:
-    """Batches, what is pending and why, the last run, the records of every table.
+    """Show the batches, what is pending and why, the last run and the records of every table.
 
     Examples:
 
@@ -67,14 +67,14 @@ def quarantine(
     batch_date: BatchDate = None,
     reason: Annotated[str | None, typer.Option("--reason", help="Only reasons that contain this text.")] = None,
     superseded: Annotated[
-        bool, typer.Option("--superseded", help="Also valid rows that a later one replaced.")
+        bool, typer.Option("--superseded", help="Also show valid rows that a later one replaced.")
     ] = False,
-    counts: Annotated[bool, typer.Option("--counts", help="How many per table and reason, not the records.")] = False,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many (table only: 50).")] = None,
+    counts: Annotated[bool, typer.Option("--counts", help="Count the records per table and reason.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Show at most this many (tables: 50).")] = None,
     output: Output = Format.TABLE,
     workspace: Workspace = None,
 ) -> None:
-    """The records that did not reach the warehouse, rejected and quarantined, with their reasons.
+    """Show the bad records (rejected or quarantined) with their reasons; none of them reached the warehouse.
 
     Examples:
 
@@ -97,7 +97,7 @@ def quarantine(
     if counts:
         per_reason = Counter((r.stage, r.table, text) for r in found for text in r.reasons)
         counted = [(*key, count) for key, count in sorted(per_reason.items(), key=lambda item: (-item[1], item[0]))]
-        print_rows(("stage", "table", "reason", "records"), counted, output, "Records that did not pass")
+        print_rows(("stage", "table", "reason", "records"), counted, output, "Bad records")
         return
     if limit is None and output is Format.TABLE:
         limit = 50
@@ -105,7 +105,7 @@ def quarantine(
     columns = ("stage", "table", "batch_date", "file", "row", "reasons", "record")
     shown = records[:limit]
     rows = [(r.stage, r.table, r.batch_date, r.file, r.row, "; ".join(r.reasons), r.record) for r in shown]
-    print_rows(columns, rows, output, "Records that did not pass")
+    print_rows(columns, rows, output, "Bad records")
     if len(records) > len(shown):
         error_console.print(f"Only the first {limit} are shown: --limit, --format csv or --counts.", style="dim")
 
@@ -116,7 +116,7 @@ def sql(
     role: Annotated[str, typer.Option("--role", help="bi_reader, transformer or loader.")] = "bi_reader",
     workspace: Workspace = None,
 ) -> None:
-    """Ask the warehouse, as the read-only role of Power BI unless told otherwise.
+    """Query the warehouse, by default as Power BI's read-only role.
 
     Examples:
 
@@ -141,7 +141,7 @@ def sql(
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Format, title: str | None = None) -> None:
-    """To stdout: a table for people, CSV with a header, or JSON as a list of objects."""
+    """Print to stdout: a table for people, CSV with a header, or JSON as a list of objects."""
     if output is Format.TABLE:
         console.print(rows_table(title, tuple(columns), list(rows)), soft_wrap=not console.is_terminal)
     elif output is Format.CSV:
@@ -154,7 +154,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Fo
 
 
 def _plain(value: Any) -> Any:
-    """JSON knows no decimals and no days: numbers stay numbers, all else is written as text."""
+    """Convert what JSON lacks: decimals become numbers, dates and all else become text."""
     if isinstance(value, Decimal):
         return float(value) if value % 1 else int(value)
     if isinstance(value, date | datetime):

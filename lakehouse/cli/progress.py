@@ -1,4 +1,4 @@
-"""A run while it runs: a live table on a terminal, one line per finished step everywhere else."""
+"""A run's events -> its progress: a live table on a terminal, one line per finished step everywhere else."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from rich.text import Text
 
 from lakehouse.steps import STEP_NAMES, Observer, Pending, StepResult
 
-# Which of a step's counts are the rows it wrote.
+# The count of each step that says how many rows it wrote.
 ROWS_OF = {"bronze": "bronze", "silver": "silver", "load": "raw"}
 
 
 @contextmanager
 def watching(console: Console) -> Iterator[Observer]:
-    """An observer that fits the console: live where a person looks at it, lines in a pipe or a log."""
+    """Yield an observer that fits the console: the live table on a terminal, lines in a pipe or a log."""
     if not console.is_terminal:
         yield Lines(console)
         return
@@ -44,7 +44,7 @@ class Lines:
     def planned(self, pending: list[Pending]) -> None:
         batches = len({unit.batch_date for unit in pending})
         if pending:
-            self._say(f"{len(pending)} tables of {batches} batches to bring through the lake")
+            self._say(f"{len(pending)} tables of {batches} batches to process")
 
     def started(self, step: str, table: str, batch_date: date) -> None:
         pass
@@ -69,7 +69,7 @@ class Lines:
 
 @dataclass
 class _Lane:
-    """A table on its way: how many of its batches each step has done, the rows written, what it does now."""
+    """The progress of one table: batches done and rows written by each step, and what it does now."""
 
     batches: int
     done: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STEP_NAMES, 0))
@@ -79,7 +79,7 @@ class _Lane:
 
 
 class Board:
-    """The live table: a line per table of the lake, then dbt's line."""
+    """The live table: one line per table of the lake, then dbt's line."""
 
     def __init__(self) -> None:
         self._lanes: dict[str, _Lane] = {}
@@ -121,7 +121,7 @@ class Board:
             self._note = text
 
     def close(self) -> None:
-        """The last picture stays on the screen, without a spinner."""
+        """Leave the last state on the screen, without a spinner."""
         with self._changing:
             self._open = False
             self._note = ""

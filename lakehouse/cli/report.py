@@ -1,4 +1,4 @@
-"""What people read: the end of a run (records, marts, figures, how to get at them) and the state of things."""
+"""A run's report or a workspace's status -> what people read: records, marts, figures, and how to reach them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from lakehouse.pipeline.status import Status
 
 NOTHING_LANDED = "Nothing has been landed yet: `lakehouse run PATH`, or `lakehouse run --demo`"
-# Stages at which a record stops; shown only where there are any.
+# Stages at which a record stops; a stage without records is not shown.
 LOSSES = ("rejected", "duplicates", "superseded", "quarantined")
 
 
 def print_report(console: Console, lakehouse: Lakehouse, report: RunReport) -> None:
-    """The whole page."""
+    """Print the report of a finished run."""
     from lakehouse.pipeline import summary
 
     console.print()
@@ -39,7 +39,7 @@ def print_report(console: Console, lakehouse: Lakehouse, report: RunReport) -> N
 
 
 def _print_records(console: Console, lakehouse: Lakehouse) -> bool:
-    """False: there are none."""
+    """Print the records per table and stage; return False if there are none."""
     from lakehouse.pipeline import summary
     from lakehouse.warehouse.counts import STAGES
 
@@ -75,10 +75,10 @@ def _print_what_next(console: Console, lakehouse: Lakehouse) -> None:
     stopped = sum(counts["rejected"] + counts["quarantined"] for _, counts in records)
     lines: list[tuple[str, str]] = []
     if stopped:
-        lines.append((f"{stopped:,} records did not pass", f"{command()} quarantine"))
+        lines.append((f"{stopped:,} bad records", f"{command()} quarantine"))
     warned = summary.warnings(lakehouse, [name for name, _ in records])
     if warned:
-        lines.append((f"{sum(rows for *_, rows in warned):,} values are suspicious", f"{command()} status --warnings"))
+        lines.append((f"{sum(rows for *_, rows in warned):,} suspicious values", f"{command()} status --warnings"))
     lines.append(
         ("ask the marts", as_called_here('`lakehouse sql "select * from marts.fct_orders limit 5"`').strip("`"))
     )
@@ -101,21 +101,21 @@ def _print_time(console: Console, report: RunReport) -> None:
 
 
 def print_warnings(console: Console, warnings: Sequence[tuple[str, int]]) -> None:
-    """Tests of dbt that warn: the build went on, and what they say about the data is worth a look."""
+    """List the dbt tests that warn; they did not stop the build."""
     if warnings:
         console.print(rows_table("dbt tests that warn", ("test", "rows against it"), warnings))
         console.print()
 
 
 def print_status(console: Console, status: Status) -> None:
-    """For people."""
+    """Print the status for people."""
     from lakehouse.warehouse.counts import STAGES
 
     console.print(f"Workspace [bold]{status.workspace}[/bold], source [bold]{status.source}[/bold]\n")
     if status.without_landing:
         days = len({day for _, day in status.without_landing})
         console.print(
-            f"The warehouse holds tables of {days} batches that are not in landing any more. Land them again, or "
+            f"The warehouse holds tables of {days} batches that are no longer in landing. Land them again, or "
             f"remove the workspace: `{command()} clean --workspace {status.workspace}`\n",
             style="yellow",
         )
@@ -133,7 +133,7 @@ def print_status(console: Console, status: Status) -> None:
         waiting.append((None, "all", "marts", status.marts_pending))  # type: ignore[arg-type]
     if waiting:
         console.print(rows_table("Pending", ("batch_date", "table", "from step", "why"), waiting))
-        console.print(f"\n  {command()} run  [dim]takes it through[/dim]")
+        console.print(f"\n  {command()} run  [dim]processes it[/dim]")
     else:
         console.print("Everything landed is in the marts.", style="green")
     if status.last_run:
@@ -148,7 +148,7 @@ def print_status(console: Console, status: Status) -> None:
 
 
 def rows_table(title: str | None, columns: tuple[str, ...], rows: Any) -> Table:
-    """Rows as people read them: numbers to the right with separators, a dot for a zero, nothing for null."""
+    """Format rows for people: numbers right-aligned with separators, a dot for zero, nothing for null."""
     table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 2), header_style="dim")
     numeric = [all(isinstance(row[i], int | float | Decimal | None) for row in rows) for i in range(len(columns))]
     for name, is_number in zip(columns, numeric, strict=True):

@@ -1,4 +1,4 @@
-"""start, stop, doctor, maintain, clean: keeping it running and in order."""
+"""start, stop, doctor, maintain, clean: the commands that keep the pipeline in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lakehouse.cli.shared import Format, Output, Workspace, console, error_conso
 if TYPE_CHECKING:
     from lakehouse.settings import Settings
 
-NAMED = 20  # of what `clean` leaves, so many are named
+NAMED = 20  # `clean` names at most this many of the files it leaves
 
 
 def register(app: typer.Typer) -> None:
@@ -55,7 +55,7 @@ def stop() -> None:
 
 
 def doctor(output: Output = Format.TABLE, workspace: Workspace = None) -> None:
-    """Look at this machine, the locked versions, store and warehouse; every finding comes with its remedy.
+    """Check this machine, the locked versions, the store and the warehouse; every fault comes with its remedy.
 
     Example:
 
@@ -82,7 +82,7 @@ def doctor(output: Output = Format.TABLE, workspace: Workspace = None) -> None:
 def maintain(workspace: Workspace = None) -> None:
     """Compact the lake, remove old files, analyse the warehouse, drop leftovers, run every dbt test in full.
 
-    Old files of Delta tables are kept for LAKEHOUSE_VACUUM_RETENTION_HOURS (168: a week).
+    Old files of Delta tables are kept for LAKEHOUSE_VACUUM_RETENTION_HOURS (default 168, a week).
 
     Example:
 
@@ -106,12 +106,12 @@ def maintain(workspace: Workspace = None) -> None:
 def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     workspace: Annotated[
-        str | None, typer.Option("--workspace", help="Only this workspace; unset: everything.")
+        str | None, typer.Option("--workspace", help="Remove only this workspace (default: everything).")
     ] = None,
 ) -> None:
     """Remove a workspace, or everything this project made on this machine: lakes, warehouse, jars, passwords.
 
-    What somebody else put into LAKEHOUSE_HOME stays, and is named.
+    Other files in LAKEHOUSE_HOME stay, and are listed.
 
     Examples:
 
@@ -131,7 +131,7 @@ def clean(
         )
         typer.confirm(f"Remove {what}?", abort=True)
     elif not yes:
-        raise typer.BadParameter("nobody can be asked here: say --yes")
+        raise typer.BadParameter("this is no terminal to ask on: add --yes")
     if workspace is not None:
         settings = load_settings(workspace=workspace)
         folder, left = settings.workspace_dir, remove_workspace(settings)

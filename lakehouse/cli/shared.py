@@ -1,7 +1,7 @@
 """What every command has: its options, the consoles, the settings of the workspace it acts on.
 
-The modules of this package import what they need inside their functions: `lakehouse --help` must not wait for pyarrow,
-and `status` not for Spark. A test lists what each command may import.
+The modules of this package import what they need inside their functions, so that `lakehouse --help` does not wait for
+pyarrow, nor `status` for Spark. A test lists what each command may import.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lakehouse.lakehouse import Lakehouse
     from lakehouse.settings import Role, Settings
 
-# In a pipe nothing is wrapped or cut to the width of a screen that is not there.
+# In a pipe there is no screen, so nothing is wrapped or cut to its width.
 PIPE_WIDTH = 240
 
 
@@ -35,7 +35,7 @@ error_console = _console(stderr=True)
 
 
 def command() -> str:
-    """How people call it: `lakehouse` where .venv is activated, else its path, or what the setting `called_as` says."""
+    """How people call it: the setting `called_as`, else `lakehouse` where .venv is activated, else its path."""
     from lakehouse.settings import Settings
 
     if name := Settings.command_name():
@@ -49,7 +49,7 @@ def command() -> str:
 
 
 def as_called_here(text: str) -> str:
-    """A text that names commands as `lakehouse …`, with what this shell finds."""
+    """Replace `lakehouse …` in a text by the command as this shell finds it."""
     return text.replace("`lakehouse ", f"`{command()} ")
 
 
@@ -72,19 +72,19 @@ Output = Annotated[Format, typer.Option("--format", help="How to print the rows.
 
 
 def day_of(moment: datetime | None) -> date | None:
-    """typer knows moments only."""
+    """The day of a moment: typer has no type for dates."""
     return moment.date() if moment else None
 
 
 def warn(line: str) -> None:
-    """Something to know that is no error; it stays on the screen above what shows the progress."""
+    """Print a warning; it stays on the screen above the progress display."""
     error_console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def open_workspace(workspace: str | None = None, *, otherwise: str | None = None) -> Lakehouse:
-    """The lakehouse of a workspace, with the contract of its source.
+    """Open a workspace's lakehouse, with the contract of its source.
 
-    `otherwise`: the workspace to act on when neither an option nor a setting names one; unset: that of the last run.
+    `otherwise`: the workspace to use when neither an option nor a setting names one (default: that of the last run).
     """
     from lakehouse.lakehouse import Lakehouse
     from lakehouse.workspaces import load_settings
@@ -93,7 +93,7 @@ def open_workspace(workspace: str | None = None, *, otherwise: str | None = None
 
 
 def password_command(settings: Settings, role: Role) -> str:
-    """A command that prints the password of a role."""
+    """The shell command that prints the password of a role."""
     from lakehouse.settings import PROJECT_DIR, Target
 
     if settings.target is Target.DOCKER:

@@ -1,4 +1,4 @@
-"""generate, replay: data to run the pipeline on."""
+"""generate, replay: the commands that make data to run the pipeline on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 def generate(
     directory: Directory,
     days: Annotated[int, typer.Option("--days", min=1, help="Number of daily batches.")] = 7,
-    scale: Annotated[float, typer.Option("--scale", help="Times 300 orders a day.")] = 1.0,
+    scale: Annotated[float, typer.Option("--scale", help="Orders a day, in units of 300.")] = 1.0,
     start: Annotated[
         datetime, typer.Option("--start", formats=["%Y-%m-%d"], help="Day of the first batch.")
     ] = datetime(2018, 1, 1),
@@ -35,7 +35,7 @@ def generate(
         typer.Option(
             "--fault",
             metavar="KIND=RATE",
-            help="KIND=RATE, another share for one kind; repeatable. A wrong kind is answered with those there are.",
+            help="KIND=RATE, another share for one kind; repeatable. A wrong KIND lists the valid ones.",
         ),
     ] = None,
     late: Annotated[float, typer.Option("--late", min=0, max=1, help="Share of rows that come days late.")] = 0.02,
@@ -46,9 +46,9 @@ def generate(
     ] = 0.02,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes, on every machine.")] = 42,
 ) -> None:
-    """Make up a shop like Olist: daily batches with faults, late and repeated rows and changes, and truth.json.
+    """Generate a shop like Olist: daily batches with faults, late rows, repeated rows and changes, and truth.json.
 
-    Its columns are those of the contract (LAKEHOUSE_CONTRACTS_DIR); one with `since` is sent from that day on.
+    Its columns are those of the contract (LAKEHOUSE_CONTRACTS_DIR); a column with `since` is sent from that day on.
 
     Examples:
 
@@ -110,7 +110,7 @@ def replay(
 
 
 def _shares(given: list[str], kinds: tuple[str, ...]) -> dict[str, float]:
-    """`bad date=0.01` -> the share of that kind. What is wrong is told all at once."""
+    """`bad date=0.01` -> the share of that kind. One error names all faults."""
     shares: dict[str, float] = {}
     wrong: list[str] = []
     for text in given:

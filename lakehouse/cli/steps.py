@@ -1,4 +1,4 @@
-"""run, land, bronze, silver, load, marts: the steps, all at once or one at a time."""
+"""run, land, bronze, silver, load, marts: the commands that run the steps, all of them or one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lakehouse.steps import Observer, StepName
 
 Paths = Annotated[list[Path] | None, typer.Argument(help="Folders, CSV files (also .csv.gz) or a zip of them.")]
-FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build every mart from nothing.")]
+FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build every mart from scratch.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +43,7 @@ def run(
     workspace: Workspace = None,
     full_refresh: FullRefresh = False,
 ) -> None:
-    """Land what is given and take everything that is not done yet through all steps.
+    """Land the given files, then run every step that is still due.
 
     Examples:
 
@@ -85,7 +85,7 @@ def land(
     remove: Annotated[str | None, typer.Option("--remove", help="Withdraw this table from the batch.")] = None,
     workspace: Workspace = None,
 ) -> None:
-    """Check a delivery as a whole and accept it, or refuse it with all its faults.
+    """Check a delivery as a whole, then accept it or refuse it with all its faults.
 
     Examples:
 
@@ -104,7 +104,7 @@ def land(
         if day is None or paths:
             raise typer.BadParameter("--remove TABLE goes with --batch-date, and without PATHS")
         landing.remove(lakehouse, day, remove)
-        text = f"{remove} is withdrawn from batch {day}; `lakehouse run` makes everything downstream follow."
+        text = f"{remove} is withdrawn from batch {day}; `lakehouse run` updates everything downstream."
         console.print(as_called_here(text), soft_wrap=True)
         return
     if not paths:
@@ -136,7 +136,7 @@ def silver(table: Table = None, batch_date: BatchDate = None, workspace: Workspa
 
 
 def load(table: Table = None, batch_date: BatchDate = None, workspace: Workspace = None) -> None:
-    """Silver -> warehouse, for every table and batch where it is due; then count every record.
+    """Silver -> warehouse, for every table and batch where it is due; then every record is counted.
 
     Example:
 

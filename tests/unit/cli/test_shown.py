@@ -199,7 +199,7 @@ def test_status_tells_what_is_pending_and_why_and_what_takes_it_through(terminal
         "2018-01-06 orders silver delivered again, or its contract changed",
         "all marts something was loaded",
         "",
-        "lakehouse run takes it through",
+        "lakehouse run processes it",
     ]
 
 
@@ -223,7 +223,7 @@ def test_status_of_a_workspace_in_which_nothing_was_landed(terminal: Console) ->
 def test_status_names_what_the_warehouse_holds_and_landing_lost(terminal: Console) -> None:
     lines = shown(terminal, a_status(batches=[], without_landing=[("orders", FIRST), ("sellers", FIRST)]))
 
-    assert "The warehouse holds tables of 1 batches that are not in landing any more." in " ".join(lines)
+    assert "The warehouse holds tables of 1 batches that are no longer in landing." in " ".join(lines)
 
 
 @pytest.mark.parametrize(
