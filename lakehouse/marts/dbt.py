@@ -1,6 +1,6 @@
-"""Arguments of dbt -> its models and tests, one by one as they are through, from a dbt in a process of its own.
+"""Arguments of dbt -> its models and tests, each as soon as it has finished; dbt runs in its own process.
 
-The other end is dbt_process.py.
+That process runs dbt_process.py.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from pathlib import Path
 from lakehouse.errors import MartsError
 from lakehouse.settings import PROJECT_DIR, Settings
 
-# Sorts of a full refresh fit into memory; compiling queries takes longer than running them. Marts can be built again,
-# so a commit need not wait for the disk: the one that says `complete` does, and none survives without the earlier ones.
+# work_mem: the sorts of a full refresh fit into memory. jit: compiling the queries takes longer than running them.
+# synchronous_commit: marts can be built again, so a commit need not wait for the disk. The commit that says `complete`
+# does wait, and no commit survives a crash without the earlier ones.
 SESSION_OPTIONS = "-c work_mem=64MB -c jit=off -c synchronous_commit=off"
 
 
 @dataclass(frozen=True)
 class Node:
-    """A model or test that dbt is through with. `rows`: written by a model (None: a view), against a test."""
+    """A finished model or test. `rows`: those a model wrote (None for a view), or those that fail a test."""
 
     name: str
     kind: str
@@ -38,16 +39,16 @@ class Node:
 
     @property
     def rows_written(self) -> int | None:
-        """None for a test, too."""
+        """Rows that a model wrote; None for a view or a test."""
         return self.rows if self.kind == "model" else None
 
 
-# Told of each model and test as soon as dbt is through with it; manifest.json is there by then.
+# Called with each model and test as soon as it has finished; manifest.json exists by then.
 Log = Callable[[Node], None]
 
 
 def run_dbt(settings: Settings, folder: Path, arguments: Sequence[str], log: Log) -> list[Node]:
-    """Run dbt, its artefacts (manifest.json among them) and logs in `folder`.
+    """Run dbt; its artefacts (such as manifest.json) and logs are in `folder`.
 
     Raises MartsError naming every model and test that failed.
     """
@@ -68,7 +69,7 @@ def run_dbt(settings: Settings, folder: Path, arguments: Sequence[str], log: Log
         raise MartsError(
             "\n  ".join(["dbt could not build the marts:", *map(str, failed)])
             + f"\nWhat depends on them was left as it was. Details are in {folder / 'logs' / 'dbt.log'}.\n"
-            "Mend the model or the data it complains about, and run the same command again."
+            "Fix the model or the data it complains about, and run the same command again."
         )
     if code != 0:
         complaint = (folder / "dbt.err").read_text(encoding="utf-8", errors="replace").strip()
@@ -81,7 +82,7 @@ def run_dbt(settings: Settings, folder: Path, arguments: Sequence[str], log: Log
 
 @contextmanager
 def _started(settings: Settings, folder: Path, arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """dbt in a process that ends when this one lets go of its stdin: on leaving, or by dying (dbt_process.py)."""
+    """Start dbt in a process that ends when this one closes its stdin, on leaving or by dying (see dbt_process.py)."""
     environment = {
         **os.environ,
         "LAKEHOUSE_DBT_HOST": settings.postgres_host,
@@ -101,7 +102,7 @@ def _started(settings: Settings, folder: Path, arguments: Sequence[str]) -> Iter
             stderr=complaints,
             text=True,
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is for this process: it then lets go of the other
+            start_new_session=True,  # Ctrl-C reaches only this process, which then ends the other
         )
         try:
             yield process

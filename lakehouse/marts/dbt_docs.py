@@ -1,4 +1,4 @@
-"""dbt's models, as they stand in the warehouse -> dbt's page about them: one file, named after the project's hash."""
+"""dbt's models in the warehouse -> dbt's documentation page: one file, named after the project's hash."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from lakehouse.settings import Settings
 
 
 def are_due(settings: Settings, folder: Path) -> bool:
-    """Whether the page in this folder is missing, or of another project."""
+    """Whether the folder has no page of this version of the project."""
     return not _page(settings, folder).is_file()
 
 
 def publish(settings: Settings, folder: Path) -> Path:
-    """Write the page, then remove older ones: who reads meanwhile gets one of them whole.
+    """Write the page, then remove older ones, so that a reader always gets a whole page.
 
     Raises MartsError if dbt cannot make it.
     """
     page = _page(settings, folder)
-    # A folder of its own: dbt's files in the other are the build's.
+    # Not the build's folder: dbt's files there belong to the build.
     made_in = settings.workspace_dir / "dbt_docs"
     with warehouse.lock(settings, "publish", shared=True):
         run_dbt(settings, made_in, ["docs", "generate", "--static"], lambda _: None)

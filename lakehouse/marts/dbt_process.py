@@ -1,8 +1,8 @@
-"""Arguments of `dbt` -> dbt run in this process; one JSON line on stdout per model or test that is through.
+"""Arguments of `dbt` -> dbt run in this process; one JSON line on stdout per finished model or test.
 
-Started by dbt.py as `python -m lakehouse.marts.dbt_process build …`. stdin is a pipe that the parent holds open and
-never writes to: when it ends the parent is gone, however it died, and so is this process, on every platform. A dbt that
-outlived its parent would write while the next run believes itself alone.
+dbt.py starts it as `python -m lakehouse.marts.dbt_process build …`. stdin is a pipe that the parent holds open and
+never writes to. When the parent ends, however it died, the pipe ends, and this process ends too, on every platform. A
+dbt that outlived its parent would write while the next run believes itself alone.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ CRASHED = 2
 
 
 def main() -> None:
-    """Run dbt. Exits with 0, 1 when a model or test failed, 2 when dbt itself could not go on (reason on stderr)."""
+    """Run dbt. Exit code 0: done; 1: a model or test failed; 2: dbt itself could not go on (reason on stderr)."""
     threading.Thread(target=_end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
     reports = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing else may mix with the reports
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that nothing else mixes with the reports
 
-    from dbt.cli.main import dbtRunner  # a second of imports: the watch above must stand before
+    from dbt.cli.main import dbtRunner  # imports take a second, so the watch above must start first
 
     result = dbtRunner(callbacks=[lambda event: _report(event, reports)]).invoke(sys.argv[1:])
     if result.exception is not None:
         print(result.exception, file=sys.stderr, flush=True)  # noqa: T201 - read by the parent
         os._exit(CRASHED)
-    # Not sys.exit: dbt's threads and connections need no farewell, and it saves a third of a second.
+    # Not sys.exit: dbt's threads and connections need not be closed, which saves a third of a second.
     os._exit(0 if result.success else 1)
 
 
@@ -39,7 +39,7 @@ def _end_with_parent(pipe: int) -> None:
 
 
 def _report(event: Any, reports: TextIO) -> None:
-    """`NodeFinished` is dbt's event for every node; its result carries status, seconds, message and rows."""
+    """Write one line. `NodeFinished` is dbt's event for every node, with its status, seconds, message and rows."""
     if event.info.name != "NodeFinished":
         return
     result = event.data.run_result

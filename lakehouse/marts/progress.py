@@ -1,8 +1,8 @@
-"""A build of the marts <-> a file that says how far it is: one JSON line per model or test that dbt is through with.
+"""A build of the marts <-> a file that says how far it is: one JSON line per model or test that dbt has finished.
 
-Read by other processes: Airflow's task per model (airflow/lakehouse_airflow/model_tasks.py). The file holds the last
-attempt only: each attempt puts a new file in the place of the old one, so that a process that outlived its attempt
-writes where nothing reads. The writer holds a lock on the file; the lock ends with the writer, however it ends.
+Other processes read it: Airflow's task per model (airflow/lakehouse_airflow/model_tasks.py). The file holds only the
+last attempt. Each attempt replaces the old file by a new one, so that a process that outlived its attempt writes where
+nothing reads. The writer holds a lock on the file; the lock ends with the writer, however it ends.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BAD = ("error", "fail")
 
 @dataclass(frozen=True)
 class Attempt:
-    """What a file says. `tests`: of each model, those it may have; `outcome`: None while it runs, or if it was killed.
+    """What a file says. `tests`: the tests each model may have; `outcome`: None while it runs, or if it was killed.
 
     `began_at` is in seconds since 1970.
     """
@@ -37,24 +37,24 @@ class Attempt:
     outcome: Outcome | None = None
 
     def model(self, name: str) -> Node | None:
-        """None until dbt is through with it."""
+        """The model's result; None until dbt has finished it."""
         return next((node for node in self.nodes if node.kind == "model" and node.name == name), None)
 
     def tests_of(self, model: str) -> list[Node]:
-        """Those that dbt is through with."""
+        """The model's tests that dbt has finished."""
         return [node for node in self.nodes if node.kind == "test" and node.name in self.tests.get(model, [])]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a model ended, and why if it is not a success."""
+    """How a model ended, and why if it did not succeed."""
 
     state: State
     reason: str = ""
 
 
 class Progress:
-    """Writes the file of one attempt, from the moment this is made."""
+    """Writes the file of one attempt; creating the object creates the file."""
 
     def __init__(self, path: Path, manifest: Path) -> None:
         self._manifest = manifest
@@ -67,7 +67,7 @@ class Progress:
         new.replace(path)
 
     def node(self, node: Node) -> None:
-        """dbt is through with it: its manifest is there by then, which says what tests there are."""
+        """Write a finished node. dbt's manifest, which lists the tests, exists by then."""
         if not self._planned:
             models = read_models(self._manifest).values()
             self._write({"tests": {model.name: model.tests for model in models if model.tests}})
@@ -75,7 +75,7 @@ class Progress:
         self._write({"node": asdict(node)})
 
     def end(self, outcome: Outcome) -> None:
-        """Nothing follows in this attempt."""
+        """Write how the attempt ended; it is the last line."""
         self._write({"outcome": outcome})
         self._file.close()
 
@@ -84,7 +84,7 @@ class Progress:
 
 
 def read_attempt(path: Path) -> Attempt | None:
-    """None if nothing has begun yet."""
+    """The last attempt; None if none has begun yet."""
     try:
         *lines, _being_written = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
@@ -100,7 +100,7 @@ def read_attempt(path: Path) -> Attempt | None:
 
 
 def is_being_written(path: Path) -> bool:
-    """Whether the attempt goes on."""
+    """Whether an attempt is still running."""
     try:
         with path.open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -114,25 +114,26 @@ def is_being_written(path: Path) -> bool:
 def judge(model: str, attempt: Attempt | None, *, since: float, is_over: bool) -> Verdict | None:
     """How a model ended; None if that is not known yet.
 
-    `since`: what began before is of another build, unless it `is_over`: unless no other attempt is going to follow.
+    `since`: an attempt that began earlier belongs to another build. `is_over`: no further attempt will follow, so the
+    last one counts, whenever it began.
     """
     if attempt is None or (attempt.began_at < since and not is_over):
         return Verdict("skipped", "The build never began, or its record is gone.") if is_over else None
     if attempt.outcome == "nothing to do":
-        return Verdict("skipped", "The marts hold everything that was loaded: there was nothing to build.")
+        return Verdict("skipped", "The marts already hold everything that was loaded.")
     if attempt.outcome != "done" and not is_over:
         return _judge_early(model, attempt)
     return _judge_at_the_end(model, attempt)
 
 
 def report(model: str, attempt: Attempt | None) -> list[Node]:
-    """What there is to say of a model: itself, then its tests."""
+    """The results of a model: its own, then those of its tests."""
     own = attempt.model(model) if attempt else None
     return [own, *attempt.tests_of(model)] if attempt and own else []
 
 
 def _judge_early(model: str, attempt: Attempt) -> Verdict | None:
-    """Only a success is certain before the attempt has ended: what failed may be tried again."""
+    """Only a success is certain before the attempt has ended: a failure may be retried."""
     own, tests = attempt.model(model), attempt.tests_of(model)
     if own is None or not attempt.tests or len(tests) < len(attempt.tests.get(model, [])):
         return None
@@ -142,9 +143,9 @@ def _judge_early(model: str, attempt: Attempt) -> Verdict | None:
 def _judge_at_the_end(model: str, attempt: Attempt) -> Verdict:
     own, tests = attempt.model(model), attempt.tests_of(model)
     if own is None and attempt.outcome == "done":
-        return Verdict("skipped", "Not part of this build: it changes with the project only.")
+        return Verdict("skipped", "Not part of this build: it changes only with the project.")
     if own is None or own.status == "skipped":
-        return Verdict("skipped", "Not built: not part of this build, or it ended before, or at what this reads.")
+        return Verdict("skipped", "Not built: not part of this build, or the build ended before it or at what it reads.")
     bad = _bad([own, *tests])
     if bad:
         return Verdict("failed", "\n".join(str(node) for node in bad))

@@ -1,8 +1,8 @@
 """raw_<source> -> marts: decides whether dbt must run, runs it once as the role transformer, moves the watermark.
 
 `ops.marts_state` says how far the marts are. It says `building` from the moment dbt may write until dbt has succeeded,
-so a build that failed or was killed is taken up by the next run, from the watermark it began with. A full refresh
-forgets the watermark first: killed, it is a full refresh again.
+so the next run repeats a build that failed or was killed, from the same watermark. A full refresh forgets the watermark
+first, so a killed full refresh is repeated as a full refresh.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class MartsResult:
     """What a build did.
 
-    `models`: (name, rows written, seconds) in building order; `warnings`: (name, rows against it) of tests that warn.
+    `models`: (name, rows written, seconds) in building order; `warnings`: (name, failing rows) of tests that warn.
     """
 
     done: bool
@@ -49,7 +49,7 @@ class MartsResult:
 
 @dataclass(frozen=True)
 class _State:
-    """Of ops.marts_state and what was loaded: `newest` is the last load there is, 0 if none."""
+    """What ops.marts_state says. `newest`: the last load of the source, 0 if there is none."""
 
     newest: int
     load_id: int
@@ -59,9 +59,9 @@ class _State:
 
 
 def run(lakehouse: Lakehouse, *, full_refresh: bool = False, log: Log = lambda *_: None) -> MartsResult:
-    """Bring the marts up to the last load; nothing is started when they are there.
+    """Build the marts up to the last load; dbt does not start when they hold it already.
 
-    Raises MartsError naming every model and test that failed; the marts then stay `building`, and the next run goes on.
+    Raises MartsError naming every model and test that failed; the marts then stay `building` until a run succeeds.
     """
     begin = time.monotonic()
     with lakehouse.lock("publish") as publishing:
@@ -89,7 +89,7 @@ def run(lakehouse: Lakehouse, *, full_refresh: bool = False, log: Log = lambda *
 
 
 def test(lakehouse: Lakehouse, *, log: Log = lambda *_: None) -> MartsResult:
-    """Run every data test on all rows: a build looks at the rows it changed only. Not done where a build is open.
+    """Run every data test on all rows; a build tests only those it changed. Does nothing while a build is open.
 
     Raises MartsError naming every test that failed.
     """
@@ -100,7 +100,7 @@ def test(lakehouse: Lakehouse, *, log: Log = lambda *_: None) -> MartsResult:
             return MartsResult(done=False)
         arguments = ["test", "--select", f"tag:{lakehouse.contract.source}", "--exclude-resource-type", "unit_test"]
         arguments += ["--vars", '{"full_tests": true}']
-        # A folder of its own: other variables make dbt parse the whole project again, here and in the next build.
+        # Not the build's folder: with other variables dbt parses the whole project again, here and in the next build.
         outcome = run_dbt(lakehouse.settings, lakehouse.settings.workspace_dir / "dbt_full_tests", arguments, log)
     return MartsResult(
         done=True,
@@ -180,7 +180,7 @@ def _read_state(lakehouse: Lakehouse) -> _State:
 
 
 def _mark_building(lakehouse: Lakehouse, *, forget: bool) -> None:
-    """`forget`: what stands there is about to be thrown away, so no watermark and no project may be believed."""
+    """`forget`: the marts are about to be thrown away, so their watermark and project hash no longer count."""
     with lakehouse.cursor("transformer") as cursor:
         if forget:
             cursor.execute("delete from ops.marts_state where source = %s", (lakehouse.contract.source,))
@@ -198,7 +198,7 @@ def _mark_building(lakehouse: Lakehouse, *, forget: bool) -> None:
 
 
 def _mark_complete(lakehouse: Lakehouse, publishing: HeldLock, load_id: int, project_hash: str) -> None:
-    """Not once the lock is lost: another build may have begun, and this one's marts may not be its own any more."""
+    """Check the lock first: if it is lost, another build may have begun and changed the marts."""
     with lakehouse.cursor("transformer") as cursor:
         publishing.fence(cursor)
         cursor.execute(
@@ -209,15 +209,15 @@ def _mark_complete(lakehouse: Lakehouse, publishing: HeldLock, load_id: int, pro
 
 
 def _end_leftover_sessions(settings: Settings) -> None:
-    """End sessions of a dbt that was killed: the server notices only when their statement is through.
+    """End the sessions of a killed dbt: the server itself notices its death only when their statement ends.
 
-    The caller holds the lock `publish`, so none of them is another run's.
+    The caller holds the lock `publish`, so none of them belongs to another run.
     """
-    ours = "datname = current_database() and usename = current_user and application_name = %s"
+    named = "datname = current_database() and usename = current_user and application_name = %s"
     deadline = time.monotonic() + SESSION_END_TIMEOUT
     with warehouse.cursor(settings, "transformer", autocommit=True) as cursor:
         while True:
-            cursor.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {ours}", (APPLICATION_NAME,))  # noqa: S608
+            cursor.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {named}", (APPLICATION_NAME,))  # noqa: S608
             if not cursor.fetchall():
                 return
             if time.monotonic() > deadline:
@@ -229,7 +229,7 @@ def _end_leftover_sessions(settings: Settings) -> None:
 
 
 def _analyse_new_tables(lakehouse: Lakehouse) -> None:
-    """Statistics for raw tables that have none yet: without, the planner takes a million rows for a thousand."""
+    """Make statistics for raw tables without any: else the planner takes a million rows for a thousand."""
     with lakehouse.cursor(autocommit=True) as cursor:
         cursor.execute(
             "select relname from pg_stat_user_tables "
