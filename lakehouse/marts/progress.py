@@ -145,7 +145,7 @@ def _judge_at_the_end(model: str, attempt: Attempt) -> Verdict:
     if own is None and attempt.outcome == "done":
         return Verdict("skipped", "Not part of this build: it changes only with the project.")
     if own is None or own.status == "skipped":
-        return Verdict("skipped", "Not built: not part of this build, or the build ended before it or at what it reads.")
+        return Verdict("skipped", "Not built: not in this build, or the build ended before it or at what it reads.")
     bad = _bad([own, *tests])
     if bad:
         return Verdict("failed", "\n".join(str(node) for node in bad))

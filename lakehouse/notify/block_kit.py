@@ -1,4 +1,4 @@
-"""What Slack allows in one message of Block Kit, and text as it wants it there."""
+"""Text -> text that Slack accepts in Block Kit; and the limits of one message."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ FIELD_CHARACTERS = 2000
 
 
 def escaped(text: str, limit: int) -> str:
-    """Text as Slack wants it in mrkdwn, with an ellipsis where it is cut."""
+    """Escape text for Slack's mrkdwn; a cut text ends in an ellipsis."""
     whole = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     if len(whole) <= limit:
         return whole
     cut = whole[: limit - 1]
-    if cut.rfind("&") > cut.rfind(";"):  # never through an entity
+    if cut.rfind("&") > cut.rfind(";"):  # do not cut through an entity
         cut = cut[: cut.rfind("&")]
     return cut + "…"
 
 
 def printable(text: str) -> str:
-    """Without what neither JSON nor Postgres can carry: NUL, and halves of characters."""
+    """Remove what neither JSON nor Postgres can hold: NUL, and halves of characters."""
     return text.replace("\0", "").encode(errors="replace").decode()

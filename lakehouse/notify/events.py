@@ -1,11 +1,11 @@
-"""A run of a DAG that ended -> what people are told of it, noted in ops.notices once.
+"""A DAG run that ended -> the messages about it, each noted once in ops.notices.
 
     success, failed    how it ended: batch, duration, where its rows went, the first failing task and its first error
-    recovered          in place of success, when the same subject had failed before
-    quality            beside it, when too many of the batch's records were rejected or quarantined
-    summary            of a backfill, in place of a message for each of its runs
+    recovered          replaces success when the same subject had failed before
+    quality            is added when too many of the batch's records were rejected or quarantined
+    summary            of a backfill; replaces the messages of its runs
 
-A subject is what can fail and be green again: a batch of the DAG `lake`, otherwise a DAG.
+A subject is what can fail and recover: a batch of the DAG `lake`, otherwise a DAG.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TOP_REASONS = 5
 
 @dataclass(frozen=True)
 class Failure:
-    """The first task that failed. `error`: the first error of its log, in a line or a few; None: it wrote none."""
+    """The first task that failed. `error`: the first error of its log, in a few lines; None if it wrote none."""
 
     task: str
     log_url: str
@@ -40,10 +40,10 @@ class Failure:
 class EndedRun:
     """A DAG run in its final state.
 
-    `clear_number`: how often it was cleared: ending again is another event. `batch_date`: of a DAG that works on one.
-    `failure`: None if no task failed. `found_nothing`: it succeeded without having anything to do. `is_silent`:
-    somebody else tells of its success. `says_nothing_of_success`: it runs so often that only a change is news.
-    `remarks`: facts of its own, as (name, value).
+    `clear_number`: how often it was cleared; after each clear, its end is a new event. `batch_date`: None unless the
+    DAG works on a batch. `failure`: None if no task failed. `found_nothing`: it succeeded and had nothing to do.
+    `is_silent`: its success is reported elsewhere (by a backfill's summary). `says_nothing_of_success`: it runs so
+    often that only a change is reported. `remarks`: further facts, as (name, value).
     """
 
     dag_id: str
@@ -63,7 +63,7 @@ class EndedRun:
 
     @property
     def event_id(self) -> str:
-        """Of its end."""
+        """The id of the run's end."""
         return end_of_run(self.dag_id, self.run_id, self.clear_number)
 
     @property
@@ -74,7 +74,7 @@ class EndedRun:
 
 @dataclass(frozen=True)
 class EndedBackfill:
-    """All runs of one backfill. `dates`: what it was asked for; `runs`: the last one of each date that has one."""
+    """A finished backfill. `dates`: those it was asked for; `runs`: the last run of each date that has one."""
 
     backfill_id: str
     dates: tuple[date, ...]
@@ -85,7 +85,7 @@ class EndedBackfill:
 
     @property
     def event_id(self) -> str:
-        """Of its end."""
+        """The id of the backfill's end."""
         return f"backfill/{self.backfill_id}"
 
 
@@ -103,12 +103,12 @@ class Batch:
 
     @property
     def share(self) -> float:
-        """Of the records, those that were rejected or quarantined."""
+        """The share of records that were rejected or quarantined."""
         return (self.rejected + self.quarantined) / self.records if self.records else 0.0
 
 
 def note_run(settings: Settings, run: EndedRun) -> list[Notice]:
-    """Note the end of a run, and a warning if its batch deserves one; the notices that are new."""
+    """Note the end of a run, and a warning if too many records of its batch are bad; return the new notices."""
     before = end_before(settings, run.subject, run.ended_at)
     kind: Kind = "failed" if not run.succeeded else "recovered" if before == "failed" else "success"
     if run.says_nothing_of_success and kind == "success":
@@ -116,18 +116,18 @@ def note_run(settings: Settings, run: EndedRun) -> list[Notice]:
     batch, trouble = _batch_of(settings, run)
     notice = _ended(run, kind, batch, trouble, is_silent=_is_silent(run, kind, before))
     warning = _warning(settings, run, batch)
-    # The warning first: the end is what the sweep looks for, so it must not be there without it.
+    # Write the warning first: once the end is recorded, the sweep will not come back for it.
     return [n for n in (warning, notice) if n is not None and note(settings, n)]
 
 
 def note_backfill(settings: Settings, backfill: EndedBackfill) -> list[Notice]:
-    """Note the summary of a backfill; nothing if that was done."""
+    """Note the summary of a backfill; return it, or nothing if it was noted before."""
     notice = _summary(settings, backfill)
     return [notice] if note(settings, notice) else []
 
 
 def end_of_run(dag_id: str, run_id: str, clear_number: int) -> str:
-    """The id of the end of a run. One of which tasks were cleared ends once more, which is another event."""
+    """The event id of a run's end. A run that was cleared ends again, which is a new event."""
     return f"{dag_id}/{run_id}/{clear_number}/ended"
 
 
@@ -140,7 +140,7 @@ def _is_silent(run: EndedRun, kind: Kind, before: Kind | None) -> bool:
 
 
 def _batch_of(settings: Settings, run: EndedRun) -> tuple[Batch | None, str | None]:
-    """Where its records went, and what kept us from knowing: whatever is broken, the end of the run must be told."""
+    """Where the run's records went, or why that is not known: no error may block the message about the run's end."""
     if run.batch_date is None:
         return None, None
     try:
@@ -166,7 +166,7 @@ def _read_batch(lakehouse: Lakehouse, day: date) -> tuple[Batch | None, str | No
 
 
 def _not_known(error: Exception) -> str:
-    """What to say in place of a figure. A fault of ours counts, too: it must not keep the message back for ever."""
+    """The text in place of a figure. Even a bug here must not block the message."""
     return f"not known: {(str(error).splitlines() or [''])[0] or type(error).__name__}"
 
 
@@ -178,7 +178,7 @@ def _ended(run: EndedRun, kind: Kind, batch: Batch | None, trouble: str | None, 
         if batch.reasons:
             parts.append(Part("Top reasons", batch.reasons))
         if kind == "failed" and batch.counted_at < run.started_at:
-            parts.append(Part("Rows", ("counted by an earlier run: this one did not come that far",)))
+            parts.append(Part("Rows", ("counted by an earlier run: this one did not get that far",)))
     elif trouble:
         facts.append(("Rows", trouble))
     links = [("The run", run.url)]
@@ -202,7 +202,7 @@ def _what_happened(run: EndedRun, kind: Kind, batch: Batch | None) -> str:
 
 def _what_failed(run: EndedRun) -> Part:
     if run.failure is None:
-        return Part("No task failed", ("the run itself was ended: by its time limit, or by hand",))
+        return Part("No task failed", ("the run itself was ended: by its time limit, or manually",))
     error = run.failure.error or "ended without an error of its own (was it killed?)"
     lines = tuple(error.splitlines())
     return Part(f"First failed: {run.failure.task}", lines, is_code=run.failure.error is not None)
@@ -217,7 +217,7 @@ def _rows(batch: Batch) -> list[tuple[str, str]]:
 
 
 def _warning(settings: Settings, run: EndedRun, batch: Batch | None) -> Notice | None:
-    """Only from the run that counted the batch: run again with nothing to do, it is no news."""
+    """The warning, only from the run that counted the batch: a later run with nothing to do must not repeat it."""
     if batch is None or run.belongs_to_backfill or batch.counted_at < run.started_at:
         return None
     if batch.share <= settings.quarantine_warning_share:
@@ -225,7 +225,7 @@ def _warning(settings: Settings, run: EndedRun, batch: Batch | None) -> Notice |
     message = Message(
         SYMBOLS["quality"],
         f"{run.subject}: {batch.share:.2%} of the records are in quarantine",
-        # Of the count, not of the run: of two at once on one batch, both ended after it.
+        # The event is the count, not the run: two runs of one batch at the same time both end after it.
         f"{run.subject.replace(' ', '/')}/{batch.counted_at.astimezone(UTC).isoformat()}/quality",
         (*_rows(batch), ("Threshold", f"{settings.quarantine_warning_share:.2%}")),
         (Part("Top reasons", batch.reasons),) if batch.reasons else (),

@@ -1,4 +1,4 @@
-"""What is to be said -> the same content twice: plain text for the log, Block Kit for Slack, within Slack's limits."""
+"""A message's facts, parts and links -> plain text for the log and Block Kit for Slack, within Slack's limits."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lakehouse.notify.block_kit import (
     printable,
 )
 
-# More lines of one kind nobody reads; the last one says how many there are.
+# Show at most this many lines per part; the last line says how many more there are.
 LINES = 10
 LINE_CHARACTERS = 280
 
 
 @dataclass(frozen=True)
 class Part:
-    """Lines under a title, in Slack as they are (`is_code`) or as a list."""
+    """Lines under a title; Slack shows them verbatim (`is_code`) or as a list."""
 
     title: str
     lines: tuple[str, ...]
@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Message:
-    """`facts`: what it is -> how much. `links`: what is there -> address. `event_id` stands at its end."""
+    """`facts`: (name, value). `links`: (name, address). `event_id` ends the message."""
 
     symbol: str
     title: str
@@ -41,7 +41,7 @@ class Message:
     links: tuple[tuple[str, str], ...] = ()
 
     def text(self) -> str:
-        """For the log, and for Slack's notifications."""
+        """Plain text for the log and for Slack's notifications."""
         lines = [f"{self.symbol} {self.title}"]
         lines += [f"{name}: {value}" for name, value in self.facts]
         for part in self.parts:
@@ -50,7 +50,7 @@ class Message:
         return printable("\n".join([*lines, f"Event: {self.event_id}"]))
 
     def blocks(self) -> list[dict[str, Any]]:
-        """For Slack."""
+        """Block Kit for Slack."""
         title = printable(f"{self.symbol} {self.title}")
         if len(title) > HEADER_CHARACTERS:
             title = title[: HEADER_CHARACTERS - 1] + "…"
@@ -68,7 +68,7 @@ class Message:
 
 
 def shortened(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """The first of them, each on one line and not too long; the last one says how many more there are."""
+    """The first lines, each made one short line; the last one says how many more there are."""
     kept = tuple(" ".join(line.split())[:LINE_CHARACTERS] for line in lines[:LINES])
     more = len(lines) - LINES
     return (*kept, f"and {more} more") if more > 0 else kept
@@ -86,7 +86,8 @@ def duration(seconds: float) -> str:
 
 def _part(part: Part) -> str:
     whole = shortened(part.lines)
-    limit = (SECTION_CHARACTERS - 300) // max(len(whole), 1)  # escaped, a sign is up to five: still, all of them fit
+    # All lines must fit, even though escaping can turn one character into five.
+    limit = (SECTION_CHARACTERS - 300) // max(len(whole), 1)
     lines = [escaped(line, limit - 5) for line in whole]
     if part.is_code:
         body = "```" + "\n".join(line.replace("```", "'''") for line in lines) + "```"

@@ -1,8 +1,8 @@
-"""Something that people should hear of -> one row of ops.notices, sent exactly once.
+"""An event that people should know -> one row of ops.notices, sent once.
 
-It is noted before it is sent, and marked after: whoever dies in between leaves it to the next sender. Only one that
-dies between sending and marking makes it come twice, with the same event id. A silent notice is never sent: it keeps
-how a run ended, for those that come after it.
+A notice is noted before it is sent, and marked afterwards. A crash before sending leaves it to the next attempt. Only a
+crash between sending and marking can duplicate it, with the same event id. A silent notice is never sent: it records
+how a run ended, for the runs that follow.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from lakehouse import warehouse
 from lakehouse.settings import Settings
 
 Kind = Literal["success", "failed", "recovered", "quality", "summary"]
-# How a subject ended; the other kinds say something beside it.
+# The kinds that say how a subject ended.
 ENDS: tuple[Kind, ...] = ("success", "failed", "recovered")
 
 
 @dataclass(frozen=True)
 class Notice:
-    """`event_id`: the same event has the same one for ever. `subject`: what it is about, `lake 2018-01-05`."""
+    """`event_id`: the same event always has the same one. `subject`: what the notice is about (`lake 2018-01-05`)."""
 
     event_id: str
     subject: str
@@ -39,7 +39,7 @@ class Notice:
 class NotSent(Exception):
     """Why a notice could not be sent, and what to do; it stays unsent.
 
-    `is_about_the_message`: others may pass. `retry_after`: seconds for which the receiver wants to be left alone.
+    `is_about_the_message`: other messages may be accepted. `retry_after`: seconds to wait before the next attempt.
     """
 
     def __init__(self, reason: str, *, is_about_the_message: bool = False, retry_after: float = 0.0) -> None:
@@ -48,12 +48,12 @@ class NotSent(Exception):
         self.retry_after = retry_after
 
 
-# Sends one notice and says where to (`slack`, `log`); raises NotSent. Told how often it was tried before.
+# Sends one notice, given the number of earlier attempts; returns where to (`slack`, `log`). Raises NotSent.
 Destination = Callable[[Notice, int], str]
 
 
 def note(settings: Settings, notice: Notice) -> bool:
-    """Keep a notice, to be sent by `send_unsent`; False: it was noted before, and stays as it was."""
+    """Keep a notice for `send_unsent`; False if its event was noted before, which changes nothing."""
     with warehouse.cursor(settings) as cursor:
         cursor.execute(
             """
@@ -75,14 +75,14 @@ def note(settings: Settings, notice: Notice) -> bool:
 
 
 def noted(settings: Settings, event_ids: Iterable[str]) -> set[str]:
-    """Those of the events that are noted."""
+    """The given events that are already noted."""
     with warehouse.cursor(settings) as cursor:
         cursor.execute("select event_id from ops.notices where event_id = any(%s)", (list(event_ids),))
         return {event_id for (event_id,) in cursor.fetchall()}
 
 
 def first_notice_at(settings: Settings) -> datetime:
-    """When the first notice was noted; now, if none was: what ended before is not this warehouse's to tell."""
+    """Time of the first notice, or now if there is none: runs that ended earlier are not reported."""
     with warehouse.cursor(settings) as cursor:
         cursor.execute("select coalesce(min(noted_at), now()) from ops.notices")
         moment: datetime
@@ -91,7 +91,7 @@ def first_notice_at(settings: Settings) -> datetime:
 
 
 def end_before(settings: Settings, subject: str, moment: datetime) -> Kind | None:
-    """How the subject ended the last time before this moment, silently or not; None: never."""
+    """How the subject last ended before this moment, silently or not; None if it never did."""
     with warehouse.cursor(settings) as cursor:
         cursor.execute(
             """
@@ -105,14 +105,14 @@ def end_before(settings: Settings, subject: str, moment: datetime) -> Kind | Non
 
 
 def send_unsent(settings: Settings, send: Destination) -> int:
-    """Send what is noted and not sent, the oldest first; how many were.
+    """Send the unsent notices, the oldest first; return how many were sent.
 
-    A notice that another sender has in hand is left to it. Raises NotSent, with all further ones unsent, when the
-    receiver takes none; one that alone is not taken stays unsent and does not hold up the others.
+    A notice that another process is sending is skipped. A notice that the receiver refuses stays unsent and does not
+    delay the others. When the receiver accepts none, raises NotSent and leaves all further notices unsent.
     """
     sent, last = 0, 0
     while True:
-        # One transaction each: the lock on the row is held while it is sent, and goes with this process.
+        # One transaction each: the row stays locked while it is sent, and the lock ends with this process.
         with warehouse.cursor(settings) as cursor:
             cursor.execute(
                 """
@@ -134,7 +134,7 @@ def send_unsent(settings: Settings, send: Destination) -> int:
 
 
 def _send(cursor: Cursor, notice_id: int, notice: Notice, attempts: int, send: Destination) -> NotSent | None:
-    """Destination, and mark what came of it."""
+    """Send one notice and record the result."""
     try:
         sent_to = send(notice, attempts)
     except NotSent as failure:

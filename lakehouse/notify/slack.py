@@ -1,7 +1,7 @@
 """A text and its Block Kit blocks -> one message through an incoming webhook of Slack.
 
-The webhook's address is a secret: no message of this module holds it. Airflow's SlackWebhookHook would want it as a
-connection in the environment, where all tasks see it, and needs Airflow where this is tested.
+The webhook's address is a secret: no message of this module contains it. Airflow's SlackWebhookHook wants it as a
+connection in the environment, where all tasks see it, and it would need Airflow in this module's tests.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any
 from lakehouse.notify.block_kit import escaped
 from lakehouse.notify.outbox import NotSent
 
-# Of the text beside the blocks, which notifications show: Slack advises 4,000 and cuts at 40,000.
+# Length of the text beside the blocks, which notifications show: Slack advises 4,000 and cuts at 40,000.
 TEXT_CHARACTERS = 4000
 
-# Slack answers within a second; more than this it must not hold up what else there is to say.
+# Slack usually answers within a second; the limit keeps one slow request from delaying the other messages.
 TIMEOUT_SECONDS = 10
-# Who hangs once hangs for a while.
+# After a timeout, wait this long before trying again.
 UNANSWERED_SECONDS = 300
-# What Slack says of a message that it will never take, however often it comes.
+# Slack's answers to a message that it will never accept.
 ABOUT_THE_MESSAGE = {"invalid_blocks", "invalid_blocks_format", "invalid_payload", "no_text", "msg_too_long"}
 
 
 def post(webhook: str, text: str, blocks: list[dict[str, Any]], timeout: float = TIMEOUT_SECONDS) -> None:
-    """Destination one message. If Slack does not like its blocks, the text goes alone: better plain than not at all.
+    """Send one message. If Slack refuses its blocks, the text is sent alone: better plain than not at all.
 
     Raises NotSent with what to do.
     """
@@ -40,25 +40,25 @@ def post(webhook: str, text: str, blocks: list[dict[str, Any]], timeout: float =
         status, answer, headers = _answer(webhook, {"text": payload["text"]}, timeout)
     if status == 200 and answer == "ok":
         return
-    told = f"Slack answered {status} {answer}".strip()
+    said = f"Slack answered {status} {answer}".strip()
     if status == 429:
-        raise NotSent(f"{told}: too many messages.", retry_after=_seconds(headers.get("Retry-After")))
+        raise NotSent(f"{said}: too many messages.", retry_after=_seconds(headers.get("Retry-After")))
     if status == 400 and answer in ABOUT_THE_MESSAGE:
-        raise NotSent(f"{told}: it does not take this message.", is_about_the_message=True)
+        raise NotSent(f"{said}: it does not accept this message.", is_about_the_message=True)
     if 400 <= status < 500:
         raise NotSent(
-            f"{told}: it does not take messages through this webhook (any more). Make a new one at "
+            f"{said}: it does not (or no longer) accept messages through this webhook. Make a new one at "
             "https://api.slack.com/apps, put its address into secrets/slack_webhook, then: make up"
         )
     if status >= 500:
-        raise NotSent(f"{told}: it is out of order for the moment.")
-    raise NotSent(f"{told}, where it should say ok. Is the address in secrets/slack_webhook Slack's?")
+        raise NotSent(f"{said}: it is out of order for the moment.")
+    raise NotSent(f"{said}, where it should say ok. Is the address in secrets/slack_webhook Slack's?")
 
 
 def _answer(webhook: str, payload: dict[str, Any], timeout: float) -> tuple[int, str, Any]:
-    """Status, the answer's first characters, headers."""
+    """The status, the answer's first characters, and the headers."""
     try:
-        request = urllib.request.Request(  # noqa: S310 - the scheme was looked at
+        request = urllib.request.Request(  # noqa: S310 - the scheme was checked
             webhook, json.dumps(payload).encode(), {"Content-Type": "application/json; charset=utf-8"}
         )
         with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
@@ -68,10 +68,10 @@ def _answer(webhook: str, payload: dict[str, Any], timeout: float) -> tuple[int,
         with error, suppress(OSError, http.client.HTTPException):  # the status says enough
             answer = _beginning(error)
         return error.code, answer, error.headers
-    except TimeoutError:  # it got the message, and may have taken it: each further try can make it come once more
+    except TimeoutError:  # Slack may have accepted the message: each further attempt can duplicate it
         raise NotSent(f"Slack did not answer within {timeout:g} s.", retry_after=UNANSWERED_SECONDS) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        # Only the reason of an error that has one: texts of others can hold the address.
+        # Only an error's reason, if it has one: its text can contain the address.
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
         raise NotSent(f"Slack cannot be reached: {reason}.") from None
 
@@ -82,5 +82,5 @@ def _beginning(response: Any) -> str:
 
 
 def _seconds(retry_after: str | None) -> float:
-    """What the header says; a minute if it says nothing that is understood."""
+    """The header's seconds; a minute if it is missing or not a number."""
     return float(retry_after) if retry_after and retry_after.isdecimal() else 60.0

@@ -224,7 +224,7 @@ def test_an_end_of_which_the_scheduler_hears_nothing_is_told_all_the_same(airflo
     airflow.api.end(run, "failed")
 
     assert airflow.news() == {f"lake {ANOTHER_EMPTY_DAY} failed": 1}
-    assert "by its time limit, or by hand" in airflow.slack.messages[-1]["text"]
+    assert "by its time limit, or manually" in airflow.slack.messages[-1]["text"]
 
 
 def test_a_run_begun_twice_does_everything_once(airflow: Orchestrated, day: list[str]) -> None:
