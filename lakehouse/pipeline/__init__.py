@@ -1,1 +1,1 @@
-"""The steps in their order, and what is said about them: pending, counted, maintained, run by an orchestrator."""
+"""Landed batches -> complete marts: the steps in order, what is pending, counts, maintenance, Airflow's calls."""

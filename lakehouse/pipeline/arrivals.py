@@ -1,7 +1,7 @@
-"""Landing and the drop folder -> the batches that are there, and of them the new ones: those that no run has claimed.
+"""Landing and the drop folder -> the batches that are present, and the new ones among them, which no run has claimed.
 
-The only state is ops.claims, so a later or repeated check finds the same new batches: nothing that arrives while
-nothing looks is lost.
+The only state is ops.claims, so a later or repeated check finds the same new batches, and a batch that arrives between
+two checks is not lost.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from lakehouse.landing.manifest import MANIFEST, is_date, read_manifest
 from lakehouse.pipeline.pending import pending_steps
 from lakehouse.settings import Settings
 
-# A dropped file that was not written to for so long is complete. If it was not, the complete one is a new batch again.
+# A dropped file counts as complete when it was not written to for this long. If more follows, it is a new batch again.
 AT_REST_SECONDS = 5.0
 
-# What has claimed a batch: a run of the orchestrator, by its id, or one of these.
-COMMAND = "lakehouse run"  # also the lock that such a run holds
+# What claims a batch: a run of the orchestrator, by its id, or one of these.
+COMMAND = "lakehouse run"  # also the name of the lock that this command holds
 LOADED = "loaded without a run of the orchestrator"
 LANDED = "landed from the drop folder"
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A batch in a place. `content` changes with what is there."""
+    """A batch in a place. `content` changes whenever its files change."""
 
     place: Literal["landing", "drop"]
     batch_date: date
@@ -45,13 +45,13 @@ class Arrival:
 
     @property
     def name(self) -> str:
-        """Unique per place, day and content."""
+        """A name, unique per place, day and content."""
         return f"{self.place}__{self.batch_date}__{self.content[:16]}"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The last content of a batch in a place that was claimed, by what it was claimed last, and when first."""
+    """The content of a batch in a place that was claimed last: what claimed it last, and when it was claimed first."""
 
     arrival: Arrival
     claimed_by: str
@@ -60,25 +60,25 @@ class Claim:
 
 @dataclass(frozen=True)
 class NewBatch:
-    """A batch that no run has claimed. `since`: when the content before it was claimed; None: there was none."""
+    """A batch that no run has claimed. `since`: when its previous content was claimed; None if it had none."""
 
     arrival: Arrival
     since: datetime | None
 
     @property
     def run_id(self) -> str:
-        """Of the run that is to claim it: the same until one has, another when the same content comes back later."""
+        """The id of the run that will claim it: stable until then, but new when the same content comes back later."""
         before = f"{self.since or ''}|{self.arrival.content}"
         return f"{self.arrival.place}__{self.arrival.batch_date}__{hashlib.sha256(before.encode()).hexdigest()[:16]}"
 
 
 def present(settings: Settings) -> list[Arrival]:
-    """Every batch in landing and in the drop folder. Only lists, reads no file."""
+    """Every batch in landing and in the drop folder. Lists files, but reads none."""
     return [*landed(settings), *dropped(settings)]
 
 
 def landed(settings: Settings, day: date | None = None) -> list[Arrival]:
-    """The batches in landing, or that of one day. Raises StoreError when they cannot be listed."""
+    """The batches in landing, or only that of one day. Raises StoreError when they cannot be listed."""
     folder = f"{settings.source}/{day}" if day else settings.source
     found: list[Arrival] = []
     for key, version in open_store(settings, "landing").versions(folder).items():
@@ -89,7 +89,7 @@ def landed(settings: Settings, day: date | None = None) -> list[Arrival]:
 
 
 def dropped(settings: Settings, day: date | None = None) -> list[Arrival]:
-    """The batches in the drop folder that are complete, or that of one day if it is."""
+    """The complete batches in the drop folder, or only that of one day."""
     if settings.drop_dir is None:
         return []
     files: dict[date, set[Path]] = defaultdict(set)
@@ -103,7 +103,7 @@ def dropped(settings: Settings, day: date | None = None) -> list[Arrival]:
         try:
             states = [path.stat() for path in sorted(paths)]
         except FileNotFoundError:
-            continue  # it was deleted meanwhile
+            continue  # deleted in the meantime
         # ctime: a copy may carry the times of its original.
         if time.time() - max(state.st_ctime for state in states) > AT_REST_SECONDS:
             content = [*names[batch_date], *(f"{state.st_size} {state.st_mtime_ns}" for state in states)]
@@ -112,12 +112,12 @@ def dropped(settings: Settings, day: date | None = None) -> list[Arrival]:
 
 
 def unreadable(settings: Settings) -> list[str]:
-    """What in the drop folder cannot be looked into, in sentences; none while somebody still writes there."""
+    """What in the drop folder cannot be read, one sentence each; none while files there are still being written."""
     if settings.drop_dir is None or not (faults := find_files([settings.drop_dir], may_be_empty=True).faults):
         return []
     newest = 0.0
     for path in [settings.drop_dir, *settings.drop_dir.rglob("*")]:
-        with suppress(OSError):  # it was deleted meanwhile, or is one of the faults
+        with suppress(OSError):  # deleted in the meantime, or one of the faults
             newest = max(newest, path.lstat().st_ctime)
     return faults if time.time() - newest > AT_REST_SECONDS else []
 
@@ -143,7 +143,7 @@ def new_batches(lakehouse: Lakehouse) -> list[NewBatch]:
 def not_yet_landed(lakehouse: Lakehouse, day: date) -> list[Arrival]:
     """What the drop folder holds for a day, unless exactly that was landed, or the day was landed another way since.
 
-    A file may stay there for years: it must neither undo a correction, nor block one by being refused again.
+    A file may stay there for years. It must not undo a later correction, nor block one by being refused again.
     """
     claims = _claims(lakehouse)
     last, landing = claims.get(("drop", day)), claims.get(("landing", day))
@@ -166,7 +166,7 @@ def claimed_by_command(lakehouse: Lakehouse) -> Iterator[None]:
 
 
 def claim(lakehouse: Lakehouse, arrivals: list[Arrival], claimed_by: str) -> None:
-    """Claim these batches for a run, or for what else became of them."""
+    """Claim these batches for a run, or for one of the other reasons above."""
     rows = [
         (lakehouse.contract.source, arrival.place, arrival.batch_date, arrival.content, claimed_by)
         for arrival in arrivals
@@ -191,7 +191,7 @@ def _a_command_works(lakehouse: Lakehouse) -> bool:
 
 
 def _claims(lakehouse: Lakehouse) -> dict[tuple[str, date], Claim]:
-    """By place and day."""
+    """The claims by place and day."""
     with lakehouse.cursor() as cursor:
         cursor.execute(
             "select place, batch_date, content, claimed_by, claimed_at from ops.claims where source = %s",

@@ -1,4 +1,4 @@
-"""The whole workspace -> compact and checked: what grows or drifts a little every day is put right once a week."""
+"""A workspace -> the same data, compacted and checked: the weekly repair of what grows or drifts a little every day."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import SparkSession
 
-# Every Delta table of a source's table, by layer.
+# The Delta tables of one table of a source, by layer.
 DELTA_TABLES: tuple[tuple[Layer, Callable[[TableContract], str]], ...] = (
     ("bronze", table_path),
     ("bronze", rejected_path),
@@ -40,7 +40,7 @@ DELTA_TABLES: tuple[tuple[Layer, Callable[[TableContract], str]], ...] = (
 class Maintenance:
     """What was done: Delta files merged and removed, warehouse tables analysed, leftovers dropped, dbt tests run.
 
-    `tests` is 0 where there are no complete marts: the next run completes them.
+    `tests` is 0 if the marts are not complete; the next run completes them.
     """
 
     files_merged: int
@@ -55,7 +55,7 @@ class Maintenance:
 def maintain(lakehouse: Lakehouse, note: Callable[[str], None]) -> Maintenance:
     """OPTIMIZE and VACUUM the lake, ANALYZE the warehouse, drop what killed runs left, run every dbt test in full.
 
-    VACUUM keeps files younger than `vacuum_retention_hours`: a reader that started before may still need them.
+    VACUUM keeps files younger than `vacuum_retention_hours`: a reader that started earlier may still need them.
     Raises SparkError if Spark cannot compact a table, MartsError if a test of severity error fails, ReconciliationError
     if a fact has lost rows.
     """
@@ -90,9 +90,9 @@ def maintain(lakehouse: Lakehouse, note: Callable[[str], None]) -> Maintenance:
 
 
 def _compact(lakehouse: Lakehouse, layer: Layer, path: str, spark: SparkWhenNeeded) -> tuple[int, int]:
-    """(files merged away, files deleted) of one Delta table; nothing is committed where nothing is to merge.
+    """(files merged away, files deleted) of one Delta table; without files to merge, nothing is committed.
 
-    Done by who writes the table: delta-rs, but for silver Spark where its commits may overwrite another writer's.
+    delta-rs does it, except for silver where delta-rs's commits may overwrite another writer's: there Spark does it.
     """
     store = lakehouse.layer(layer)
     table = open_table(store, path)
@@ -113,7 +113,7 @@ def _compact(lakehouse: Lakehouse, layer: Layer, path: str, spark: SparkWhenNeed
 
 
 def _vacuum(table: DeltaTable, hours: int, *, dry_run: bool) -> int:
-    """How many data files are deleted, or would be: also those that no commit names, of a writer that was killed."""
+    """How many data files are (or would be) deleted, including those that a killed writer never committed."""
     files = table.vacuum(retention_hours=hours, dry_run=dry_run, enforce_retention_duration=False, full=True)
     return sum(file.endswith(".parquet") for file in files)  # Hadoop puts a checksum beside each on a local disk
 
@@ -125,13 +125,13 @@ def _optimize_by_spark(spark: SparkSession, url: str) -> int:
 
 def _vacuum_by_spark(spark: SparkSession, url: str, hours: int) -> None:
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
-    # Vacuum lists folders in as many tasks: with the default of 10,000 the smallest table takes a minute.
+    # Vacuum lists folders in this many tasks; with the default of 10,000 the smallest table takes a minute.
     spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", "4")
     spark.sql(f"vacuum delta.`{url}` retain {hours} hours").collect()
 
 
 def _drop_used_keys(lakehouse: Lakehouse) -> int:
-    """Changed keys that the marts contain already; the caller holds the lock `publish`."""
+    """Delete the changed keys that the marts already contain; their number. The caller holds the lock `publish`."""
     with lakehouse.cursor() as cursor:
         cursor.execute(
             """
@@ -147,7 +147,7 @@ def _drop_used_keys(lakehouse: Lakehouse) -> int:
 def _analyse(lakehouse: Lakehouse) -> int:
     """VACUUM and ANALYZE each table as the role that owns it; the number of tables. The caller holds `publish`.
 
-    Staging tables belong to loads, which come and go.
+    Staging tables are left out: a running load may drop its own at any time.
     """
     found = 0
     for role in ("loader", "transformer"):

@@ -1,6 +1,6 @@
 """Landed batches, ledgers and load log -> what is still to be done and why; per table, batch and step.
 
-Compares fingerprints only: no data is read, nothing is written, no Spark is started.
+It compares fingerprints only: it reads no data, writes nothing and does not start Spark.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from lakehouse.steps import Pending, StepName, expected
 
 
 def pending_steps(lakehouse: Lakehouse, manifests: list[Manifest], table: str | None = None) -> list[Pending]:
-    """The first step to be done of each table and batch that is not loaded as it was landed; by table, then date.
+    """The first step due for each table and batch that is not loaded as it was landed; by table, then date.
 
-    `table`: look at this one only.
+    `table`: only this one.
     """
     tables = [lakehouse.contract.table(table)] if table else lakehouse.contract.tables
     loaded = loaded_fingerprints(lakehouse)
@@ -42,13 +42,13 @@ def pending_steps(lakehouse: Lakehouse, manifests: list[Manifest], table: str | 
 
 
 def without_landing(lakehouse: Lakehouse, manifests: list[Manifest]) -> list[tuple[str, date]]:
-    """(table, batch date) with rows in the warehouse that landing no longer knows of: somebody wiped the lake."""
+    """(table, batch date) that the warehouse holds and landing does not: the lake was wiped."""
     landed = {(table, manifest.batch_date) for manifest in manifests for table in manifest.tables}
     return sorted(set(loaded_fingerprints(lakehouse)) - landed)
 
 
 def loaded_fingerprints(lakehouse: Lakehouse) -> dict[tuple[str, date], str]:
-    """What is loaded: (table, batch date) -> fingerprint of the load."""
+    """(table, batch date) -> fingerprint of its current load."""
     with lakehouse.cursor() as cursor:
         cursor.execute(
             "select table_name, batch_date, fingerprint from ops.load_log where source = %s and is_current",
@@ -58,7 +58,7 @@ def loaded_fingerprints(lakehouse: Lakehouse) -> dict[tuple[str, date], str]:
 
 
 def _first_step(table: TableContract, manifest: Manifest, made: dict[StepName, str | None]) -> Pending | None:
-    """The first step whose output is not the expected one: what it makes again, all later steps make again."""
+    """The first step whose output is not the expected one; all later steps follow it."""
     for step, fingerprint in expected(table, manifest).items():
         if made[step] != fingerprint:
             delivered = manifest.tables[table.name]

@@ -4,11 +4,11 @@ Per table and batch:
     records in file = bronze + rejected
     bronze          = silver + duplicates + superseded + quarantined
     silver          = raw
-Per fact: its rows = the current keys of its source (`meta.reconciles_with` of the dbt model says which); of those that
-the build made anew, of all after a full refresh and in maintenance.
+Per fact: its rows = the current keys of its source, which `meta.reconciles_with` of the dbt model names. A daily build
+compares the keys that it rebuilt; a full refresh and maintenance compare all keys.
 
-Rows are counted where they are (Parquet files, warehouse), not taken from what a step said of itself; only duplicates
-are the step's own word, since a dropped row is nowhere.
+Rows are counted where they are (Parquet files, warehouse), not taken from what a step reports. Only the number of
+duplicates is the step's own: a dropped row can be counted nowhere else.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from lakehouse.marts.manifest import Model, read_models
 from lakehouse.pipeline.pending import pending_steps
 from lakehouse.steps import StepResult
 
-# Kept per table and batch; the lake knows all.
+# Kept per table and batch; the lake has all of them.
 REASONS = 20
 
 
 @dataclass(frozen=True)
 class Count:
-    """Records of one table in one batch, stage by stage. `quarantined` never includes the superseded."""
+    """Records of one table in one batch, stage by stage. `quarantined` excludes the superseded."""
 
     table: str
     batch_date: date
@@ -78,14 +78,14 @@ class Count:
 def tables(lakehouse: Lakehouse, results: Iterable[StepResult] = ()) -> list[Count]:
     """Count the tables and batches that these results are about, and note the counts in ops.reconciliation.
 
-    Also those that a killed run loaded without counting them, and those whose equations did not hold the last time; not
-    those that are due again by now: the run that takes them through counts them.
+    It also counts those that a killed run loaded but did not count, and those whose equations did not hold last time.
+    It leaves out those that are due again by now: the run that processes them counts them.
     Raises ReconciliationError naming every equation that does not hold.
     """
     units = {(result.table, result.batch_date) for result in results} | _uncounted(lakehouse)
     counts: list[Count] = []
     for name, of_table in groupby(sorted(units), key=lambda unit: unit[0]):
-        # Nobody may replace what is being counted.
+        # No other run may replace what is being counted.
         with lakehouse.lock_table(name):
             found = (read_manifest(lakehouse, day) for _, day in of_table)
             manifests = [manifest for manifest in found if manifest is not None and name in manifest.tables]
@@ -100,7 +100,7 @@ def tables(lakehouse: Lakehouse, results: Iterable[StepResult] = ()) -> list[Cou
 
 
 def facts_are_due(lakehouse: Lakehouse) -> bool:
-    """Whether the marts were built since the facts were last compared, or the comparison did not hold."""
+    """Whether the marts were built after the last comparison of the facts, or that comparison did not hold."""
     with lakehouse.cursor() as cursor:
         cursor.execute(
             """
@@ -119,7 +119,8 @@ def facts_are_due(lakehouse: Lakehouse) -> bool:
 def facts(lakehouse: Lakehouse, *, all_keys: bool = False) -> None:
     """Compare each fact with the current rows of its source, and note both in ops.mart_reconciliation.
 
-    Of the keys that the last build made anew, so that a day costs a day; of all keys after a full refresh, or if asked.
+    It compares the keys that the last build rebuilt, so that a day costs a day; after a full refresh, or with
+    `all_keys`, it compares all of them.
     Raises ReconciliationError naming every fact that has rows too many or too few, MartsError if dbt's manifest is not
     on this machine.
     """
@@ -152,7 +153,7 @@ def _models(lakehouse: Lakehouse) -> dict[str, Model]:
         models = read_models(path)
     except FileNotFoundError as error:
         raise MartsError(
-            f"The marts were built elsewhere: {path} is not here, which says what to compare them with.\n"
+            f"The marts were built elsewhere: {path}, which says what to compare them with, is not here.\n"
             "Compare where they were built, or build them here: `lakehouse marts --full-refresh`."
         ) from error
     return {name: model for name, model in models.items() if lakehouse.contract.source in model.tags}
@@ -192,7 +193,7 @@ def _note_facts(lakehouse: Lakehouse, counts: list[_FactCount]) -> None:
 
 
 def _uncounted(lakehouse: Lakehouse) -> set[tuple[str, date]]:
-    """(table, batch date) that is loaded, but was not counted since, or whose equations did not hold."""
+    """(table, batch date) that was loaded and not counted since, or whose equations did not hold."""
     with lakehouse.cursor() as cursor:
         cursor.execute(
             """
@@ -209,7 +210,7 @@ def _uncounted(lakehouse: Lakehouse) -> set[tuple[str, date]]:
 
 
 def _reasons(lakehouse: Lakehouse, count: Count) -> dict[str, int]:
-    """The most frequent reasons for which its records were rejected or quarantined."""
+    """The most frequent reasons why records of this table and batch were rejected or quarantined."""
     if not (count.rejected or count.quarantined):
         return {}
     table = lakehouse.contract.table(count.table)
@@ -278,7 +279,7 @@ def _superseded_rows(store: Store, key: str, day: date) -> int:
     table = open_table(store, key)
     if table is None:
         return 0
-    # Not by way of a pyarrow dataset: see lake/bad_records.py.
+    # Not a pyarrow dataset; lake/bad_records.py says why.
     lake = QueryBuilder().register("records", table)
     found = pa.table(lake.execute(f"select reasons from records where _batch_date = '{day.isoformat()}'"))  # noqa: S608
     return sum(SUPERSEDED in row for row in found.column("reasons").to_pylist())

@@ -1,4 +1,4 @@
-"""Landed batches -> marts: the steps in their order. The table of contents of this package.
+"""Landed batches -> marts: the steps in order. The table of contents of the whole project.
 
     landing.land        a delivery arrives         files        -> landing
     bronze.run          as sent, strict            landing      -> bronze
@@ -7,8 +7,8 @@
     marts.run           star schema                raw_<source> -> marts
     reconcile           every record counted       all of them
 
-Tables go through the lake side by side, the batches of one table one after another. A table that fails does not stop
-the others, but no marts are built. Run again, only what is not done is done.
+Two tables are processed at the same time, the batches of one table one after another. A table that fails does not stop
+the others, but then no marts are built. A later run does only what is not yet done.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ RUN: dict[StepName, Callable[[Lakehouse, TableContract, Manifest, SparkWhenNeede
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run did. `results` and `marts` are empty and not done when there was nothing new."""
+    """What a run did. When there was nothing new, `results` is empty and `marts.done` is false."""
 
     results: tuple[StepResult, ...]
     marts: MartsResult
@@ -74,9 +74,9 @@ def run(
     full_refresh: bool = False,
     spark: SparkSession | None = None,
 ) -> RunReport:
-    """Take everything landed through all steps, build the marts once, and count every record.
+    """Process everything landed through all steps, build the marts once, and count every record.
 
-    Without `spark` a session is started if a step needs one, and closed at the end.
+    Without `spark`, a session is started if a step needs one, and closed at the end.
 
     Raises the LakehouseError of the table that failed (one with all their texts if several did), MartsError, or
     ReconciliationError.
@@ -97,7 +97,7 @@ def run(
 
 
 def run_lake(lakehouse: Lakehouse, observer: Observer, spark: SparkSession | None = None) -> list[StepResult]:
-    """Bring every pending table and batch from landing to raw_<source>; the results of what was done."""
+    """Process every pending table and batch from landing to raw_<source>; the results of what was done."""
     return _run_units(lakehouse, observer, pending_now(lakehouse), STEP_NAMES, spark)
 
 
@@ -109,13 +109,13 @@ def run_step(
     table: str | None = None,
     batch_date: date | None = None,
 ) -> list[StepResult]:
-    """Do one step where it is the next one due. The records of what was loaded are not counted yet."""
+    """Do one step wherever it is the next one due. It does not count the records of what it loads."""
     pending = pending_now(lakehouse, table=table, batch_date=batch_date)
     return _run_units(lakehouse, observer, [unit for unit in pending if unit.step == step], (step,))
 
 
 def pending_now(lakehouse: Lakehouse, *, table: str | None = None, batch_date: date | None = None) -> list[Pending]:
-    """What is still to be done of everything landed, or of one table, one batch."""
+    """What is still to be done for everything landed, or only for one table or batch."""
     if batch_date is None:
         return pending_steps(lakehouse, read_manifests(lakehouse), table)
     manifest = read_manifest(lakehouse, batch_date)
@@ -132,7 +132,7 @@ def _run_units(
     observer.planned(units)
     if not units:
         return []
-    # A step writes the layer of its name, and its user no other; the load writes none.
+    # A step writes only the layer of its name, and its user may write no other; the load writes none.
     ensure_conformance(lakehouse.settings, *(layer for layer in LAYERS if layer in steps))
     with (
         SparkWhenNeeded(
@@ -143,9 +143,9 @@ def _run_units(
         if steps != ("bronze",):
             spark.prepare()
         by_table = [[*of_table] for _, of_table in groupby(units, key=lambda unit: unit.table)]
-        # The largest table first: what runs longest must not start last.
+        # The largest table first, so that the longest work does not start last.
         by_table.sort(key=lambda of_table: -sum(unit.size for unit in of_table))
-        if len(by_table) == 1:  # in this thread: a time limit that an orchestrator sets ends no other
+        if len(by_table) == 1:  # in this thread: an orchestrator's time limit interrupts no other
             return _run_table(lakehouse, by_table[0], steps, spark, observer)
         return _collect([pool.submit(_run_table, lakehouse, of_one, steps, spark, observer) for of_one in by_table])
 
@@ -161,7 +161,7 @@ def _run_table(
     results: list[StepResult] = []
     with lakehouse.lock_table(table.name):
         for unit in units:
-            # Read again under the lock: a redelivery may have come while this run waited for another one.
+            # Read again under the lock: a redelivery may have arrived while this run waited for another.
             manifest = read_manifest(lakehouse, unit.batch_date)
             assert manifest is not None, "a landed batch is never removed"
             for step in steps:
@@ -173,7 +173,7 @@ def _run_table(
 
 
 def _collect(futures: list[Future[list[StepResult]]]) -> list[StepResult]:
-    """All tables' results; the errors of all tables in one when some failed."""
+    """The results of all tables. If tables failed, raises one error with all their texts."""
     results: list[StepResult] = []
     errors: list[LakehouseError] = []
     for future in as_completed(futures):

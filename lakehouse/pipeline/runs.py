@@ -1,4 +1,4 @@
-"""A command's run -> one row of ops.runs: when, how it ended, what it loaded, where its time went."""
+"""A command's run -> one row of ops.runs: when it ran, how it ended, what it loaded, where its time went."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that ended. `status`: success, failed or interrupted."""
+    """A finished run. `status`: success, failed or interrupted."""
 
     started_at: datetime
     finished_at: datetime
@@ -32,7 +32,7 @@ class Run:
 
 @contextmanager
 def recorded(lakehouse: Lakehouse, command: str) -> Iterator[Callable[[RunReport], None]]:
-    """Note how a run ended. The caller hands its report to what this yields; one that changed nothing leaves no row."""
+    """Note how a run ended. The caller passes its report to the yielded function. A run without changes is not noted."""
     warehouse.prepare(lakehouse.settings)
     begin = datetime.now(UTC)
     reports: list[RunReport] = []
@@ -63,7 +63,7 @@ def last_run(lakehouse: Lakehouse) -> Run | None:
 
 
 def seconds_per_step(report: RunReport) -> dict[str, float]:
-    """Where a run's time went: working seconds of each step over all tables, which may overlap."""
+    """Where a run's time went: working seconds of each step, summed over all tables; these may overlap."""
     seconds: dict[str, float] = defaultdict(float)
     for result in report.results:
         seconds[result.step] += result.seconds

@@ -18,7 +18,7 @@ from lakehouse.steps import Pending
 
 @dataclass(frozen=True)
 class BatchStatus:
-    """One landed batch: its tables, records, and how many of its tables are still on their way."""
+    """One landed batch: its tables, its records, and how many of its tables are not yet loaded."""
 
     batch_date: date
     tables: int
@@ -28,10 +28,10 @@ class BatchStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All there is to know of a workspace without reading data.
+    """All that can be known about a workspace without reading data.
 
     `marts_pending`: why the marts are due, if they are. `without_landing`: (table, batch date) that the warehouse holds
-    and landing no longer knows of.
+    and landing no longer has.
     """
 
     BATCH_COLUMNS: ClassVar[tuple[str, ...]] = ("batch_date", "tables", "records", "pending")
@@ -47,11 +47,11 @@ class Status:
     warnings: list[tuple[str, str, int]]
 
     def batch_rows(self) -> list[tuple[Any, ...]]:
-        """BATCH_COLUMNS of each batch."""
+        """A row of BATCH_COLUMNS per batch."""
         return [(b.batch_date, b.tables, b.records, b.pending) for b in self.batches]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for programs."""
+        """The whole status, for programs."""
         return {
             "workspace": self.workspace,
             "source": self.source,
@@ -66,7 +66,7 @@ class Status:
 
 
 def read_status(lakehouse: Lakehouse) -> Status:
-    """Read it; starts the embedded warehouse, but no Spark."""
+    """Read the status; this starts the embedded warehouse, but not Spark."""
     warehouse.prepare(lakehouse.settings)
     manifests = read_manifests(lakehouse)
     pending = pending_steps(lakehouse, manifests)

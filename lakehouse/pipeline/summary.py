@@ -1,4 +1,4 @@
-"""ops and marts -> what people ask after a run: where the records went, how large the marts are, a few figures."""
+"""ops and marts -> what people ask after a run: where the records went, how large the marts are, some figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lakehouse.warehouse import counts
 
 @dataclass(frozen=True)
 class Figure:
-    """The answer to one of dbt/analyses/<source>: rows of the marts under the title of the file's first line."""
+    """The answer to one query of dbt/analyses/<source>; its title is the file's first line."""
 
     title: str
     columns: tuple[str, ...]
@@ -26,13 +26,13 @@ class Figure:
 
 
 def records_per_table(lakehouse: Lakehouse) -> list[tuple[str, dict[str, int]]]:
-    """Per table, in the contract's order: its records at each stage, summed over all batches."""
+    """The records at each stage per table, in the contract's order, summed over all batches."""
     with lakehouse.cursor() as cursor:
         return counts.records_per_table(cursor, lakehouse.contract)
 
 
 def rows_per_mart(lakehouse: Lakehouse) -> list[tuple[str, int]]:
-    """Rows of every table in the schema marts, dimensions first."""
+    """The row count of every table in the schema marts, dimensions first."""
     with lakehouse.cursor("bi_reader") as cursor:
         cursor.execute("select tablename from pg_tables where schemaname = 'marts' order by tablename")
         names = [name for (name,) in cursor.fetchall()]
@@ -40,9 +40,9 @@ def rows_per_mart(lakehouse: Lakehouse) -> list[tuple[str, int]]:
 
 
 def figures(lakehouse: Lakehouse) -> list[Figure]:
-    """Every query of dbt/analyses/<source>, answered as bi_reader; none before the marts are built.
+    """The answers to every query of dbt/analyses/<source>, as bi_reader; none before the marts are built.
 
-    Their first line is `-- <title>`.
+    Each file's first line is `-- <title>`.
     """
     found: list[Figure] = []
     if not _has_marts(lakehouse):
@@ -57,7 +57,7 @@ def figures(lakehouse: Lakehouse) -> list[Figure]:
 
 
 def warnings(lakehouse: Lakehouse, tables: Sequence[str]) -> list[tuple[str, str, int]]:
-    """(table, reason, rows) of what was kept with a warning, over all batches, from silver's ledgers; most first."""
+    """(table, reason, rows) of the rows kept with a warning, over all batches, from silver's ledgers; most first."""
     totals: dict[tuple[str, str], int] = {}
     for table in tables:
         path = table_path(lakehouse.contract.table(table))

@@ -1,13 +1,13 @@
-"""What an orchestrator calls: a function per task, with dates and names as text, so that they can be handed from one
-task to the next. Each may be called again: what is done already stays as it is. They log what they do, with counts.
+"""What an orchestrator calls: a function per task, with dates and names as text, so that one task can pass them to the
+next. Each may be called again: finished work stays as it is. They log what they do, with counts.
 
-    runs_to_start           which of the batches that arrived are news
-    look_into_drop_folder   what lies there and cannot be read
-    prepare_batch           lands a dropped delivery, names the tables of the batch that are due
+    runs_to_start           which batches are new
+    look_into_drop_folder   what in the drop folder cannot be read
+    prepare_batch           lands a dropped delivery and lists the batch's tables that are due
     run_step                bronze, silver or load of one table
-    reconcile_tables        every record of what was loaded
-    reconcile_facts         the marts with what was loaded
-    publish_docs            dbt's pages of the models
+    reconcile_tables        counts every record of what was loaded
+    reconcile_facts         compares the marts with what was loaded
+    publish_docs            dbt's page about the models
     clean_up                the weekly maintenance
 """
 
@@ -37,19 +37,17 @@ log = logging.getLogger(__name__)
 
 
 def runs_to_start() -> list[dict[str, Any]]:
-    """[{trigger_run_id, conf}]: a run for each batch in landing or the drop folder that no run has begun with."""
+    """[{trigger_run_id, conf}]: a run for each batch in landing or the drop folder that no run has claimed."""
     lakehouse = _open()
     warehouse.prepare(lakehouse.settings)
     found = arrivals.new_batches(lakehouse)
-    for news in found:
-        log.info("News: the batch of %s in %s", news.arrival.batch_date, news.arrival.place)
-    return [
-        {"trigger_run_id": news.run_id, "conf": {"batch_date": news.arrival.batch_date.isoformat()}} for news in found
-    ]
+    for new in found:
+        log.info("New batch: %s in %s", new.arrival.batch_date, new.arrival.place)
+    return [{"trigger_run_id": new.run_id, "conf": {"batch_date": new.arrival.batch_date.isoformat()}} for new in found]
 
 
 def look_into_drop_folder() -> None:
-    """Raises DeliveryRefused with all that lies there and cannot be looked into; other batches go on."""
+    """Raises DeliveryRefused naming everything in the drop folder that cannot be read; other batches go on."""
     settings = load_settings()
     if faults := arrivals.unreadable(settings):
         raise DeliveryRefused("the drop folder", faults, f"Correct or remove it; the folder is {settings.drop_dir}.")
@@ -58,13 +56,14 @@ def look_into_drop_folder() -> None:
 def prepare_batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
     """[{table, batch_date}] of what is due in a batch, largest first; empty without a batch, or when all is done.
 
-    What the drop folder holds for the day is landed first, once as it is. Raises DeliveryRefused with all its faults.
+    It first lands what the drop folder holds for the day; an unchanged file is landed only once. Raises DeliveryRefused
+    with all its faults.
     """
     lakehouse = _open()
     day = date.fromisoformat(batch_date)
     settings = lakehouse.settings
     warehouse.prepare(settings)
-    # Each before it is read: what changes afterwards is news.
+    # Claim each batch before reading it: what changes afterwards is a new batch.
     if settings.drop_dir is not None and (dropped := arrivals.not_yet_landed(lakehouse, day)):
         arrivals.claim(lakehouse, dropped, run_id)
         for landed in landing.land(lakehouse, [settings.drop_dir], log=log.info, only=day):
@@ -76,7 +75,7 @@ def prepare_batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
         log.info("No batch of %s was landed: an empty day.", day)
         return []
     load.ensure_tables(lakehouse)
-    # Now, by one task: the many that follow would all probe a store that is new to them.
+    # In this one task: otherwise each of the tasks that follow would probe a new store.
     ensure_conformance(settings, *LAYERS)
     due = pipeline.pending_now(lakehouse, batch_date=day)
     for unit in due:
@@ -86,7 +85,7 @@ def prepare_batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
 
 
 def run_step(step: StepName, table: str, batch_date: str) -> dict[str, int]:
-    """Bring one table of one batch one layer further, if that is what is due; the rows counted, none if it was not."""
+    """Do one step of one table in one batch, if it is due; the rows counted, or none if it was not due."""
     lakehouse = _open()
     day = date.fromisoformat(batch_date)
     results = pipeline.run_step(lakehouse, step, Logged(), table=table, batch_date=day)
@@ -96,7 +95,7 @@ def run_step(step: StepName, table: str, batch_date: str) -> dict[str, int]:
 
 
 def reconcile_tables() -> dict[str, Any] | None:
-    """Count the records of all that was loaded and not counted yet; {rows, batches} if the marts are behind, else None.
+    """Count the records that were loaded and not counted yet; {rows, batches} if the marts are due, else None.
 
     Raises ReconciliationError naming every equation that does not hold.
     """
@@ -121,12 +120,12 @@ def reconcile_facts() -> None:
 
 
 def publish_docs(folder: Path) -> str:
-    """Where dbt's pages are afterwards."""
+    """Make dbt's page about the models; return its path."""
     return str(dbt_docs.publish(load_settings(), folder))
 
 
 def clean_up() -> dict[str, Any]:
-    """What `lakehouse maintain` does; its counts."""
+    """Do what `lakehouse maintain` does; return its counts."""
     lakehouse = _open()
     done = maintain.maintain(lakehouse, log.info)
     for name, rows in done.warnings:
@@ -142,10 +141,10 @@ def clean_up() -> dict[str, Any]:
 
 
 class Logged:
-    """Sees a run while it runs (steps.Observer), as lines of the log."""
+    """Writes a run's progress to the log (a steps.Observer)."""
 
     def planned(self, pending: list[Pending]) -> None:
-        """Each says so itself when it begins."""
+        """Logs nothing: each step says when it begins."""
 
     def started(self, step: StepName, table: str, batch_date: date) -> None:
         log.info("%s of %s in batch %s begins", step, table, batch_date)
@@ -157,7 +156,7 @@ class Logged:
         )
 
     def model(self, name: str, rows: int | None, seconds: float) -> None:
-        log.info("%s: %s; %.1f s", name, "through" if rows is None else f"{rows:,} rows", seconds)
+        log.info("%s: %s; %.1f s", name, "finished" if rows is None else f"{rows:,} rows", seconds)
 
     def note(self, text: str) -> None:
         log.info("%s", text)
