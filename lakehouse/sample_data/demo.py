@@ -11,11 +11,11 @@ from lakehouse.lakehouse import Lakehouse
 
 SEED = 20180101
 DAYS = 4
-PAST_ORDERS = 3000  # one batch of orders long delivered, so that there are reviews and late deliveries to look at
+PAST_ORDERS = 3000  # one batch of orders delivered long ago, so that there are reviews and late deliveries to see
 
 
 def deliveries(lakehouse: Lakehouse, note: Callable[[str], None]) -> list[Path]:
-    """A folder per day; generated on the first call and after a change of the contract, the same bytes everywhere."""
+    """A folder per day, the same bytes everywhere; generated on the first call and when the contract changes."""
     folder = lakehouse.settings.workspace_dir / "source"
     made = lakehouse.settings.workspace_dir / "source.json"
     wanted = json.dumps([SEED, DAYS, PAST_ORDERS, [table.rules_hash for table in lakehouse.contract.tables]])

@@ -1,9 +1,9 @@
 """The Olist archive (zip or folder) -> the batches the shop would have sent, `<directory>/<YYYY-MM-DD>/<file>.csv`.
 
-A batch is a day, week, month or quarter, dated by its last day. In it are: each order one of whose milestones passed,
-with what was known by then; customer, items and payments of an order with its first appearance; products and sellers
-with their first sale; reviews when created and again when answered; all else in the first batch.
-The newest row of each key, over all batches, is the archive's row. No value is changed, only left empty until known.
+A batch is a day, week, month or quarter, dated by its last day. It holds each order that passed a milestone, with what
+was known by then. An order's customer, items and payments come when the order first appears; products and sellers with
+their first sale; reviews when created and again when answered; all else comes in the first batch.
+The newest row of each key, over all batches, is the archive's row. Values are never changed, only empty until known.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ FILES: dict[str, str] = {
     "category_translation": "product_category_name_translation.csv",
 }
 
-# What an order is called when this milestone is the furthest one known, and the column that tells when it passed.
+# The status of an order when this milestone is the furthest one known, and the column that says when it passed.
 MILESTONES: tuple[tuple[str, str], ...] = (
     ("approved", "order_approved_at"),
     ("shipped", "order_delivered_carrier_date"),
     ("delivered", "order_delivered_customer_date"),
 )
 
-# The columns that say when a row is sent; all others are sent as they stand.
+# The columns that decide when a row is sent; all others are sent unchanged.
 DECIDING: dict[str, tuple[str, ...]] = {
     "customers": ("customer_id",),
     "geolocation": (),
@@ -63,8 +63,8 @@ DECIDING: dict[str, tuple[str, ...]] = {
     "category_translation": (),
 }
 
-NEVER = np.iinfo(np.int64).max  # day of what has not happened
-FIRST = np.iinfo(np.int64).min  # day of what goes with the first batch, whichever that is
+NEVER = np.iinfo(np.int64).max  # the day of an event that has not happened
+FIRST = np.iinfo(np.int64).min  # the day of rows that go into the first batch, whatever its date
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Replayed:
 
 
 def replay(archive: Path, directory: Path, by: Period) -> Replayed:
-    """Cuts the archive into batches below `directory`, which must be absent or empty.
+    """Cut the archive into batches below `directory`, which must be absent or empty.
 
     Raises ConfigurationError when the archive lacks a file or column, cannot be read, holds no order, or `directory` is
     in use.
@@ -98,13 +98,13 @@ def replay(archive: Path, directory: Path, by: Period) -> Replayed:
 
 
 def read_archive(archive: Path) -> dict[str, pa.Table]:
-    """The nine tables, every value as it stands in the archive (text; empty and `""` both as empty)."""
+    """The nine tables, every value as in the archive (as text; empty and `""` both become empty)."""
     files = _files(archive)
     missing = [file for file in FILES.values() if file not in files]
     if missing:
         raise ConfigurationError(
             f"{archive} is not the Olist archive: it lacks {', '.join(missing)}.\n"
-            "Name the zip as its publisher ships it, or a folder with its nine CSV files."
+            "Name the zip as published, or a folder with its nine CSV files."
         )
     tables: dict[str, pa.Table] = {}
     faults: list[str] = []
@@ -121,9 +121,9 @@ def read_archive(archive: Path) -> dict[str, pa.Table]:
         raise ConfigurationError(
             "\n".join(
                 [
-                    f"{archive} is not the Olist archive as its publisher ships it:",
+                    f"{archive} is not the Olist archive as published:",
                     *(f"  {fault}" for fault in faults),
-                    "Fetch it anew.",
+                    "Fetch it again.",
                 ]
             )
         )
@@ -131,7 +131,7 @@ def read_archive(archive: Path) -> dict[str, pa.Table]:
 
 
 def cut(archive: Mapping[str, pa.Table], by: Period) -> dict[str, Cut]:
-    """Each table's rows with the batch they are sent in; rows of a batch stand in the archive's order."""
+    """Each table's rows with the batch they are sent in; the rows of a batch keep the archive's order."""
     orders, items, reviews = archive["orders"], archive["order_items"], archive["order_reviews"]
     purchased = _days(orders["order_purchase_timestamp"])
     if not len(purchased) or purchased.min() == NEVER:
@@ -157,10 +157,10 @@ def cut(archive: Mapping[str, pa.Table], by: Period) -> dict[str, Cut]:
 
 
 def order_versions(orders: pa.Table, first_seen: Days, by: Period) -> Cut:
-    """Each order at the end of every period in which it appeared or a milestone passed: one row per order and period.
+    """Each order at the end of every period in which it appeared or passed a milestone: one row per order and period.
 
-    `first_seen`: the day an order first appears; what happened before is known from then on. A milestone that has not
-    passed is empty, and the status is that of the furthest one known; the last row of an order is the archive's.
+    `first_seen`: the day an order first appears; what happened before is known from then on. A milestone not yet passed
+    is empty, and the status is that of the furthest known one. The last row of an order is the archive's.
     """
     passed = _milestone_days(orders, first_seen)
     known_from = period_end(np.column_stack([first_seen, passed]), by)
@@ -183,7 +183,7 @@ def order_versions(orders: pa.Table, first_seen: Days, by: Period) -> Cut:
 
 
 def review_versions(reviews: pa.Table, undated: Days, by: Period) -> Cut:
-    """Each review when it was created, without its answer, and again when answered in a later period.
+    """Each review when it was created, without its answer, and again if it was answered in a later period.
 
     `undated`: the day on which a review without a creation date is sent.
     """
@@ -205,7 +205,7 @@ def review_versions(reviews: pa.Table, undated: Days, by: Period) -> Cut:
 
 
 def first_sales(names: pa.ChunkedArray, sold: pa.ChunkedArray, sold_days: Days) -> Days:
-    """The day each name was first sold; FIRST for what never was."""
+    """The day each name was first sold; FIRST if it never was."""
     days = np.full(len(names), NEVER)
     position = pc.index_in(sold, value_set=names).combine_chunks()
     known = position.is_valid().to_numpy(zero_copy_only=False)
@@ -214,14 +214,14 @@ def first_sales(names: pa.ChunkedArray, sold: pa.ChunkedArray, sold_days: Days) 
 
 
 def last_milestones(orders: pa.Table, first_seen: Days) -> Days:
-    """The day of each order's last milestone, its purchase included."""
+    """The day of each order's last milestone; its purchase is one, too."""
     passed = _milestone_days(orders, first_seen)
     latest: Days = np.where(passed == NEVER, FIRST, passed).max(axis=1)
     return np.maximum(latest, first_seen)
 
 
 def period_end(days: Days, by: Period) -> Days:
-    """The last day of the period of each day (weeks end on Sunday); NEVER and FIRST stay what they are."""
+    """The last day of each day's period (weeks end on Sunday); NEVER and FIRST stay unchanged."""
     if by == "day":
         return days
     is_day = (days != NEVER) & (days != FIRST)
@@ -237,7 +237,7 @@ def period_end(days: Days, by: Period) -> Days:
 
 
 def _milestone_days(orders: pa.Table, first_seen: Days) -> npt.NDArray[np.int64]:
-    """(orders, milestones): the day each passed, not before the order was first seen; NEVER where it did not."""
+    """(orders, milestones): the day each passed, at the earliest when the order was first seen; NEVER if it did not."""
     return np.column_stack([np.maximum(_days(orders[column]), first_seen) for _, column in MILESTONES])
 
 
@@ -249,7 +249,7 @@ def _days(moments: pa.ChunkedArray) -> Days:
 
 
 def _lookup(keys: pa.ChunkedArray, of: pa.ChunkedArray, days: Days) -> Days:
-    """For each key the day of the row of `of` that holds it; FIRST where none does."""
+    """For each key, the day of the row of `of` that holds it; FIRST if none does."""
     position = pc.fill_null(pc.index_in(keys, value_set=of), -1).combine_chunks().to_numpy()
     return np.where(position >= 0, days[position], FIRST)
 

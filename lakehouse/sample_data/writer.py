@@ -1,6 +1,6 @@
-"""Rows of a table with their batch -> `<directory>/<YYYY-MM-DD>/<file>.csv`; a folder of batches, one file per table.
+"""Rows of a table with their batch -> `<directory>/<YYYY-MM-DD>/<file>.csv`; a folder per batch, a file per table.
 
-What writes deliveries (synthetic, replay) writes them here: UTF-8, `\\n`, a field quoted only where it must be.
+synthetic and replay write their deliveries here: UTF-8, `\\n`, fields quoted only where necessary.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def as_day(moment: date) -> int:
 
 
 @contextmanager
-def whole_folder(directory: Path, *, ours: str | None = None) -> Iterator[Path]:
-    """A folder to write in, which becomes `directory` once all is written: readers never meet half of it.
+def whole_folder(directory: Path, *, marker: str | None = None) -> Iterator[Path]:
+    """Yield a folder to write in; it becomes `directory` once all is written, so that readers never see half of it.
 
-    `ours`: a file whose presence says that the old content of `directory` may be replaced.
-    Raises ConfigurationError, before anything is written, when `directory` holds anything else or cannot be replaced.
+    `marker`: a file whose presence says that the old content of `directory` may be replaced.
+    Raises ConfigurationError, before anything is written, when `directory` holds other files or cannot be replaced.
     """
     try:
         directory = directory.resolve()
-        _check_replaceable(directory, ours)
+        _check_replaceable(directory, marker)
         partial = directory.with_name(f".{directory.name}.partial")
         if partial.exists():
             shutil.rmtree(partial)
@@ -60,15 +60,15 @@ def whole_folder(directory: Path, *, ours: str | None = None) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _check_replaceable(directory: Path, ours: str | None) -> None:
+def _check_replaceable(directory: Path, marker: str | None) -> None:
     if directory.exists() and not directory.is_dir():
         raise ConfigurationError(f"{directory} is a file. Name a folder to write the deliveries to.")
-    if directory.exists() and any(directory.iterdir()) and not (ours and (directory / ours).is_file()):
+    if directory.exists() and any(directory.iterdir()) and not (marker and (directory / marker).is_file()):
         raise ConfigurationError(
             f"{directory} is not empty, and what it holds was not made by this command.\n"
             "Name another folder, or remove this one yourself."
         )
-    # The shell would stand in a folder that is gone, and a mount point cannot be renamed over.
+    # The shell would be left in a deleted folder, and a rename cannot replace a mount point.
     if Path.cwd().is_relative_to(directory) or directory.is_mount():
         raise ConfigurationError(
             f"{directory} is the folder you are in, or a mount point: it cannot be replaced in one step.\n"
@@ -77,9 +77,9 @@ def _check_replaceable(directory: Path, ours: str | None) -> None:
 
 
 def write_batches(directory: Path, file: str, rows: pa.Table, days: Days) -> None:
-    """Writes each row (all columns text) to the batch of its day number; rows of a batch keep their order.
+    """Write each row (all columns text) to the batch of its day number; the rows of a batch keep their order.
 
-    A file that is there already is continued.
+    An existing file is appended to.
     """
     if not len(rows):
         return
@@ -104,7 +104,7 @@ def header_line(names: Sequence[str]) -> bytes:
 
 
 def record_line(values: Sequence[str]) -> str:
-    """One record as it stands in a file."""
+    """One record as it is written to a file."""
     return ",".join([_field(value) for value in values]) + "\n"
 
 
@@ -115,7 +115,7 @@ def _field(value: str) -> str:
 
 
 def _lines(rows: pa.Table) -> pa.LargeStringArray:
-    """One text per row, with its newline: `record_line` for a million rows."""
+    """One text per row, with its newline: the same as `record_line`, but fast for a million rows."""
     fields = [_fields(column) for column in rows.columns]
     fields[-1] = _join([fields[-1], _text("\n")], "")
     return _join(fields, ",")

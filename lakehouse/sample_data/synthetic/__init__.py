@@ -1,8 +1,8 @@
 """A seed and a few sizes -> daily batches of an Olist-shaped shop, with faults, and truth.json beside them.
 
-Same arguments, same bytes, on every OS and Python. The modules, in the order of the flow: `draws` (the only source of
-chance), `shop` (clean tables), `history` (past orders, for benchmarks), `days` (what is sent when), `faults`, `rules`
-and `truth` (what must become of each file), `marts_truth` (what the marts must hold).
+The same arguments give the same bytes, on every OS and Python. The modules, in the order of the flow: `draws` (the only
+source of chance), `shop` (clean tables), `history` (past orders, for benchmarks), `days` (what is sent when), `faults`,
+`rules` and `truth` (the expected result of each file), `marts_truth` (the expected marts).
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def generate(
     history_batches: int = 1,
     contract: Contract | None = None,
 ) -> Truth:
-    """Writes `days` batches `<directory>/<YYYY-MM-DD>/<file>.csv`, and truth.json, replacing an earlier generation.
+    """Write `days` batches `<directory>/<YYYY-MM-DD>/<file>.csv`, and truth.json, replacing an earlier generation.
 
-    `scale`: times 300 orders a day. `faults`: share of the records with each kind of fault, or kind -> share; a kind
-    whose share is not 0 occurs at least once. `history_orders`: clean orders in batches before `start` (no catalogue
-    is sent later, then). `contract`: tables, columns and rules, if not those of contracts/olist.odcs.yaml.
-    Raises ConfigurationError for arguments that make no sense, or when `directory` holds something else.
+    `scale`: orders a day, in units of 300. `faults`: share of the records with each kind of fault, or kind -> share; a
+    kind whose share is not 0 occurs at least once. `history_orders`: clean orders in batches before `start` (then no
+    later batch sends the catalogue). `contract`: tables, columns and rules, if not those of contracts/olist.odcs.yaml.
+    Raises ConfigurationError for invalid arguments, or when `directory` holds other files.
     """
     shares = dict.fromkeys(KINDS, faults) if isinstance(faults, int | float) else dict(faults)
     _check(days, scale, shares, history_orders, history_batches)
@@ -73,7 +73,7 @@ def generate(
             "disturbances": asdict(disturbances),
         }
     )
-    with whole_folder(directory, ours=TRUTH) as folder:
+    with whole_folder(directory, marker=TRUTH) as folder:
         history = History()
         if history_orders:
             history = write_history(folder, shop, contract, first_day, history_orders, history_batches)
@@ -98,7 +98,7 @@ def _check(days: int, scale: float, shares: Mapping[str, float], history_orders:
 
 
 def _shop(seed: int, orders: int, disturbances: Disturbances) -> Shop:
-    """Catalogues grow with the orders, as in the real data: a product's own orders do not grow with the history."""
+    """Catalogues grow with the orders, as in the real data, so that the orders of one product stay as many."""
     return Shop(
         Draws(seed),
         products=max(60, orders // 3),
@@ -128,7 +128,7 @@ def _write_days(folder: Path, daily: Daily, shares: Mapping[str, float], truth: 
 
 
 def _records(rows: Sequence[Values], columns: Sequence[Column], wanted: Sequence[Column]) -> list[Record]:
-    """The rows with the wanted ones of their columns, wherever a column that came later stands."""
+    """The rows with only the wanted columns, wherever in the row a later column is."""
     is_wanted = [column in wanted for column in columns]
     return [Record(tuple(compress(row, is_wanted))) for row in rows]
 
@@ -140,7 +140,7 @@ def _inject(
     daily: Daily,
     day: int,
 ) -> None:
-    """Spoils records in place: of each kind its share, and in turn on one of the days at least one."""
+    """Spoil records in place: of each kind its share, and at least one on one of the days."""
     draws, number = daily.shop.draws, day - daily.start
     for order, kind in enumerate(shares):
         if not shares[kind]:
@@ -154,7 +154,7 @@ def _inject(
             name = possible[draws.one(f"table of {kind}", 0, len(possible))]
             row = draws.one(f"row of {kind}", 0, len(records[name]))
             rows = [*range(row, len(records[name])), *range(row)]
-            # at most one fault per record: the next row that takes it
+            # at most one fault per record, so take the next row that can have it
             any(_spoil(records[name], row, kind, columns[name], draws, f"{name}/{day}") for row in rows)
 
 

@@ -1,6 +1,6 @@
-"""A shop and its disturbances -> per day and table, the clean records that are sent, in the order of the file.
+"""A shop and its disturbances -> the clean records sent per day and table, in the order of the file.
 
-The shop's end state is cut into days as replay cuts the real archive; then rows come late, come again, or change.
+The shop's final state is cut into days as replay cuts the real archive; then rows come late, come again, or change.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ MAX_LATENESS = 3  # days
 
 @dataclass(frozen=True)
 class Disturbances:
-    """How far the deliveries are from tidy; each a share from 0 to 1.
+    """What disturbs the deliveries; each value is a share from 0 to 1.
 
-    `late_*`: of orders, customers, products, sellers that come 1 to 3 days after what refers to them.
-    `duplicates`, `superseded`: of records that stand twice in their file, or after an older version of themselves.
-    `product_changes`, `seller_changes`: re-sent per order of the day, mostly with other attributes.
+    `late_*`: orders, customers, products, sellers that come 1 to 3 days after what refers to them.
+    `duplicates`, `superseded`: records that are twice in their file, or follow an older version of themselves.
+    `product_changes`, `seller_changes`: those sent again, per order of the day, mostly with other attributes.
     `corrected_customers`: customer rows sent again with another address, per order of the day.
-    `people_return`: of orders by people who may have ordered before; `people_move`: of these, to another address.
+    `people_return`: orders by people who may have ordered before; `people_move`: those of them to another address.
     """
 
     late_orders: float = 0.02
@@ -50,7 +50,7 @@ class Disturbances:
 
 @dataclass(frozen=True)
 class Daily:
-    """The orders of the daily batches: numbers from `first_order`, `per_day` each day, from day number `start`."""
+    """The orders of the daily batches: `per_day` a day from day number `start`, numbered from `first_order`."""
 
     shop: Shop
     disturbances: Disturbances
@@ -62,7 +62,7 @@ class Daily:
     with_catalogue: bool
 
     def sent(self) -> Sent:
-        """What each day's files hold, before faults."""
+        """The content of each day's files, before faults."""
         sent: Sent = {day: {} for day in range(self.start, self.start + self.days)}
         cuts = self._cuts()
         for table in self.contract.tables:
@@ -118,7 +118,7 @@ class Daily:
         return np.where(self._draws.happens(f"{what} late", index, share), days, 0)
 
     def _change(self, sent: Sent, name: str, share: float) -> None:
-        """Sends products or sellers again that were there the day before, in one of three versions."""
+        """Send products or sellers of the day before again, in one of three versions."""
         if all(table.name != name for table in self.contract.tables):
             return
         table = self.contract.table(name)
@@ -142,7 +142,7 @@ class Daily:
             known += new
 
     def _correct_customers(self, sent: Sent) -> None:
-        """Sends customers of earlier days again, with the address of another: a correction, no new version."""
+        """Send customers of earlier days again with another's address, as a correction: this makes no new version."""
         names = self.contract.table("customers").column_names
         first, last = names.index("customer_zip_code_prefix"), names.index("customer_state") + 1
         known: list[Values] = []
@@ -159,7 +159,7 @@ class Daily:
             known += new
 
     def _repeated(self, table: TableContract, day: int, rows: list[Values]) -> Iterator[Values]:
-        """The rows of a file, some after an older version of themselves, some once more at the end of the file."""
+        """The rows of a file; some follow an older version of themselves, some are repeated at the end of the file."""
         index = np.arange(len(rows), dtype=np.int64)
         where = f"{table.name}/{day}"
         is_superseding = self._draws.happens(f"{where} superseded", index, self.disturbances.superseded)
@@ -172,7 +172,7 @@ class Daily:
 
 
 def conform(rows: pa.Table, table: TableContract, draws: Draws) -> pa.Table:
-    """The columns that the contract names, in its order; one the shop does not know gets values of its type."""
+    """The contract's columns, in its order; a column that the shop does not know gets values of its type."""
     return pa.table(
         {
             column.name: rows[column.name] if column.name in rows.column_names else _made_up(column, len(rows), draws)
@@ -199,7 +199,7 @@ def _made_up(column: Column, rows: int, draws: Draws) -> pa.Array:
 
 
 def _older_version(table: TableContract, values: Values) -> Values | None:
-    """The row with another value in one column that is no part of the key, as valid as it is now."""
+    """The row with another, equally valid value in one column outside the key; None if there is none."""
     texts = {"product_category_name_english", "customer_city", "seller_city"}
     for position, column in enumerate(table.columns):
         if column.name in table.key or not values[position]:
@@ -221,7 +221,7 @@ def _older_version(table: TableContract, values: Values) -> Values | None:
 
 
 def demanded(columns: Sequence[Column], day: int) -> list[Column]:
-    """The columns of a file of this day: one with a later `since` is not sent yet."""
+    """The columns in a file of this day; a column with a later `since` is not sent yet."""
     return [column for column in columns if column.since is None or column.since <= as_date(day)]
 
 

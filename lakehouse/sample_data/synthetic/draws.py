@@ -1,7 +1,7 @@
 """(seed, stream name, index) -> a number or an id, the same on every OS, Python and numpy.
 
-Counter-based (splitmix64 in uint64 arithmetic): a draw depends on nothing but its arguments, so rows can be made in any
-order or number without moving the others. No library generator: their streams may change between versions.
+Counter-based (splitmix64 in uint64 arithmetic): a draw depends only on its arguments, so rows can be made in any order
+or number without changing the others. A library's generator is not used, as its streams may change between versions.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Draws:
     seed: int
 
     def below(self, stream: str, index: Integers, bound: int | Integers) -> Integers:
-        """For each index a number from 0 to bound - 1."""
+        """For each index, a number from 0 to bound - 1."""
         return (self._words(stream, index) >> np.uint64(11)).astype(np.int64) % bound
 
     def happens(self, stream: str, index: Integers, share: float) -> Mask:
-        """For each index whether it is one of this share (0 to 1, to the millionth)."""
+        """For each index, whether it belongs to this share (0 to 1, to the millionth)."""
         return self.below(stream, index, 1_000_000) < round(share * 1_000_000)
 
     def one(self, stream: str, index: int, bound: int) -> int:
@@ -43,7 +43,7 @@ class Draws:
         return int(self.below(stream, np.array([index], dtype=np.int64), bound)[0])
 
     def ids(self, stream: str, index: Integers) -> pa.LargeStringArray:
-        """For each index an id of 32 hex digits; different indexes of a stream have different ids."""
+        """For each index, an id of 32 hex digits; different indexes of a stream have different ids."""
         halves = np.column_stack([self._words(f"{stream}/high", index), self._words(f"{stream}/low", index)])
         octets = np.ascontiguousarray(halves).astype(">u8").view(np.uint8).reshape(-1)
         digits = np.column_stack([_HEX[octets >> 4], _HEX[octets & 15]])

@@ -1,4 +1,4 @@
-"""A clean record -> the same record with one fault: every kind that bronze rejects or silver quarantines."""
+"""A clean record -> the same record with one fault, of any kind that bronze rejects or silver quarantines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FULL_WIDTH = str.maketrans("0123456789", "".join(chr(0xFF10 + digit) for digit 
 
 @dataclass(frozen=True)
 class Record:
-    """One record of a file. `line`: its bytes, where they are not simply its values; `rejected`: bronze's reason."""
+    """One record of a file. `line`: its bytes, if they differ from its values; `rejected`: bronze's reason."""
 
     values: tuple[str, ...]
     kind: str = ""
@@ -27,13 +27,13 @@ class Record:
 
     @property
     def content(self) -> bytes:
-        """The record as it stands in the file."""
+        """The record's bytes in the file."""
         return record_line(self.values).encode() if self.line is None else self.line
 
 
 @dataclass(frozen=True)
 class ValueFault:
-    """A fault of one value, which silver finds. `spoil` makes the new value of the old one."""
+    """A fault of one value, which silver finds. `spoil` makes the new value from the old one."""
 
     concerns: Callable[[Column], bool]
     spoil: Callable[[str, Column], str]
@@ -96,7 +96,7 @@ def _nul(values: Sequence[str], column: int) -> bytes:
 
 
 def _with_bytes(values: Sequence[str], column: int, content: bytes) -> bytes:
-    """The record with a text value that ends in these bytes."""
+    """The record, with a text value that ends in these bytes."""
     marked = [*values[:column], values[column] + "@mark@", *values[column + 1 :]]
     return record_line(marked).encode().replace(b"@mark@", content)
 
@@ -119,7 +119,7 @@ def concerned_columns(kind: str, columns: Sequence[Column]) -> list[int]:
 
 
 def spoiled(record: Record, kind: str, columns: Sequence[Column], position: int) -> Record | None:
-    """The record with this fault in this column; None where the contract would not mind it."""
+    """The record with this fault in this column; None if the contract allows the value."""
     values, name = record.values, columns[position].name
     if kind in RECORD_FAULTS:
         reason, spoil = RECORD_FAULTS[kind]
@@ -131,7 +131,7 @@ def spoiled(record: Record, kind: str, columns: Sequence[Column], position: int)
 
 
 def write_refused_delivery(directory: Path, contract: Contract, batch_date: date) -> dict[str, str]:
-    """Writes a batch that landing must refuse as a whole: each file has one whole-file fault.
+    """Write a batch that landing must refuse as a whole: each file has one whole-file fault.
 
     Returns file name -> what is wrong with it. Needs a contract of at least five tables.
     """

@@ -1,4 +1,4 @@
-"""A number of past orders -> batches before the first day, without fault, every order in its final state.
+"""A number of past orders -> batches before the first day, without faults, every order in its final state.
 
 For benchmarks: millions of orders, made and counted in blocks of columns. The catalogue comes with the first batch.
 """
@@ -21,14 +21,14 @@ from lakehouse.sample_data.synthetic.shop import Shop, purchase_moments
 from lakehouse.sample_data.synthetic.truth import FileTruth, Truth
 from lakehouse.sample_data.writer import as_date, write_batches
 
-BLOCK = 200_000  # orders made at once: bounds memory to about 1 GB
+BLOCK = 200_000  # orders made at a time: limits memory to about 1 GB
 SPAN = 700  # days over which past orders were bought
 SETTLED = 31  # days after which an order has passed its last milestone
 
 
 @dataclass
 class History:
-    """What the past adds to the truth of the days."""
+    """What the history adds to the truth of the days."""
 
     batches: dict[str, dict[str, FileTruth]] = field(default_factory=dict)
     facts: Counter[str] = field(default_factory=Counter)
@@ -39,7 +39,7 @@ class History:
     statuses: Counter[str] = field(default_factory=Counter)
 
     def add_to(self, truth: Truth) -> None:
-        """Completes the truth of the days. Versions, inferred members and dimensions are not known with a history."""
+        """Complete the truth of the days. With a history, versions, inferred members and dimensions are not known."""
         truth.batches = {**self.batches, **truth.batches}
         truth.versions = truth.inferred = truth.dimensions = None
         truth.facts = {fact: rows + self.facts[FACTS[fact]] for fact, rows in truth.facts.items()}
@@ -59,7 +59,7 @@ class History:
 
 
 def write_history(folder: Path, shop: Shop, contract: Contract, start: int, orders: int, batches: int) -> History:
-    """Writes orders number 0 to `orders` - 1 in `batches` batches, dated by the days before day number `start`."""
+    """Write orders 0 to `orders` - 1 in `batches` batches, dated by the days before day number `start`."""
     history = History()
     _write(folder, shop.catalogue(), contract, shop, start - batches, history)
     for batch in range(batches):
@@ -87,7 +87,7 @@ def _write(
 
 
 def _add(truth: FileTruth, table: TableContract, rows: pa.Table) -> None:
-    """Counts a block of clean rows: only a table without a key has repetitions."""
+    """Count a block of clean rows; only a table without a key has repetitions."""
     distinct = len(rows) if table.key else len(rows.group_by(rows.column_names).aggregate([]))
     kept = rows if table.key else rows.group_by(rows.column_names).aggregate([])
     truth.records += len(rows)
@@ -116,7 +116,7 @@ def _breaches(rule: Rule, values: pa.ChunkedArray) -> int:
 
 
 def _count(tables: dict[str, pa.Table], history: History) -> None:
-    """Adds a block of orders to the business figures."""
+    """Add a block of orders to the business figures."""
     orders, items = tables["orders"], tables["order_items"]
     for name, rows in tables.items():
         history.facts[name] += len(rows)

@@ -1,6 +1,6 @@
-"""A record's texts -> the reasons silver must give for refusing it, and its warnings. One record at a time.
+"""A record's texts -> the reasons why silver must quarantine it, and its warnings. One record at a time.
 
-Written from the design (section 4), not from silver/, in plain Python: it is what the pipeline is compared with.
+Written in plain Python from the design (section 4), not from silver/, since the pipeline is compared with it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Numbers of orders, people, products -> clean Olist-shaped tables, every value text: the shop as it ends, no batches.
+"""Numbers of orders, people, products -> clean Olist-shaped tables, every value text: the final shop, without batches.
 
-Everything about order, person, product or zip number i is drawn from i: two blocks of orders fit together however they
-are cut, and history of any length does not move the days that follow it.
+Everything about order, person, product or zip number i is drawn from i. So blocks of orders fit together however they
+are cut, and a history of any length does not change the days that follow it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Shop:
     people_move: float
 
     def orders(self, index: Integers, purchased: Integers) -> dict[str, pa.Table]:
-        """Orders of these numbers, bought at these seconds since 1970: all that comes with them, in its final state."""
+        """Orders of these numbers, bought at these seconds since 1970, with all their rows, in their final state."""
         draws = self.draws
         status = np.array(STATUSES)[draws.below("status", index, len(STATUSES))]
         approved, carrier, delivered = self._milestones(index, purchased, status)
@@ -96,7 +96,7 @@ class Shop:
         }
 
     def product_rows(self, product: Integers, version: Integers) -> pa.Table:
-        """Products as they are in a version; version 0 is how they first appear."""
+        """Products in a version; version 0 is their first one."""
         draws, state = self.draws, product + version * self.products
         category = draws.below("category", product + (version // 2) * self.products, len(CATEGORIES))
         has_category = ~draws.happens("no category", product, 0.02)
@@ -141,7 +141,7 @@ class Shop:
         )
 
     def _customers(self, index: Integers) -> pa.Table:
-        """The customer row of each order: a person who ordered before may live elsewhere now."""
+        """The customer row of each order; a person who ordered before may have moved."""
         draws = self.draws
         may_return = draws.happens("returns", index, self.people_return)
         person = np.where(may_return, draws.below("person", index, np.maximum(index, 1)), index)
@@ -153,7 +153,7 @@ class Shop:
     def _items(
         self, index: Integers, order_id: pa.LargeStringArray, purchased: Integers, is_unavailable: Mask
     ) -> tuple[pa.Table, Integers]:
-        """The items of each order, and what each order costs in cents (freight included)."""
+        """The items of each order, and the cost of each order in cents (freight included)."""
         draws = self.draws
         pieces = np.array([1] * 86 + [2] * 10 + [3] * 3 + [6])[draws.below("pieces", index, 100)]
         pieces = np.where(is_unavailable, 0, pieces)
@@ -177,7 +177,7 @@ class Shop:
         return pa.table(columns), cost
 
     def _payments(self, index: Integers, order_id: pa.LargeStringArray, cost: Integers) -> pa.Table:
-        """One payment per order, or a voucher and another; together what the order costs."""
+        """One payment per order, or a voucher and a second payment; their sum is the cost of the order."""
         draws = self.draws
         total = np.where(cost > 0, cost, 1_000 + draws.below("service", index, 20_000))
         voucher = np.where(
@@ -223,7 +223,7 @@ class Shop:
         return pa.table(columns)
 
     def _geolocation(self) -> pa.Table:
-        """Sightings of the zip prefixes: several each, some exactly repeated, some with another city or far away."""
+        """Sightings of the zip prefixes: several each, some repeated exactly, some with another city or far away."""
         draws = self.draws
         zips = np.repeat(np.arange(self.zips), 5)
         row = np.arange(len(zips))

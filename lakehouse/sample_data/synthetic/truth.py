@@ -1,7 +1,7 @@
-"""What was sent -> what the pipeline must make of it: counts per file, SCD2 versions, inferred members, money.
+"""The records sent -> what the pipeline must make of them: counts per file, SCD2 versions, inferred members, money.
 
-Computed in plain Python from the records as they were sent, by the rules of the design: it shares no code with the
-pipeline, which is compared with it. `truth.json` is `Truth` as JSON; money is text, two decimals.
+Computed in plain Python from the records as they were sent, by the rules of the design. It shares no code with the
+pipeline, which is compared with it. `truth.json` is `Truth` as JSON; money is text with two decimals.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Version = dict[str, str | None]
 
 @dataclass
 class FileTruth:
-    """What must become of one file. `rejected`, `quarantined`, `warnings`: reason -> records.
+    """The expected result of one file. `rejected`, `quarantined`, `warnings`: reason -> records.
 
-    `quarantined_rows` counts rows with any reason; the superseded are not among them. Warnings are of silver rows.
+    `quarantined_rows` counts rows with any reason, without the superseded. Warnings are those of silver rows.
     """
 
     file: str
@@ -59,12 +59,12 @@ class Fault:
 
 @dataclass
 class Truth:
-    """All that the tests compare with.
+    """Everything that the tests compare the pipeline with.
 
     `batches`: batch date -> table -> FileTruth. `versions`: `customers`, `products`, `sellers` -> natural key -> its
-    versions in time order; None, like `inferred` and `dimensions`, where a history was generated. `inferred`: natural
-    keys that facts refer to and no row describes; none of these nor the unknown member is counted in `dimensions`.
-    `orphans`: rows of a fact whose order is not there. `facts`: rows per fact, orphans included.
+    versions in time order; None, like `inferred` and `dimensions`, if a history was generated. `inferred`: natural keys
+    that facts refer to and no row describes; `dimensions` counts neither these nor the unknown member.
+    `orphans`: rows of a fact whose order is missing. `facts`: rows per fact, orphans included.
     """
 
     recipe: dict[str, Any]
@@ -83,7 +83,7 @@ class Truth:
 
     @classmethod
     def read(cls, path: Path) -> Truth:
-        """The truth in a file that `generate` wrote."""
+        """Read the truth from a file that `generate` wrote."""
         content = json.loads(path.read_text(encoding="utf-8"))
         content["batches"] = {
             day: {table: FileTruth(**counts) for table, counts in tables.items()}
@@ -104,7 +104,7 @@ class EndState:
     def add(
         self, day: int, name: str, columns: Sequence[Column], records: Sequence[Record]
     ) -> tuple[FileTruth, list[Fault]]:
-        """What must become of one file with these columns."""
+        """Add one file with these columns; return its expected result."""
         table = self.contract.table(name)
         truth = FileTruth(f"{table.files[0]}.csv", len(records))
         batch_date, faults = as_date(day).isoformat(), []
@@ -136,7 +136,7 @@ class EndState:
     def _winners(
         self, key: Sequence[str], columns: Sequence[Column], last_row: dict[tuple[str, ...], int]
     ) -> dict[tuple[str, ...], tuple[str, ...]]:
-        """For each key the values that stand last in the file."""
+        """For each key, the values that come last in the file."""
         names = [column.name for column in columns]
         positions = [names.index(column) for column in key if column in names]
         in_file_order = sorted(last_row, key=lambda values: last_row[values])
