@@ -1,11 +1,13 @@
-"""Contracts, dbt project, settings, command line, Makefile -> the generated pages. `make docs` writes them anew.
+"""Contracts, dbt project, settings, command line, Makefile -> the generated pages. `make docs` writes them again.
 
-A test compares the pages with what the code says now, so that they cannot rot.
+A test compares the pages with the current code, so that they cannot become stale.
 
-tables.py     tables.md: every column from the source to the marts
-diagrams.py   er-diagram.md: the sources and the star schema
-commands.py   commands.md, make.md, settings.md
-markdown.py   what they are written with
+tables.py        tables.md: every column from the source to the marts
+diagrams.py      er-diagram.md: the sources and the star schema
+commands.py      commands.md, make.md, settings.md
+dbt_sources.py   the dbt sources of each contract
+dbt_graph.py     Airflow's graph of the dbt models
+markdown.py      Markdown tables, and the models in dbt's yml files
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ GENERATED = "<!-- Written by `make docs`; change what it is made from, not this 
 
 
 def pages(settings: Settings, project: Path = PROJECT_DIR) -> dict[Path, str]:
-    """Path -> text of every generated page, as they should be now.
+    """Path -> current text of every generated page.
 
     The pages describe the project: all its contracts, whatever source the settings name. A dbt sources file is made
     for every contract there is where the settings say. Without Airflow's picture of the models, for which dbt runs.

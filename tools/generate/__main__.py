@@ -1,4 +1,4 @@
-"""`make docs`: write the pages that are not current, and name them."""
+"""`make docs`: write the pages that are not current, and print their paths."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tools.generate.markdown import one_line, table
 
 
 def commands_page() -> str:
-    """A section per command that is not hidden."""
+    """The page with a section for every command that is not hidden."""
     from lakehouse.cli import app
 
     lines = [
@@ -49,7 +49,7 @@ def _parameter(parameter: Any, kind: Any, declared: Any) -> tuple[str, str, str,
 
 
 def _values(kind: Any, declared: Any) -> str:
-    """What may be given, where that is not any text: read from the annotation, as typer's own types change."""
+    """The valid values, unless any text is valid. Read from the annotation, as typer's own types change."""
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     if isinstance(kind, type) and issubclass(kind, Enum):
         choices = tuple(kind)
@@ -76,10 +76,10 @@ def _plain(value: Any) -> str:
 
 
 def make_page(makefile: Path) -> str:
-    """A table per group of targets, as bare `make` prints them, then the variables that people give.
+    """A table per group of targets, as bare `make` prints them, then the variables that people may set.
 
-    A variable is what the Makefile describes as `## NAME  meaning`. A target takes those of its recipe, and those of
-    the targets that it runs first.
+    The Makefile describes a variable as `## NAME  meaning`. A target takes the variables of its recipe and those of the
+    targets that it runs first.
     """
     text = makefile.read_text(encoding="utf-8")
     variables = dict(re.findall(r"^## ([A-Z_]+) +(.+)$", text, re.MULTILINE))
@@ -88,7 +88,7 @@ def make_page(makefile: Path) -> str:
     lines = [
         "# Make targets",
         "",
-        "Bare `make` prints this list. A target that needs the programs in `.venv` makes it first.",
+        "Bare `make` prints this list. A target that needs the programs in `.venv` creates it first.",
         "",
     ]
     for group in re.split(r"^##@ ", text, flags=re.MULTILINE)[1:]:
@@ -101,7 +101,7 @@ def make_page(makefile: Path) -> str:
     lines += [
         "## Variables",
         "",
-        "Given as `make TARGET NAME=value`, in single quotes if it holds spaces. Make and a shell read the value once "
+        "Set one with `make TARGET NAME=value`; a value with spaces needs single quotes. Make and a shell read it once "
         'more: in `QUERY` write `\\$$` for `$` and `\\"` for `"`, or use `.venv/bin/lakehouse sql`.',
         "",
         *table(("variable", "meaning"), [(f"`{name}`", one_line(meaning)) for name, meaning in variables.items()]),
@@ -111,7 +111,7 @@ def make_page(makefile: Path) -> str:
 
 
 def _targets(makefile: str) -> dict[str, tuple[list[str], str]]:
-    """Target -> the targets it runs first, if only sometimes, and the text of its rule."""
+    """Target -> the targets that it runs first (even if only sometimes), and the text of its rule."""
     rules = re.findall(r"^([a-z-]+):([^#\n]*)[^\n]*\n((?:\t[^\n]*\n|\n(?=\t))*)", makefile, re.MULTILINE)
     names = {name for name, _, _ in rules}
     return {
@@ -121,7 +121,7 @@ def _targets(makefile: str) -> dict[str, tuple[list[str], str]]:
 
 
 def settings_page() -> str:
-    """One table."""
+    """The page with one table of all settings."""
     rows = [
         (f"`LAKEHOUSE_{name.upper()}`", _default_of_setting(field), field.description or "")
         for name, field in Settings.model_fields.items()
@@ -131,8 +131,8 @@ def settings_page() -> str:
         [
             "# Settings",
             "",
-            "Every setting is an environment variable; a file `.env` beside `pyproject.toml` is read, too (git ignores "
-            "it). Paths are derived from them in [lakehouse/settings.py](../lakehouse/settings.py), the only reader.",
+            "Every setting is an environment variable. A file `.env` beside `pyproject.toml` is read, too; git ignores "
+            "it. [lakehouse/settings.py](../lakehouse/settings.py) is the only reader and derives all paths.",
             "",
             *table(("setting", "default", "meaning"), rows),
             "",

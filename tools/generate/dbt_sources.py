@@ -1,6 +1,6 @@
 """A source's contract -> the text of dbt/models/staging/<source>/_<source>__sources.yml: a dbt source, table by table.
 
-`make docs` writes it anew (documentation/); a test says when it is not current.
+`make docs` writes it; a test fails when it is not current.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ HEADER = "# Made from contracts/{source}.odcs.yaml by `make docs`: change the co
 
 
 def sources_yml(contract: Contract) -> str:
-    """The dbt sources file of a contract. Only names and descriptions: types and rules are silver's matter."""
+    """The dbt sources file of a contract. It has only names and descriptions: silver checks types and rules."""
     document = {
         "version": 2,
         "sources": [
@@ -31,7 +31,7 @@ def sources_yml(contract: Contract) -> str:
 
 
 def file_name(source: str) -> str:
-    """Where the file of a source stands, below the dbt project."""
+    """The path of a source's file below the dbt project."""
     return f"models/staging/{source}/_{source}__sources.yml"
 
 

@@ -1,6 +1,6 @@
-"""Contracts and dbt's relationship tests -> docs/er-diagram.md: tables, keys, and how many rows meet how many.
+"""Contracts and dbt's relationship tests -> docs/er-diagram.md: tables, keys, and how many rows refer to how many.
 
-In Mermaid's notation: `||` exactly one, `|o` one or none, `}o` many or none.
+Mermaid's notation: `||` exactly one, `|o` one or none, `}o` many or none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tools.generate.markdown import dbt_models
 
 @dataclass(frozen=True)
 class _Entity:
-    """A table with the columns that are drawn, (type, name) each."""
+    """A table with its drawn columns, as (type, name)."""
 
     name: str
     columns: tuple[tuple[str, str], ...]
@@ -26,7 +26,7 @@ class _Entity:
 
 @dataclass(frozen=True)
 class _Reference:
-    """`table.column` refers to `to.field`. `certain`: each row of `table` has its partner."""
+    """`table.column` refers to `to.field`. `certain`: each row of `table` has a partner."""
 
     table: str
     column: str
@@ -36,13 +36,13 @@ class _Reference:
 
 
 def diagrams_page(contracts: Sequence[Contract], dbt_dir: Path) -> str:
-    """One diagram per source, one of the marts."""
+    """The page with one diagram per source and one of the marts."""
     lines = ["# Entities and their relationships", ""]
     for contract in contracts:
         lines += [
             f"## Source: {contract.title}",
             "",
-            "As the contract promises it. The pipeline does not rely on it: what a row refers to may come "
+            "As the contract promises. The pipeline does not rely on it: the row that another refers to may come "
             "later, or never.",
             "",
             *_diagram(*_of_contract(contract)),
@@ -50,8 +50,8 @@ def diagrams_page(contracts: Sequence[Contract], dbt_dir: Path) -> str:
     lines += [
         "## Star schema of the marts",
         "",
-        "Keys only; all columns are in [tables.md](tables.md#marts). Each line is a relationship test of dbt: "
-        "one that may find no partner (`o` at the upper end) warns, any other fails.",
+        "Keys only; [tables.md](tables.md#marts) has all columns. Each line is a relationship test of dbt. A test that "
+        "may find no partner (`o` at the upper end) warns, any other fails.",
         "",
         *_diagram(*_of_marts(dbt_models(dbt_dir / "models" / "marts"))),
     ]
@@ -69,7 +69,7 @@ def _of_contract(contract: Contract) -> tuple[list[_Entity], list[_Reference]]:
             if column.references
         ]
     keys = {entity.name: entity.key for entity in entities}
-    # Where the column that is referred to is no key, nothing promises that a value is there.
+    # If the target column is no key, nothing promises that a value exists.
     return entities, [r if keys[r.to] == (r.field,) else _uncertain(r) for r in references]
 
 

@@ -10,19 +10,19 @@ import yaml
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table, without the columns that no row fills; the first column always stays."""
+    """The lines of a table, without its empty columns; the first column always stays."""
     kept = [i for i in range(len(headers)) if i == 0 or any(row[i] for row in rows)]
     cells = [" | ".join(row[i].replace("|", "\\|") for i in kept) for row in (headers, *rows)]
     return [f"| {cells[0]} |", f"|{' --- |' * len(kept)}", *(f"| {row} |" for row in cells[1:])]
 
 
 def one_line(text: str) -> str:
-    """Text that yml or a docstring broke into lines."""
+    """Join a text that yml or a docstring broke into lines."""
     return " ".join(text.split())
 
 
 def dbt_models(folder: Path) -> list[dict[str, Any]]:
-    """What the yml files in and below a folder say of each model, by name."""
+    """The models that the yml files in and below a folder describe, by name."""
     found: list[dict[str, Any]] = []
     for path in sorted(folder.rglob("*.yml")):
         found += (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("models", [])

@@ -14,7 +14,7 @@ LAYERS = (("staging", "Staging"), ("intermediate", "Intermediate"), ("marts", "M
 
 
 def tables_page(contracts: Sequence[Contract], dbt_dir: Path) -> str:
-    """A section per source, then one per layer of dbt."""
+    """The page with a section per source, then one per layer of dbt."""
     lines = [
         "# Tables",
         "",
@@ -25,9 +25,9 @@ def tables_page(contracts: Sequence[Contract], dbt_dir: Path) -> str:
         "",
         *table(("column", "type", "meaning"), [(f"`{name}`", kind, meaning) for name, kind, meaning in LINEAGE]),
         "",
-        "A row that breaks one of the *rules*, or holds a value not of its column's type, is quarantined; if the rule "
-        "says (warning), the row is kept and counted. A reference is not a rule of this kind: what a row refers to may "
-        "come later ([members that are not there yet](scd2.md#members-that-are-not-there-yet)).",
+        "A row that violates one of the *rules*, or has a value that is not of its column's type, is quarantined. If "
+        "the rule says (warning), the row is kept and counted. A reference is no such rule: the row that it refers to "
+        "may come later ([members that are not there yet](scd2.md#members-that-are-not-there-yet)).",
         "",
         "**Bold** columns are the key.",
         "",
@@ -114,7 +114,7 @@ def _model(model: dict[str, Any], types: dict[str, str]) -> list[str]:
 
 
 def _types_of_contract(dbt_dir: Path, contracts: Sequence[Contract], model: str) -> dict[str, str]:
-    """Column -> type of a model that only renames columns of one source table; empty for any other."""
+    """Column -> type of a model that only renames the columns of one source table; empty for any other model."""
     paths = list((dbt_dir / "models").rglob(f"{model}.sql"))
     query = paths[0].read_text(encoding="utf-8") if paths else ""
     renaming = re.fullmatch(
