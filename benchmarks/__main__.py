@@ -1,7 +1,7 @@
-"""Every benchmark -> figures on the screen and, of a full run, in results.md.
+"""Every benchmark -> figures on the screen; a full run writes them to results.md.
 
 python -m benchmarks                 everything: twenty minutes on two cores
-python -m benchmarks --quick         smaller sizes, minutes; printed, not written
+python -m benchmarks --quick         smaller sizes, takes minutes; printed, not written
 python -m benchmarks --only load     one of them
 """
 
@@ -32,7 +32,7 @@ RESULTS = PROJECT_DIR / "benchmarks" / "results.md"
 
 
 def main() -> int:
-    """Measure what is asked for; 1 if a benchmark could not be made."""
+    """Run the benchmarks asked for; 1 if one could not be run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ratios inside one run.")
     parser.add_argument("--quick", action="store_true", help="smaller sizes; nothing is written")
     parser.add_argument(
@@ -49,13 +49,13 @@ def main() -> int:
         say(f"{title} ...")
         archive = options.archive if options.archive.is_file() else None
         try:
-            # A fresh place for each: none profits from what another left in a cache of ours.
+            # A fresh place for each, so that none profits from what another left in this project's caches.
             with sandbox() as place:
                 outcomes[title] = measure(Bench(place, options.quick, archive, lambda text: say(f"  {text}")))
         except Skipped as reason:
             outcomes[title] = f"skipped: {reason}"
         except LakehouseError as error:
-            outcomes[title] = f"could not be made: {error}"
+            outcomes[title] = f"could not be run: {error}"
             broken = True
         say(f"  {time.monotonic() - begin:.0f} s")
     text = as_markdown(outcomes, quick=options.quick)

@@ -1,8 +1,8 @@
-"""Days through the stack's Airflow -> seconds from the drop folder to the marts, how many are Airflow's own, memory.
+"""Days through the stack's Airflow -> seconds from the drop folder to the marts, Airflow's own share of them, memory.
 
     python -m benchmarks.airflow         what `make bench-airflow` runs; replaces its section of results.md
 
-Works in a compose project of its own, on free ports, and removes it. Time is Airflow's own record of runs and tasks.
+Uses its own compose project, on free ports, and removes it. Times come from Airflow's own record of runs and tasks.
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ class Day:
 
     @property
     def own(self) -> float:
-        """Seconds in which a run was due or under way and no task was."""
+        """Seconds in which a run was due or running and no task was."""
         return self.marts[1] - self.lake[0] - covered(each for of_task in self.tasks.values() for each in of_task)
 
 
 class Airflow:
-    """What the benchmark asks of it."""
+    """The benchmark's questions to Airflow."""
 
     def __init__(self, stack: OwnStack) -> None:
         self.api = Api(stack.run("docker", "compose", "port", "airflow-api-server", "8080").strip())
         self.api.log_in("airflow", "airflow")
 
     def tasks(self, run: dict[str, Any]) -> dict[str, list[Interval]]:
-        """Without the boxes of single models: they only show what the task `build` does."""
+        """Without the tasks of single models, which only show what the task `build` does."""
         tasks: dict[str, list[Interval]] = {}
         for task in self.api.tasks(run):
             if task["start_date"] and not task["task_id"].startswith("models."):
@@ -73,22 +73,22 @@ class Airflow:
         return tasks
 
     def ended(self, dag: str, since: float, conf: dict[str, str] | None = None) -> dict[str, Any]:
-        """The run of a DAG that was due since then, once all that there are have ended well."""
+        """The run of a DAG that was due since then, once all of them have succeeded."""
         begin = time.monotonic()
         while True:
             found = [run for run in self.api.runs(dag) if due(run) >= since and (conf is None or run["conf"] == conf)]
             if found and all(run["state"] == "success" for run in found):
                 return found[0]
             if any(run["state"] == "failed" for run in found) or time.monotonic() - begin > RUN_SECONDS:
-                sys.exit(f"{dag} did not end well: {found}")
+                sys.exit(f"{dag} did not succeed: {found}")
             time.sleep(0.5)
 
 
 def main() -> int:
-    """Measure, and write the section."""
+    """Measure, and write the section of results.md."""
     with tempfile.TemporaryDirectory(prefix="lakehouse-bench-airflow-") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # the containers' users are others
+        folder.chmod(0o755)  # the containers run as other users
         drop = folder / "drop"
         drop.mkdir()
         ports = {"POSTGRES_PORT": str(free_port()), "AIRFLOW_PORT": str(free_port())}
@@ -101,7 +101,7 @@ def main() -> int:
 
 
 def measure(stack: OwnStack, folder: Path, drop: Path) -> Outcome:
-    """A history first, so that a day meets tables of the usual size."""
+    """Load a history first, so that the days meet tables of the usual size."""
     source = folder / "batches"
     days = COLD + WARM + AT_ONCE
     generate(
@@ -127,7 +127,7 @@ def measure(stack: OwnStack, folder: Path, drop: Path) -> Outcome:
     warm = [bring(airflow, batch, drop=drop) for batch in batches[COLD : COLD + WARM]]
     say(f"{EMPTY} empty days")
     empty = [empty_day(airflow, FIRST_DAY - timedelta(days=400 + number)) for number in range(EMPTY)]
-    say(f"{AT_ONCE} days at once")
+    say(f"{AT_ONCE} days at the same time")
     with stack.watched(SERVICES) as peaks:
         bring(airflow, *batches[-AT_ONCE:], drop=drop)
     return Outcome(
@@ -137,7 +137,7 @@ def measure(stack: OwnStack, folder: Path, drop: Path) -> Outcome:
             where_it_goes({"Spark cold": cold, "Spark warm": warm}),
             in_tasks(warm),
             Table(
-                f"Memory of each service (MB), idle and with {AT_ONCE} days at once",
+                f"Memory of each service (MB), idle and with {AT_ONCE} days at the same time",
                 ("service", "idle", "peak"),
                 [(name, f"{idle[name]:,.0f}", f"{size:,.0f}") for name, size in sorted(peaks.services.items())],
             ),
@@ -146,7 +146,7 @@ def measure(stack: OwnStack, folder: Path, drop: Path) -> Outcome:
 
 
 def bring(airflow: Airflow, *batches: Path, drop: Path) -> Day:
-    """Of several, the last one is told of."""
+    """Drop the batches together and wait for their marts; the last one is reported."""
     for batch in batches:
         hidden = drop / f".{batch.name}"
         shutil.copytree(batch, hidden)
@@ -178,17 +178,17 @@ def figures(cold: list[Day], warm: list[Day], empty: list[float], idle: dict[str
         seconds("Airflow's own share: seconds in no task", [day.own for day in cold + warm], OWN_GOAL_SECONDS),
         seconds("an empty day", empty, EMPTY_GOAL_SECONDS),
         megabytes("memory of all Airflow services, idle", sum(idle.values()), IDLE_GOAL_MB),
-        megabytes(f"its peak, {AT_ONCE} days at once", peaks.together, PEAK_GOAL_MB),
+        megabytes(f"its peak, {AT_ONCE} days at the same time", peaks.together, PEAK_GOAL_MB),
     ]
 
 
 def where_it_goes(of: dict[str, list[Day]]) -> Table:
     parts: list[tuple[str, Callable[[Day], float]]] = [
-        ("noticed (a batch is complete after five quiet seconds)", lambda day: day.lake[0] - day.dropped),
+        ("detected (a batch is complete after five quiet seconds)", lambda day: day.lake[0] - day.dropped),
         ("`lake`", lambda day: day.lake[1] - day.lake[0]),
         ("until `marts` is due", lambda day: day.marts[0] - day.lake[1]),
         ("`marts`", lambda day: day.marts[1] - day.marts[0]),
-        ("of all these, no task under way", lambda day: day.own),
+        ("of all these, no task running", lambda day: day.own),
     ]
     rows = [
         (what, *(f"{statistics.median(part(day) for day in days):.1f}" for days in of.values())) for what, part in parts
@@ -197,7 +197,7 @@ def where_it_goes(of: dict[str, list[Day]]) -> Table:
 
 
 def in_tasks(days: list[Day]) -> Table:
-    """What a task costs beside its work: `bronze` of a few hundred rows takes hardly more than its process."""
+    """What a task costs besides its work: `bronze` of a few hundred rows takes hardly longer than its process alone."""
     rows = []
     for name in days[0].tasks:
         found = [end - begin for day in days for begin, end in day.tasks.get(name, [])]
@@ -206,7 +206,7 @@ def in_tasks(days: list[Day]) -> Table:
 
 
 def covered(intervals: Iterable[Interval]) -> float:
-    """Seconds in which at least one of them lies."""
+    """Seconds that at least one of the intervals covers."""
     total, reached = 0.0, 0.0
     for begin, end in sorted(intervals):
         total += max(0.0, end - max(begin, reached))

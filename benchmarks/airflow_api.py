@@ -13,7 +13,7 @@ TRIES = 10
 
 
 class Api:
-    """Of the Airflow at `address` (host:port), as whoever has logged in."""
+    """The API of the Airflow at `address` (host:port), as the user who has logged in."""
 
     def __init__(self, address: str) -> None:
         self._root = f"http://{address}"
@@ -40,36 +40,36 @@ class Api:
             return error.code, {}
 
     def runs(self, dag: str) -> list[dict[str, Any]]:
-        """The newest first, a hundred at most."""
+        """The runs of a DAG, the newest first, at most a hundred."""
         found: list[dict[str, Any]] = self._must(f"/api/v2/dags/{dag}/dagRuns?order_by=-run_after&limit=100")[
             "dag_runs"
         ]
         return found
 
     def tasks(self, run: dict[str, Any]) -> list[dict[str, Any]]:
-        """Those of a mapped task one by one."""
+        """The task instances of a run; those of a mapped task are listed one by one."""
         path = f"{path_of(run)}/taskInstances?limit=100"
         found: list[dict[str, Any]] = self._must(path)["task_instances"]
         return found
 
     def log(self, run: dict[str, Any], task: str, index: int = -1) -> list[str]:
-        """Of its first try."""
+        """The lines of a task's log, of its first try."""
         path = f"{path_of(run)}/taskInstances/{task}/logs/1?map_index={index}"
         return [str(line["event"]) for line in self._must(path)["content"]]
 
     def begin(self, dag: str, **conf: str) -> dict[str, Any]:
-        """A run by hand."""
+        """Start a run manually."""
         return self._must(f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})
 
     def end(self, run: dict[str, Any], state: str) -> None:
-        """As whoever marks it on its page."""
+        """Mark a run, as a user does on its page."""
         self._must(path_of(run), {"state": state}, "PATCH")
 
     def pause(self, dag: str, is_paused: bool = True) -> None:
         self._must(f"/api/v2/dags/{dag}", {"is_paused": is_paused}, "PATCH")
 
     def _must(self, *question: Any) -> dict[str, Any]:
-        """Asked again if the server fails: a database that came back has cut the connections that it kept."""
+        """Ask, and again if the server fails: a restarted database has cut the connections that the server kept."""
         for attempt in range(1, TRIES + 1):
             status, answer = self.ask(*question)
             if status == 200:
@@ -80,7 +80,7 @@ class Api:
         raise RuntimeError(f"{question} was answered with {status}: {answer}")
 
     def page(self, path: str) -> str:
-        """What a browser would show."""
+        """The page as a browser gets it."""
         request = urllib.request.Request(self._root + path, headers={"Authorization": f"Bearer {self._token}"})
         with urllib.request.urlopen(request, timeout=30) as response:
             text: str = response.read().decode()
@@ -88,5 +88,5 @@ class Api:
 
 
 def path_of(run: dict[str, Any]) -> str:
-    """Where a run is in the API."""
+    """The path of a run in the API."""
     return f"/api/v2/dags/{run['dag_id']}/dagRuns/{urllib.parse.quote(run['dag_run_id'], safe='')}"

@@ -17,11 +17,11 @@ from lakehouse.spark.session import spark_session
 DAY = date(2018, 1, 1)
 ROWS, QUICK_ROWS = 2_000_000, 300_000
 REPETITIONS, QUICK_REPETITIONS = 5, 2
-WHY = "the parser keeps one core busy, Spark's reader all of them"
+WHY = "the parser uses one core, Spark's reader all of them"
 
 
 def measure(bench: Bench) -> Outcome:
-    """Both ways in turn, each into an empty place; Spark has run the same work once before."""
+    """Run both ways in turn, each into an empty place, after Spark has done the same work once."""
     rows = QUICK_ROWS if bench.quick else ROWS
     folder = bench.sandbox.folder("bronze")
     settings = bench.sandbox.settings(
@@ -36,7 +36,7 @@ def measure(bench: Bench) -> Outcome:
     (landed,) = landing.land(Lakehouse(settings, contract), [csv], DAY)
     lake, delta = Path(settings.layer_url("bronze")), folder / "delta"
 
-    def ours() -> float:
+    def bronzes() -> float:
         shutil.rmtree(lake, ignore_errors=True)
         result = bronze.run(Lakehouse(settings, contract), table, landed.manifest)
         assert result.counts == {"records": rows, "rejected": 0, "bronze": rows}
@@ -53,7 +53,7 @@ def measure(bench: Bench) -> Outcome:
         bench.note("warming Spark up")
         sparks()
         bench.note("measuring")
-        seconds = alternating(QUICK_REPETITIONS if bench.quick else REPETITIONS, {"bronze": ours, "spark": sparks})
+        seconds = alternating(QUICK_REPETITIONS if bench.quick else REPETITIONS, {"bronze": bronzes, "spark": sparks})
         assert spark.read.format("delta").load(str(delta)).count() == rows
     ratio = median_ratio(seconds["spark"], seconds["bronze"])
     whole = median_ratio(seconds["spark"], [seconds_to_land + one for one in seconds["bronze"]])
@@ -67,7 +67,7 @@ def measure(bench: Bench) -> Outcome:
             WHY,
         ),
         Figure(
-            "the same with landing, whose pass checks quotes and takes the SHA-256, counted in",
+            "the same including landing, which checks quotes and takes the SHA-256 in one pass",
             f"{whole:.1f} times as fast: landing takes {seconds_to_land:.2f} s",
         ),
     ]

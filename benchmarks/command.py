@@ -1,4 +1,4 @@
-"""The command `lakehouse` in a process of its own, as people run it: seconds, peak memory, programs that were seen."""
+"""The command `lakehouse`, run as people run it -> its output, seconds, peak memory and the programs seen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lakehouse.warehouse.embedded import server as embedded_postgres
 
 @dataclass(frozen=True)
 class Ran:
-    """A command that succeeded. `peak` in MB, of the command, its children and the warehouse's server together."""
+    """A command that succeeded. `peak`: MB of the command, its children and the warehouse's server together."""
 
     seconds: float
     peak: float
@@ -27,7 +27,7 @@ class Ran:
 
 
 def lakehouse(place: Sandbox, workspace: str, *words: str) -> Ran:
-    """Run it. Raises LakehouseError with what it said when it fails."""
+    """Run the command. Raises LakehouseError with its output when it fails."""
     command = [str(Path(sys.executable).parent / "lakehouse"), *words, "--workspace", workspace]
     server = embedded_postgres.status(place.settings(workspace))
     begin = time.monotonic()

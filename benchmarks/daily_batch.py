@@ -39,7 +39,7 @@ Done = TypeVar("Done")
 
 ORDERS_OF_A_DAY = 500
 START = date(2018, 1, 1)
-# The larger history has as many times the batches, too: partitions, files and log entries grow like the rows.
+# The larger history has this many times the batches, too: partitions, files and log entries grow like the rows.
 SMALL, LARGE, BATCHES = 100_000, 1_600_000, 5
 QUICK_SMALL, QUICK_LARGE, QUICK_BATCHES = 2_000, 32_000, 1
 DAYS, QUICK_DAYS = 6, 3
@@ -54,7 +54,7 @@ WHY = {
 
 @dataclass
 class _Shop:
-    """A history, and what each step of the days after it took."""
+    """A history, and the seconds of each step of the days after it."""
 
     settings: Settings
     contract: Contract
@@ -67,19 +67,19 @@ class _Shop:
 
 
 def measure(bench: Bench) -> Outcome:
-    """Both histories go through the pipeline, then their days in turn, in one process with one warm Spark."""
+    """Run both histories through the pipeline, then their days in turn, in one process with one warm Spark."""
     small, large = (QUICK_SMALL, QUICK_LARGE) if bench.quick else (SMALL, LARGE)
     days = QUICK_DAYS if bench.quick else DAYS
     batches = QUICK_BATCHES if bench.quick else BATCHES
     shops = [_shop(bench, "small", small, batches, days), _shop(bench, "large", large, batches * large // small, days)]
     for shop in shops:
-        bench.note(f"bringing {shop.orders:,} orders of history through the pipeline")
+        bench.note(f"processing {shop.orders:,} orders of history")
         _bring_history(shop)
     with spark_session(shops[0].settings) as spark:
         for day in range(days):
             for shop in shops:
                 bench.note(f"day {day + 1} of {days} after {shop.orders:,} orders")
-                # The first day warms up: Spark compiles its plans, the server's cache gets to know the tables.
+                # The first day warms up: Spark compiles its plans, and the server's cache fills.
                 _one_day(shop, START + timedelta(days=day), spark, counts=day > 0)
     for shop in shops:
         warehouse.drop_database(shop.settings)
@@ -121,7 +121,7 @@ def _bring_history(shop: _Shop) -> None:
 
 
 def _one_day(shop: _Shop, day: date, spark: SparkSession, *, counts: bool) -> None:
-    """The steps as pipeline.py does them, one table after the other; `counts`: whether their seconds are kept."""
+    """Run the steps as pipeline/run.py does, one table after the other; `counts`: whether their seconds are kept."""
     settings, contract = shop.settings, shop.contract
     seconds: dict[str, float] = defaultdict(float)
     models: dict[str, float] = defaultdict(float)
@@ -161,7 +161,7 @@ def _one_day(shop: _Shop, day: date, spark: SparkSession, *, counts: bool) -> No
 
 
 def contract_order(contract: Contract) -> list[str]:
-    """Names of the tables."""
+    """Names of the tables, in the contract's order."""
     return [table.name for table in contract.tables]
 
 
@@ -203,7 +203,7 @@ def _outcome(small: _Shop, large: _Shop, days: int) -> Outcome:
     outcome.tables = [
         Table("Models and tests that grow most (seconds)", ("name", "small history", "large history"), rows),
         Table(
-            "Bringing the history through all steps (seconds)",
+            "Processing the history through all steps (seconds)",
             ("orders", "seconds", "of which dbt's models and tests"),
             [(f"{s.orders:,}", f"{s.seconds_to_build:.0f}", f"{s.full_refresh:.0f}") for s in (small, large)],
         ),
@@ -212,7 +212,7 @@ def _outcome(small: _Shop, large: _Shop, days: int) -> Outcome:
 
 
 class _Quiet:
-    """A pipeline's observer that hears of models only."""
+    """A pipeline's observer that only passes on the models."""
 
     def __init__(self, on_model: Callable[[str, float], None]) -> None:
         self._on_model = on_model

@@ -1,4 +1,4 @@
-"""What a benchmark hands back: figures against their goals, and remarks that show where the time went."""
+"""What a benchmark returns: figures with their goals, and tables that show where the time went."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmarks.sandbox import Sandbox
 
 
 class Skipped(Exception):
-    """A benchmark that cannot be made here; the text is the reason."""
+    """A benchmark that cannot run here; the text is the reason."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One row of the results. `met` is None where there is no goal, `why` says why one is missed."""
+    """One row of the results. `met` is None if there is no goal; `why` is the reason if the goal is missed."""
 
     what: str
     value: str
@@ -34,7 +34,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """A table below the figures: where the time went."""
+    """A table below the figures, such as where the time went."""
 
     title: str
     columns: Sequence[str]
@@ -43,7 +43,7 @@ class Table:
 
 @dataclass
 class Outcome:
-    """All that one benchmark found out. `sizes` says on what."""
+    """The result of one benchmark. `sizes` describes the data it ran on."""
 
     sizes: str
     figures: list[Figure] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Bench:
-    """What every benchmark is given. `archive` is the real Olist archive, if it is there."""
+    """What every benchmark gets. `archive` is the real Olist archive, if it is available."""
 
     sandbox: Sandbox
     quick: bool
@@ -61,14 +61,14 @@ class Bench:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Wall seconds."""
+    """Wall-clock seconds of the work."""
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
 
 
 def alternating(repetitions: int, ways: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Seconds of each way, in turn, so that what else the machine does meets all of them alike."""
+    """Seconds of each way, run in turn, so that other work of the machine affects all of them alike."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repetitions):
         for name, way in ways.items():
@@ -82,6 +82,6 @@ def median_ratio(upper: Sequence[float], lower: Sequence[float]) -> float:
 
 
 def shown(seconds: Sequence[float]) -> str:
-    """`4.21 s (4.10 to 4.60)`: the median, and between what the repetitions lay."""
+    """`4.21 s (4.10 to 4.60)`: the median, and the range of the repetitions."""
     middle = f"{statistics.median(seconds):.2f} s"
     return f"{middle} ({min(seconds):.2f} to {max(seconds):.2f})" if len(seconds) > 1 else middle

@@ -30,12 +30,12 @@ from lakehouse.warehouse.embedded.programs import find_programs
 DAY = date(2018, 1, 1)
 ROWS, QUICK_ROWS = 2_000_000, 300_000
 REPETITIONS, QUICK_REPETITIONS = 5, 2
-WHY = "Spark's tasks, Python's workers and the server share the cores that psql leaves to the server alone"
+WHY = "Spark's tasks, Python's workers and the server share the cores; psql leaves them all to the server"
 RIVAL = "copied"
 
 
 def measure(bench: Bench) -> Outcome:
-    """Both ways in turn, each into an empty table. psql copies a text file made of the very rows that were loaded."""
+    """Run both ways in turn, each into an empty table. psql copies a text file of the same rows."""
     rows = QUICK_ROWS if bench.quick else ROWS
     folder = bench.sandbox.folder("load")
     settings = bench.sandbox.settings(
@@ -44,7 +44,7 @@ def measure(bench: Bench) -> Outcome:
     contract = read_contract(settings.contracts_dir, settings.source)
     table = contract.table(wide_table.TABLE)
     csv = folder / "parcels.csv"
-    bench.note("bringing the rows to silver")
+    bench.note("processing the rows up to silver")
     wide_table.write_csv(csv, rows)
     (landed,) = landing.land(Lakehouse(settings, contract), [csv], DAY)
     csv.unlink()
@@ -54,7 +54,7 @@ def measure(bench: Bench) -> Outcome:
     with spark_session(settings) as spark:
         silver.run(Lakehouse(settings, contract), table, landed.manifest, spark)
 
-        def ours() -> float:
+        def loads() -> float:
             _empty(settings, contract, table)
             with warehouse.lock(settings, f"{contract.source}.{table.name}"):
                 results.append(load.run(Lakehouse(settings, contract), table, landed.manifest, spark))
@@ -62,7 +62,7 @@ def measure(bench: Bench) -> Outcome:
             return results[-1].seconds
 
         bench.note("warming up")
-        ours()
+        loads()
         rival = _Psql(settings, contract, table, folder / "rows.txt")
         results.clear()
         copies: list[float] = []
@@ -73,7 +73,7 @@ def measure(bench: Bench) -> Outcome:
 
         bench.note("measuring")
         repetitions = QUICK_REPETITIONS if bench.quick else REPETITIONS
-        seconds = alternating(repetitions, {"load": ours, "psql": psqls})
+        seconds = alternating(repetitions, {"load": loads, "psql": psqls})
     share = median_ratio(seconds["psql"], seconds["load"])
     copying = [result.phases["copy"] for result in results]
     copy_share = median_ratio(copies, copying)
@@ -104,7 +104,7 @@ def measure(bench: Bench) -> Outcome:
 
 
 def _empty(settings: Settings, contract: Contract, table: TableContract) -> None:
-    """The warehouse as before the first load."""
+    """Make the warehouse as it was before the first load."""
     with warehouse.cursor(settings) as cursor:
         cursor.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(contract.raw_schema)))
         cursor.execute("delete from ops.load_log where source = %s", (contract.source,))

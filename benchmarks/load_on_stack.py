@@ -8,7 +8,7 @@ from collections.abc import Callable
 from benchmarks.figures import Figure, median_ratio, shown
 
 REPETITIONS = 3
-# In the container `cli`: the first load warms up, each finds the table as it was before the first.
+# Runs in the container `cli`. The first load warms up; each finds the table as it was before the first.
 LOADS = f"""
 import json
 from lakehouse import warehouse
@@ -34,7 +34,7 @@ with spark_session(settings) as spark:
         seconds.append([result.seconds, result.phases["copy"]])
 print(json.dumps(seconds[1:]))
 """
-# In the container `postgres`: milliseconds of copying and of the indexes that the raw table has, a line for each time.
+# Runs in the container `postgres`. A line per repetition: milliseconds of copying, and of the raw table's indexes.
 COPIES = rf"""
 set -eu
 export PGPASSWORD=$(cat /run/secrets/loader_password) PGOPTIONS="-c client_min_messages=warning"
@@ -58,13 +58,13 @@ rm /tmp/rows.txt
 
 
 def measure(run: Callable[..., str]) -> list[Figure]:
-    """`run`: a command of the stack that has taken the archive in, to what it says."""
+    """`run`: runs a command on the stack, which has processed the archive, and returns its output."""
     compose = ("docker", "compose")
     loads = run(*compose, "run", "--rm", "--no-TTY", "--no-deps", "--entrypoint", "python", "cli", "-c", LOADS)
-    ours = json.loads(loads.splitlines()[-1])
+    measured = json.loads(loads.splitlines()[-1])
     copies = run(*compose, "exec", "--no-TTY", "postgres", "bash", "-c", COPIES)
     psqls = [[int(word) / 1000 for word in line.split()] for line in copies.splitlines()]
-    whole, copying = ([seconds[column] for seconds in ours] for column in (0, 1))
+    whole, copying = ([seconds[column] for seconds in measured] for column in (0, 1))
     copied, indexed = ([seconds[column] for seconds in psqls] for column in (0, 1))
     return [
         Figure(

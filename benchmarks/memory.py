@@ -1,7 +1,7 @@
 """A process -> the most memory that it, its descendants and the warehouse's server held together.
 
-Proportional set size where the system tells it (Linux): pages that several processes share, such as Postgres'
-buffers, count once. Elsewhere resident size: an upper bound.
+Proportional set size where the system reports it (Linux): pages that several processes share, such as Postgres'
+buffers, count once. Elsewhere resident size, which is an upper bound.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MEGABYTE = 1024 * 1024
 
 
 class PeakMemory:
-    """Watches process trees until it is closed. `peak` in MB; `at_peak` by program; `programs`: all that were seen."""
+    """Watches process trees until it is closed. `peak` in MB; `at_peak` by program; `programs`: all programs seen."""
 
     def __init__(self, *roots: int) -> None:
         self._roots = roots
@@ -50,7 +50,7 @@ class PeakMemory:
                 memory = process.memory_full_info()
                 held[_program(process)] += getattr(memory, "pss", memory.rss)
             except psutil.Error:
-                continue  # it ended meanwhile
+                continue  # it ended in the meantime
         self.programs |= set(held)
         total = sum(held.values()) / MEGABYTE
         if total > self.peak:

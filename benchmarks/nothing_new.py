@@ -1,4 +1,4 @@
-"""A run with nothing new: how long it takes to find that out, and that it wrote nothing and started no JVM."""
+"""A run with nothing new -> how long it takes to find that out, and whether it wrote anything or started a JVM."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REPETITIONS, QUICK_REPETITIONS = 5, 2
 
 
 def measure(bench: Bench) -> Outcome:
-    """The real archive where it is there, else a generated shop: run once, then again and again."""
+    """Run the real archive, or a generated shop if it is not available: once, then several times again."""
     workspace = "nothing_new"
     source = bench.archive if bench.archive and not bench.quick else bench.sandbox.folder("shop") / "batches"
     if source != bench.archive:
@@ -35,7 +35,7 @@ def measure(bench: Bench) -> Outcome:
     outcome = Outcome("the real archive" if source == bench.archive else "three generated days")
     outcome.figures = [
         Figure(
-            "whole command, landing's comparison of all bytes included", shown(seconds), "≤ 5 s", max(seconds) <= 5, WHY
+            "whole command, with landing's comparison of all bytes", shown(seconds), "≤ 5 s", max(seconds) <= 5, WHY
         ),
         Figure("rows and Delta versions written", "none" if unchanged else "some", "none", unchanged),
         Figure("Spark started", "yes" if "java" in programs else "no", "no", "java" not in programs),
@@ -45,7 +45,7 @@ def measure(bench: Bench) -> Outcome:
 
 
 def _written(settings: Settings) -> tuple[object, ...]:
-    """Every file of the lake with its time, and how many rows of each table were ever inserted, updated or deleted."""
+    """Every file of the lake with its time, and the number of rows ever inserted, updated or deleted in each table."""
     lake = Path(settings.layer_url("landing")).parent
     files = sorted((str(path), path.stat().st_mtime_ns) for path in lake.rglob("*") if path.is_file())
     found: list[object] = []

@@ -1,4 +1,4 @@
-"""A compose project of a benchmark's own: its commands, and the memory that its services hold."""
+"""A benchmark's own compose project: its commands, and the memory of its services."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNITS = {"B": 1 / 1024**2, "KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
 
 @dataclass
 class Peaks:
-    """The most memory of each service, in MB, and of all at one time."""
+    """The most memory of each service, and of all of them at one time, in MB."""
 
     services: dict[str, float] = field(default_factory=dict)
     together: float = 0.0
@@ -30,8 +30,8 @@ class Peaks:
 
 
 class OwnStack:
-    """The project `name`, with the given settings of docs/stack.md and no others. Inside `with`: nothing of it is there
-    before, nothing afterwards."""
+    """The project `name`, with only the given settings of docs/stack.md. Use it in `with`: nothing of it exists before
+    or afterwards."""
 
     def __init__(self, name: str, **settings: str) -> None:
         self._name = name
@@ -45,7 +45,7 @@ class OwnStack:
         self._remove()
 
     def run(self, *command: str) -> str:
-        """What it says on both streams; its failure ends the benchmark."""
+        """Run a command; return its output on both streams. A failure ends the benchmark."""
         done = subprocess.run(
             command,
             cwd=PROJECT_DIR,
@@ -60,7 +60,7 @@ class OwnStack:
         return done.stdout
 
     def memory(self, services: str = "") -> dict[str, float]:
-        """MB of each service now whose name begins so; what all runs of `cli` hold counts as one."""
+        """Current MB of each service whose name starts with `services`; all runs of `cli` count as one."""
         found: dict[str, float] = {}
         for line in self.run("docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}").splitlines():
             match = re.fullmatch(rf"{self._name}-({services}.*?)(?:-run-\w+|-\d+) ([\d.]+)(\w+) / .*", line)
@@ -71,7 +71,7 @@ class OwnStack:
 
     @contextmanager
     def watched(self, services: str = "") -> Iterator[Peaks]:
-        """Samples until it is left; docker takes two seconds for each."""
+        """Sample until the block ends; docker takes two seconds per sample."""
         peaks, stop = Peaks(), threading.Event()
 
         def watch() -> None:

@@ -14,20 +14,21 @@ from benchmarks.figures import Outcome
 
 
 def as_markdown(outcomes: Mapping[str, Outcome | str], *, quick: bool) -> str:
-    """The page. A text in place of an outcome says why there is none."""
+    """The page. If a benchmark has no outcome, its text says why."""
     memory = psutil.virtual_memory().total / 1e9
     machine = f"{os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} {platform.machine()}"
     lines = ["# Results", ""]
-    lines += ["Written by `make bench`; how each is measured: [README.md](README.md). Ratios hold inside one run.", ""]
+    how = "[README.md](README.md) says how each figure is measured. Ratios are only valid inside one run."
+    lines += [f"Written by `make bench`; {how}", ""]
     when = f"{datetime.now(UTC):%Y-%m-%d}, {machine}, Python {platform.python_version()}"
-    lines += [f"{when}{', quick: smaller sizes, not to be quoted' if quick else ''}.", ""]
+    lines += [f"{when}{', quick: smaller sizes, do not quote' if quick else ''}.", ""]
     for title, outcome in outcomes.items():
         lines += [f"## {title}", "", *_section(outcome)]
     return "\n".join(lines)
 
 
 def with_section(page: str, title: str, outcome: Outcome) -> str:
-    """The page with this section in place of the one of the same title, or at its end."""
+    """The page with this section, which replaces one of the same title or is added at the end."""
     section = "\n".join([f"## {title}", "", *_section(outcome)])
     before, _, rest = page.partition(f"## {title}\n")
     after = rest[rest.index("\n## ") + 1 :] if "\n## " in rest else ""
@@ -35,7 +36,7 @@ def with_section(page: str, title: str, outcome: Outcome) -> str:
 
 
 def sections_not_in(page: str, titles: Iterable[str]) -> str:
-    """Those that another benchmark wrote, to be kept."""
+    """The sections that other benchmarks wrote; they are kept."""
     found = re.split(r"(?m)^(?=## )", page)[1:]
     return "".join(section for section in found if section.partition("\n")[0].removeprefix("## ") not in set(titles))
 

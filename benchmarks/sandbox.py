@@ -1,4 +1,4 @@
-"""What shares nothing with the developer's own: a home and its Postgres, the settings of a stack, free ports."""
+"""Homes with a Postgres, settings of a stack, free ports: all separate from those of the developer."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from lakehouse.warehouse.embedded import server as embedded_postgres
 
 @dataclass(frozen=True)
 class Sandbox:
-    """Where everything of a benchmark run lies. The jars are those of the project itself."""
+    """The folder of everything in a benchmark run. The jars are those of the project itself."""
 
     home: Path
     port: int
     jars: Path
 
     def settings(self, workspace: str, **others: Any) -> Settings:
-        """A workspace of the sandbox's own."""
+        """The settings of a workspace in the sandbox."""
         return Settings.load(
             target=Target.EMBEDDED,
             home=self.home,
@@ -37,7 +37,7 @@ class Sandbox:
         )
 
     def environment(self) -> dict[str, str]:
-        """The same for a process: nothing of the caller's own settings."""
+        """The same for a process, without any of the caller's settings."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LAKEHOUSE_")}
         return {
             **inherited,
@@ -58,7 +58,7 @@ class Sandbox:
 
 @contextmanager
 def sandbox(parent: Path | None = None) -> Iterator[Sandbox]:
-    """A fresh sandbox below `parent` (unset: the project's own home, the same disk as real runs)."""
+    """A fresh sandbox below `parent` (default: the project's own home, on the same disk as real runs)."""
     own = Settings.load()
     parent = parent or own.home
     parent.mkdir(parents=True, exist_ok=True)
@@ -72,9 +72,9 @@ def sandbox(parent: Path | None = None) -> Iterator[Sandbox]:
 
 
 def environment_of_stack(project: str, **settings: str) -> dict[str, str]:
-    """Of a compose project of its own: of docs/stack.md only the given settings and the images, no `.env`.
+    """Environment of a separate compose project: only the given settings of docs/stack.md and the images, no `.env`.
 
-    Nor what a `make` hands to those that it starts: they would say more than to people.
+    The variables that `make` passes on are left out, too: with them, a nested `make` prints more than people see.
     """
     own = (
         "LAKEHOUSE_",
@@ -97,7 +97,7 @@ def environment_of_stack(project: str, **settings: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """A port of 127.0.0.1 on which no program listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

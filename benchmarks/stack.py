@@ -1,9 +1,9 @@
-"""The stack in Docker -> its build, its start, its memory, and the real archive's run on it beside `embedded`.
+"""The stack in Docker -> its build, its start, its memory, and the real archive's run compared with `embedded`.
 
     python -m benchmarks.stack           what `make bench-stack` runs; replaces its section of results.md
     python -m benchmarks.stack --cold    builds without any cache first (it removes Docker's build cache)
 
-Works in a compose project of its own, on free ports, and removes it.
+Uses its own compose project, on free ports, and removes it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument(
         "--cold",
         action="store_true",
-        help="build without any cache first: Docker's build cache is emptied, of all projects",
+        help="build without any cache first: empties Docker's build cache, for all projects",
     )
     parser.add_argument("--archive", type=Path, default=ARCHIVE)
     options = parser.parse_args()
@@ -49,12 +49,12 @@ def main() -> int:
 
 
 def measure(stack: OwnStack, archive: Path, *, cold: bool) -> Outcome:
-    """Once each: the stack is too large to take turns with."""
+    """Measure each once: the stack is too large to take turns."""
     outcome = Outcome("The real archive, from empty volumes; `embedded` in the same session, one after the other")
     if cold:
-        say("building from nothing")
+        say("building from scratch")
         stack.run("docker", "builder", "prune", "--all", "--force")
-        outcome.figures.append(Figure("images from nothing", f"{timed(lambda: stack.run('stack/images')):.0f} s"))
+        outcome.figures.append(Figure("images from scratch", f"{timed(lambda: stack.run('stack/images')):.0f} s"))
     say("building what has not changed")
     outcome.figures.append(
         Figure("images when nothing has changed", f"{timed(lambda: stack.run('stack/images')):.0f} s")

@@ -1,4 +1,4 @@
-"""`lakehouse run` on the real archive, after set-up: seconds, peak memory, where both go; bronze's bounded memory."""
+"""`lakehouse run` on the real archive, after set-up -> seconds, peak memory, where both go; bronze's bounded memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ bronze.run(house, house.contract.tables[0], landed.manifest)
 
 
 def measure(bench: Bench) -> Outcome:
-    """Once: a second run of the same would have nothing to do."""
+    """Measure once: a second run would have nothing to do."""
     if bench.archive is None:
         raise Skipped("the real archive is not here (--archive)")
     lakehouse(bench.sandbox, "olist", "start")
@@ -44,21 +44,25 @@ def measure(bench: Bench) -> Outcome:
             "whole command", f"{ran.seconds:.0f} s", "≤ 180 s", ran.seconds <= 180, "the table below says where it went"
         ),
         Figure(
-            "peak memory, everything together", f"{ran.peak:,.0f} MB", "≤ 4,096 MB", ran.peak <= 4096, "see who held it"
+            "peak memory, everything together",
+            f"{ran.peak:,.0f} MB",
+            "≤ 4,096 MB",
+            ran.peak <= 4096,
+            "see the memory of each program",
         ),
     ]
     held = [(program, f"{size:,.0f}") for program, size in ran.at_peak.items()]
     steps = re.findall(r"(\w+) ([\d.]+) s", ran.output.rpartition("working time:")[2])
     outcome.tables = [
         Table("Working seconds of each step, two tables side by side", ("step", "seconds"), steps),
-        Table("Who held the memory at its peak", ("program", "MB"), held),
+        Table("Memory of each program at the peak", ("program", "MB"), held),
     ]
     outcome.figures.append(_bounded_bronze(bench))
     return outcome
 
 
 def _bounded_bronze(bench: Bench) -> Figure:
-    """Peak memory of landing and bronze for a file, and for one four times as large."""
+    """Peak memory of landing and bronze for a file and for one four times as large."""
     folder = bench.sandbox.folder("bounded")
     contracts = wide_table.write_contract(folder / "contracts")
     peaks = []

@@ -42,14 +42,14 @@ schema:
 
 
 def write_contract(folder: Path) -> Path:
-    """The contract of the source, in a folder of its own; that folder."""
+    """Write the contract of the source into its own folder; return that folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{SOURCE}.odcs.yaml").write_text(CONTRACT, encoding="utf-8")
     return folder
 
 
 def write_csv(path: Path, rows: int) -> None:
-    """The table as a CSV file of 170 bytes a row; ids in quotes and nothing else, as in Olist's files."""
+    """Write the table as a CSV file of 170 bytes a row; only ids are in quotes, as in Olist's files."""
     random = np.random.default_rng(2018)
     with path.open("wb") as file:
         file.write((",".join(_columns(random, 1)) + "\n").encode())

@@ -1,11 +1,11 @@
 """Every tracked text file -> the words in it that this project avoids. Exits with 1 if there is one.
 
-    python3 tools/lint/words.py               every one, as FILE:LINE: WORD -> what to write
-    python3 tools/lint/words.py README.md     those of some files
-    python3 tools/lint/words.py --count       how many each file has
+    python3 tools/lint/words.py               every word, as FILE:LINE: WORD -> what to write
+    python3 tools/lint/words.py README.md     the words in some files
+    python3 tools/lint/words.py --count       the number of words per file
 
 words.toml lists the words, and the files that are not read. words_allowed.toml lists the lines where a word is right.
-An entry there that allows nothing is an error, too: its line was rewritten. The standard library is enough.
+An entry there that allows nothing is an error, too: its line was rewritten. Needs only the standard library.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def tracked(root: Path) -> list[str]:
 
 
 def read_text(path: Path) -> str | None:
-    """None for what is no text."""
+    """The file's text; None if it is not text."""
     content = path.read_bytes()
     return None if b"\0" in content else content.decode("utf-8")
 
