@@ -1,10 +1,10 @@
-"""Every dbt model, compiled -> what of it Redshift would not take. Exits with 1 if there is anything.
+"""Every dbt model, compiled -> what Redshift would not accept in it. Exits with 1 if there is anything.
 
     .venv/bin/python dbt/lint_portability.py
 
-Both forms of each model are looked at, the one of a full refresh and the one of a daily build. No database is needed.
-The statements are parsed as Redshift's (sqlglot), then searched for what parses, but does not run there or means
-something else.
+It checks both forms of each model, that of a full refresh and that of a daily build, and needs no database. sqlglot
+parses the statements as Redshift's; then they are searched for what parses, but does not run there or means something
+else.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sqlglot.tokens import Tokenizer
 DBT_DIR = Path(__file__).resolve().parent
 FORMS = ("full", "incremental")
 
-# What Redshift lacks, as it is written. Searched in the statement without comments and strings.
+# Patterns of what Redshift lacks, searched in the statement without comments and strings.
 BANNED: dict[str, str] = {
     r"\bdistinct\s+on\b": "distinct on",
     r"\blateral\b": "lateral",
@@ -45,7 +45,7 @@ BANNED: dict[str, str] = {
 
 
 def main() -> int:
-    """Print one line per fault; the exit code."""
+    """Print one line per fault; return the exit code."""
     faults: list[str] = []
     models = 0
     for form in FORMS:
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def faults_of(statement: str) -> Iterator[str]:
-    """What Redshift would not take of a query."""
+    """What Redshift would not accept in a query."""
     try:
         tree = sqlglot.parse_one(statement, read="redshift")
     except ParseError as error:
@@ -73,11 +73,11 @@ def faults_of(statement: str) -> Iterator[str]:
             yield name
     for window in tree.find_all(exp.Window):
         if window.args.get("order") is None and isinstance(window.this, exp.RowNumber | exp.Lag | exp.Lead):
-            yield f"{window.this.sql()} over no order: any row may come first"
+            yield f"{window.this.sql()} without an order: any row may come first"
 
 
 def compiled_models(form: str, folder: Path) -> list[Path]:
-    """Compile all models in one form, without a database. Raises SystemExit with dbt's words if they do not compile."""
+    """Compile all models in one form, without a database. Raises SystemExit with dbt's error if they do not compile."""
     dbt = Path(sys.executable).parent / "dbt"
     command = [str(dbt), "--quiet", "compile", "--no-introspect", "--no-populate-cache"]
     command += ["--project-dir", str(DBT_DIR), "--profiles-dir", str(DBT_DIR), "--select", "resource_type:model"]

@@ -1,13 +1,13 @@
 {#
     How a daily build touches only what changed.
 
-    `int_changed_keys` lists, per entity, the keys whose rows must be made anew. It is built first, from the rows as
-    they were before. A model names in `meta.replaces` the entity it belongs to and its column with that entity's key:
-    the strategy deletes these keys' rows and inserts what the model's query gives for them, and tests look only at
-    them. dbt's own delete+insert deletes only keys that come back: a row that vanished would stay for ever.
+    `int_changed_keys` lists, per entity, the keys whose rows must be rebuilt. It is built first, from the rows as they
+    were before. A model names in `meta.replaces` its entity and the column with that entity's key. The strategy deletes
+    the rows of these keys and inserts what the model's query returns for them; tests look only at them. dbt's own
+    delete+insert deletes only keys that come back, so a row that vanished would stay indefinitely.
 #}
 
-{# Whether this run rebuilds changed keys only; not on a full refresh. #}
+{# Whether this run rebuilds only changed keys; false on a full refresh. #}
 {% macro changed_only() -%}
     {%- if var('compile_as') is not none -%}
         {{ return(var('compile_as') == 'incremental') }}
@@ -44,7 +44,7 @@
 {%- endmacro %}
 
 
-{# A model's table as the last build left it. Not a ref(): int_changed_keys stands before the models it looks back at. #}
+{# A model's table as the last build left it. Not a ref(): int_changed_keys is built before the models it reads here. #}
 {% macro old_rows_of(schema, table) -%}
     {{ api.Relation.create(database=target.database, schema=schema, identifier=table) }}
 {%- endmacro %}
@@ -65,7 +65,7 @@
 {%- endmacro %}
 
 
-{# For int_changed_keys itself: what a killed build had listed stays until a build is complete, i.e. the watermark moved. #}
+{# For int_changed_keys itself: a killed build's keys stay until a build completes and moves the watermark. #}
 {% macro get_incremental_accumulate_sql(arg_dict) -%}
     {%- set columns = get_quoted_csv(arg_dict['dest_columns'] | map(attribute='name')) -%}
     delete from {{ arg_dict['target_relation'] }} where since_load_id <> {{ watermark() }};
@@ -77,13 +77,13 @@
 
 
 {#
-    The rows of a model that a test looks at: those that this build replaced, or all of them on a full refresh and in
-    maintenance. Every generic test gets its model through dbt's macro get_where_subquery, which is overridden here.
+    The rows of a model that a test looks at: those that this build replaced, or all rows on a full refresh and in
+    maintenance. Every generic test gets its model from dbt's macro get_where_subquery, which is overridden here.
 #}
 {% macro tested_rows_of(relation, where=none) -%}
     {%- set conditions = ['(' ~ where ~ ')'] if where else [] -%}
     {%- if execute and not (var('full_tests') or flags.FULL_REFRESH) -%}
-        {#- dbt does not see a ref() in a macro that it calls itself -#}
+        {#- dbt does not see a ref() in a macro that dbt itself calls -#}
         {%- set changed_keys = old_rows_of('intermediate', 'int_changed_keys') -%}
         {%- set node = graph.nodes.get('model.' ~ project_name ~ '.' ~ relation.identifier, {}) -%}
         {%- set replaces = node.get('config', {}).get('meta', {}).get('replaces') -%}

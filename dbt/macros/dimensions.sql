@@ -1,22 +1,22 @@
-{# What an unknown member, and every fact that points to none, carries as key. No hash looks like it. #}
+{# The key of the unknown member, and of every fact without a member. No hash looks like it. #}
 {% macro unknown_key() -%}
     'unknown'
 {%- endmacro %}
 
 
-{# When the first version of everything opens. #}
+{# When the first version of every member opens. #}
 {% macro beginning_of_time() -%}
     cast('1900-01-01 00:00:00' as timestamp)
 {%- endmacro %}
 
 
-{# Hash of a natural key and the moment its version opens: the same after every rebuild and on every engine. #}
+{# Hash of a natural key and the moment when its version opens: the same after every rebuild and on every engine. #}
 {% macro surrogate_key(natural_key, valid_from) -%}
     md5({{ natural_key }} || '|' || to_char({{ valid_from }}, 'YYYY-MM-DD HH24:MI:SS'))
 {%- endmacro %}
 
 
-{# dim_date's key of a moment's day; 0, the unknown date, for no moment and for days that dim_date does not hold. #}
+{# dim_date's key of a moment's day; 0, the unknown date, for null and for days that dim_date does not hold. #}
 {% macro date_key(moment) -%}
     case
         when {{ moment }} >= cast('2000-01-01' as timestamp) and {{ moment }} < cast('2050-01-01' as timestamp)
@@ -27,8 +27,8 @@
 
 
 {#
-    CTEs ending in `<name>_versions` (key, attributes, valid_from, valid_to): of everything a source said about a key,
-    the batches at which an attribute differed from the batch before. Only of changed keys in a daily build.
+    CTEs ending in `<name>_versions` (key, attributes, valid_from, valid_to): one version per batch in which an
+    attribute of the key differs from the batch before. A daily build makes only the versions of changed keys.
 #}
 {% macro versions_by_batch(name, rows, key, attributes, entity=none, keys=none) -%}
 {{ name }}_rows as (

@@ -1,4 +1,4 @@
-{# A model's schema is the one it asks for, not `<target schema>_<that>`. #}
+{# A model's schema is the one it asks for; dbt's default is `<target schema>_<that>`. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {{ custom_schema_name | trim if custom_schema_name else target.schema }}
 {%- endmacro %}

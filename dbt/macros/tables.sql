@@ -1,4 +1,4 @@
-{# Without statistics the planner scans whole tables; later ones are autovacuum's matter. #}
+{# Without statistics the planner scans whole tables. Autovacuum renews them later. #}
 {% macro analyze_new_table() -%}
     {%- if not changed_only() -%}
         analyze {{ this }}
@@ -6,7 +6,7 @@
 {%- endmacro %}
 
 
-{# Comments only when a table is new: setting them again on every daily build takes longer than the build. #}
+{# Set comments only when a table is new: to set them on every daily build takes longer than the build. #}
 {% macro postgres__persist_docs(relation, model, for_relation, for_columns) -%}
     {%- if not is_incremental() -%}
         {{ default__persist_docs(relation, model, for_relation, for_columns) }}

@@ -1,4 +1,4 @@
--- Accounting identity: items_value, freight_value and item_count of an order are the sums over fct_order_items.
+-- Accounting identity: an order's items_value, freight_value and item_count are the sums over fct_order_items.
 with orders as (
     select * from {{ tested_rows_of(ref('fct_orders')) }}
 ),

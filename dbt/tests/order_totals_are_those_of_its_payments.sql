@@ -1,4 +1,4 @@
--- Accounting identity: payment_value and payment_count of an order are the sums over fct_payments.
+-- Accounting identity: an order's payment_value and payment_count are the sums over fct_payments.
 with orders as (
     select * from {{ tested_rows_of(ref('fct_orders')) }}
 ),

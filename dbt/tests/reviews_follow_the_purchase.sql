@@ -1,6 +1,6 @@
 {{ config(severity='warn') }}
 
--- A review is asked for on the day of the purchase or later: 64 reviews of the Olist archive were created before it.
+-- A review is created on the day of the purchase or later. In the Olist archive 64 reviews were created before it.
 with reviews as (
     select * from {{ tested_rows_of(ref('fct_reviews')) }}
 ),

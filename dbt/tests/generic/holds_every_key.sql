@@ -1,6 +1,6 @@
 {#
-    Every key of the source is in the model: a daily build looks at changed keys only, and what it once missed would never
-    come. In full tests only, for it reads everything.
+    Every key of the source is in the model. A daily build looks only at changed keys, so a key that it missed once
+    would never come. Runs only in full tests, because it reads everything.
 #}
 {% test holds_every_key(model, of, columns) %}
 

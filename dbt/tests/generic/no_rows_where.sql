@@ -1,4 +1,4 @@
-{# What should not be, and yet may come from the source: a comparison of columns. Used with severity warn. #}
+{# No row meets the condition, a comparison of columns. The source may send such rows, so use it with severity warn. #}
 {% test no_rows_where(model, condition) %}
 
 select *

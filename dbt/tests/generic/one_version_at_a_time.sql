@@ -1,7 +1,7 @@
 {#
     The windows of one natural key follow each other without gap or overlap, the first opens at 1900-01-01, and exactly
-    one is current. An inferred member is a key of its own: its id may be that of a customer row, not of a person. So is
-    the unknown member: a source may call one of its own `unknown`.
+    one is current. An inferred member counts as a separate key: its id may be that of a customer row, not of a person.
+    The unknown member is left out: a source may have a key `unknown` itself.
 #}
 {% test one_version_at_a_time(model, natural_key, surrogate_key) %}
 

@@ -27,7 +27,7 @@ specification.loader.exec_module(lint)
         ("select string_agg(a, ',') as a from t", "string_agg"),
         ("select a from t where a is distinct from b", "is distinct from"),
         ("select a, count(*) as n from t group by 1", "group by a number"),
-        ("select row_number() over (partition by a) as n from t", "over no order"),
+        ("select row_number() over (partition by a) as n from t", "without an order"),
         ("select from where", "does not parse"),
     ],
 )

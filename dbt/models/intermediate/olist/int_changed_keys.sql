@@ -4,7 +4,7 @@
     post_hook='analyze {{ this }}',
 ) }}
 
--- dbt parses only one of the two branches below:
+-- dbt parses only one of the two branches below, so all models that they read are named here:
 -- depends_on: {{ ref('stg_customers') }}
 -- depends_on: {{ ref('stg_order_items') }}
 -- depends_on: {{ ref('stg_orders') }}
@@ -12,7 +12,7 @@
 -- depends_on: {{ ref('stg_sellers') }}
 {% if not changed_only() %}
 
--- A full refresh makes everything anew: nothing is listed.
+-- A full refresh rebuilds everything, so nothing is listed.
 select
     cast(load_id as bigint) as since_load_id,
     cast(table_name as varchar(20)) as entity,
@@ -22,7 +22,7 @@ where 1 = 0
 
 {% else %}
 
--- The old tables are joined where they are needed, not imported as CTEs: one that is used twice would be read whole.
+-- The old tables are joined where they are needed, not imported as CTEs: a CTE used twice would be read whole.
 with loaded as (
     select
         table_name,
@@ -54,7 +54,7 @@ changed_orders as (
     where table_name = 'order_reviews'
 ),
 
--- People: whose address or orders changed, before and after. A customer_id without its row stands for itself.
+-- People whose address or orders changed, before and after. A customer_id without a row counts as a person.
 
 touched_customers as (
     select customer_id
@@ -101,7 +101,7 @@ orders_of_changed_people as (
         on customers_of_changed_people.customer_id = old_orders.customer_id
 ),
 
--- Products and sellers: what the source said of them, and those that only an order item knows.
+-- Products and sellers: those that the source sent, and those that only an order item names.
 
 loaded_products as (
     select distinct first_key as product_id
@@ -176,7 +176,7 @@ products_of_changed_categories as (
     where not old_products.is_inferred
 ),
 
--- Only versions that come, go or move change a fact's key: a catalogue sent again unchanged touches no fact.
+-- A fact's key changes only if versions come, go or move; a catalogue sent again unchanged changes no fact.
 
 {{ versions_by_batch('product', ref('stg_products'), 'product_id', product_attributes(), keys='loaded_products') }},
 

@@ -30,7 +30,7 @@ orders_of_people as (
     where orders.purchased_at is not null
 ),
 
--- Orders of one person at the same instant count as one: the highest order_id's address.
+-- Orders of one person at the same moment count as one; it has the address of the highest order_id.
 ranked_orders as (
     select
         orders_of_people.*,
@@ -102,7 +102,7 @@ without_orders as (
     where ranked_customers.precedence = 1 and with_orders.customer_unique_id is null
 ),
 
--- Until its customer row comes, an order's customer_id stands for the person.
+-- Until its customer row comes, an order's customer_id represents the person.
 orders_without_customer as (
     select distinct customer_id
     from {{ ref('int_orders_current') }} as orders

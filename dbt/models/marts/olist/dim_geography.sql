@@ -25,7 +25,7 @@ zip_codes as (
     group by zip_code_prefix
 ),
 
--- percentile_disc(0.5), spelt so that Redshift knows it too: the value in the middle, the lower of two.
+-- The median (the lower of two middle values): percentile_disc(0.5), written so that Redshift accepts it too.
 ranked_latitudes as (
     select
         zip_code_prefix,

@@ -22,7 +22,7 @@ items_with_order as (
         order_items.*,
         coalesce(orders.customer_key, {{ unknown_key() }}) as customer_key,
         coalesce(orders.purchase_date_key, 0) as purchase_date_key,
-        -- Without its order an item points to the first version of its product and seller.
+        -- Without its order, an item points to the first version of its product and seller.
         coalesce(orders.purchased_at, {{ beginning_of_time() }}) as valid_at
     from order_items
     left join orders on order_items.order_id = orders.order_id
