@@ -1,4 +1,4 @@
-"""What the pipeline made of a source: rows of tables, versions of Delta tables; and CSV files to feed it."""
+"""The pipeline's results, read back (rows of tables, versions of Delta tables); and CSV files to feed it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NEWEST_BUILT = """
 
 
 class Silent:
-    """An observer that remembers the steps, in their order."""
+    """An observer that remembers the steps, in order."""
 
     def __init__(self) -> None:
         self.steps: list[StepResult] = []
@@ -51,7 +51,7 @@ class Silent:
 
 
 def environment_of(settings: Settings, **more: str) -> dict[str, str]:
-    """In which a command of its own process works on the same home and warehouse."""
+    """The environment with which a separate process works on the same home and warehouse."""
     return {
         **os.environ,
         "LAKEHOUSE_HOME": str(settings.home),
@@ -68,7 +68,7 @@ def days_of(folder: Path) -> list[Path]:
 
 
 def query(settings: Settings, statement: str | sql.Composable, role: str = "transformer") -> Rows:
-    """Rows of a query."""
+    """The rows of a query."""
     with warehouse.cursor(settings, role) as cursor:  # type: ignore[arg-type]
         cursor.execute(statement)
         return cursor.fetchall()
@@ -109,10 +109,10 @@ def all_rows(
 
 
 def rows_whatever_the_batches(settings: Settings) -> dict[str, Rows]:
-    """All of the marts that does not depend on how a history was cut into batches.
+    """The part of the marts that does not depend on how a history was cut into batches.
 
-    What products and sellers were like is dated by batch, and so are the keys to it: of them only the current rows,
-    and of items the products and sellers they point to.
+    Versions of products and sellers, and their keys, are dated by batch. So only their current rows are compared, and
+    the products and sellers that items point to.
     """
     rows = all_rows(
         settings,
@@ -132,7 +132,7 @@ def rows_whatever_the_batches(settings: Settings) -> dict[str, Rows]:
 
 
 def differences(left: Mapping[str, Rows], right: Mapping[str, Rows]) -> dict[str, tuple[Rows, Rows]]:
-    """Table -> rows only here, rows only there (some of each); empty when all is equal."""
+    """Table -> rows only in the first, rows only in the second (some of each); empty if all are equal."""
     found = {}
     for table in sorted({*left, *right}):
         here, there = Counter(left.get(table, [])), Counter(right.get(table, []))
@@ -153,7 +153,7 @@ def delta_versions(settings: Settings, contract: Contract) -> dict[str, int]:
 
 
 def write_csv(path: Path, header: Sequence[str], *rows: Sequence[str]) -> Path:
-    """A delivery of these rows, as they stand: quoting is the caller's matter."""
+    """Write a delivery of these rows unchanged: the caller quotes them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(",".join(row) + "\n" for row in (header, *rows)), encoding="utf-8")
     return path

@@ -1,4 +1,4 @@
-"""A made-up source of one table, and short ways to bring its batches through the lake and to read what came of them."""
+"""A made-up source of one table, with short ways to process its batches and to read the results."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def contract_of(table: TableContract) -> Contract:
 
 @dataclass
 class Shop:
-    """One workspace and what is known of its source. Rows are CSV lines without the header."""
+    """One workspace and its source. Rows are CSV lines without the header."""
 
     settings: Settings
     spark: Any
@@ -85,7 +85,7 @@ class Shop:
         return landed
 
     def withdraw(self, day: date = FIRST) -> Manifest:
-        """Take the batch back."""
+        """Withdraw the batch."""
         manifest = read_manifest(self.lakehouse, day)
         assert manifest is not None
         withdrawn = manifest.with_tables({"orders": None})
@@ -99,7 +99,7 @@ class Shop:
         return load.run(self.lakehouse, self.table, manifest, self.spark)
 
     def load(self, *rows: str, day: date = FIRST) -> StepResult:
-        """A delivery on its whole way from landing to the warehouse."""
+        """Process a delivery from landing to the warehouse."""
         load.ensure_tables(self.lakehouse)
         manifest = self.deliver(*rows, day=day)
         self.to_silver(manifest)
@@ -126,7 +126,7 @@ class Shop:
         return DeltaTable.is_deltatable(self.lakehouse.silver.delta_url(key))
 
     def warnings(self, day: date = FIRST) -> dict[str, int]:
-        """What silver noted of a batch, beside its counts."""
+        """What silver noted about a batch, besides its counts."""
         return read_ledger(self.lakehouse.silver, "shop/orders").entries[day].warnings
 
     def query(self, statement: str, role: str = "loader") -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""Code that runs in a process of its own: beside the test, to be killed; or with a JVM of its own."""
+"""Code that runs in a separate process: to be killed beside the test, or to have its own JVM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lakehouse.settings import PROJECT_DIR, Settings
 
 
 def output_of(script: Path, settings: Settings, folder: Path, **environment: str) -> dict[str, Any]:
-    """What a script of tests/ prints as JSON; it is given the settings and a folder."""
+    """Run a script of tests/ with the settings and a folder; return what it prints as JSON."""
     path = os.pathsep.join([str(PROJECT_DIR), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.run(
         [sys.executable, script, settings.model_dump_json(), folder],
@@ -27,13 +27,13 @@ def output_of(script: Path, settings: Settings, folder: Path, **environment: str
         check=False,
     )
     assert process.returncode == 0, process.stdout + process.stderr
-    told: dict[str, Any] = json.loads(process.stdout)
-    return told
+    found: dict[str, Any] = json.loads(process.stdout)
+    return found
 
 
 @contextmanager
 def other_processes(settings: Settings) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Runs code in a process that has `settings` and `warehouse`; returns it once it has printed "here"."""
+    """Run code in a process that has `settings` and `warehouse`; return the process once it has printed "here"."""
     started: list[subprocess.Popen[str]] = []
     given = {name: str(value) for name in settings.model_fields_set if (value := getattr(settings, name)) is not None}
 

@@ -1,4 +1,4 @@
-"""A store that speaks S3, in this process: moto's server, with one bucket per layer; if asked to, one that lies."""
+"""An S3 store in this process: moto's server with one bucket per layer; on request, one that lies."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ BUCKETS = ("landing", "bronze", "silver")
 
 @contextmanager
 def s3_settings(address: str = "127.0.0.1", ignores: str | None = None) -> Iterator[dict[str, Any]]:
-    """What Settings needs to use the store. `ignores`: a header of conditional writes that it does not know."""
+    """The settings for the store. `ignores`: a header of conditional writes that the store does not know."""
     put_object, alone = S3Response.put_object, threading.Lock()
 
     def put_object_atomically(response: S3Response) -> Any:
         if ignores:
             response.headers = {name: value for name, value in response.headers.items() if name != ignores}
-        with alone:  # moto looks at the condition first, and then puts
+        with alone:  # moto checks the condition first and puts afterwards
             return put_object(response)
 
     # Credentials and proxies of the machine must not reach moto's server.

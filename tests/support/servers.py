@@ -1,4 +1,4 @@
-"""Containers of our images, run as docker-compose.yml runs them, and what clients need to reach them."""
+"""Containers of this project's images, run as docker-compose.yml runs them, and what clients need to reach them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WAREHOUSE_SECRETS = ["postgres_password", *(f"{role}_password" for role in ROLES
 ROOT_SECRETS = ["store_root_user", "store_root_password"]
 STORE_SECRETS = [*ROOT_SECRETS, *(f"store_{layer}_{half}_key" for layer in LAYERS for half in ("access", "secret"))]
 
-# Its image has to be pulled. Without it, left-overs of a killed session are removed by the next one.
+# Its image would have to be pulled. Without it, the next session removes the left-overs of a killed one.
 testcontainers_config.ryuk_disabled = True
 
 
@@ -44,12 +44,12 @@ VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 
 def image_of(service: str) -> str:
-    """As docker-compose.yml names it: `${VARIABLE:-default}`."""
+    """The image as docker-compose.yml names it: `${VARIABLE:-default}`."""
     return VARIABLE.sub(lambda found: os.environ.get(found[1]) or found[2], STACK[service]["image"])
 
 
 def like_the_stack(service: str, folder: Path, **more: Any) -> DockerContainer:
-    """A container of a service, not started: its image, environment and limits; `folder` holds its secrets."""
+    """A container of a service, not started, with its image, environment and limits; `folder` holds its secrets."""
     wanted = STACK[service]
     options = {name: wanted[name] for name in ("init", "read_only", "cap_drop", "security_opt", "mem_limit")}
     if "shm_size" in wanted:
@@ -65,7 +65,7 @@ def like_the_stack(service: str, folder: Path, **more: Any) -> DockerContainer:
 
 
 def write_secrets(folder: Path, names: list[str]) -> Path:
-    """A random value for each that is not there yet, readable by the containers' users."""
+    """Write a random value for each missing secret, readable by the containers' users."""
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
     for file in (folder / name for name in names):
@@ -76,7 +76,7 @@ def write_secrets(folder: Path, names: list[str]) -> Path:
 
 
 def secrets_of(source: Path, folder: Path, *names: str) -> Path:
-    """A folder with some of the secrets only."""
+    """A folder with only some of the secrets."""
     folder.mkdir(exist_ok=True)
     for name in names:
         (folder / name).write_bytes((source / name).read_bytes())
@@ -84,13 +84,13 @@ def secrets_of(source: Path, folder: Path, *names: str) -> Path:
 
 
 def labels() -> dict[str, str]:
-    """Which process a container belongs to; a number alone may by now be another process's."""
+    """Labels that name a container's process; its number alone may belong to another process by now."""
     process = psutil.Process()
     return {LABEL: f"{socket.gethostname()} {process.pid} {process.create_time()}"}
 
 
 def remove_left_overs() -> list[str]:
-    """Remove the containers of sessions of this machine that were killed; their names."""
+    """Remove the containers of killed sessions on this machine; return their names."""
     client = docker.from_env()
     removed = []
     for container in client.containers.list(all=True, filters={"label": LABEL}):
@@ -126,21 +126,21 @@ class Server:
 
     @property
     def port(self) -> int:
-        """Another one after each restart."""
+        """The port, which changes with each restart."""
         return self.container.get_exposed_port(self.inside_port)
 
     def secret(self, name: str) -> str:
         return (self.folder / name).read_text().strip()
 
     def replace_secret(self, name: str) -> str:
-        """A new value; the old one."""
+        """Write a new value; return the old one."""
         old = self.secret(name)
         (self.folder / name).unlink()
         write_secrets(self.folder, [name])
         return old
 
     def says(self) -> str:
-        """All that the container has written."""
+        """Everything that the container has printed."""
         return b"".join(self.container.get_logs()).decode()
 
 
@@ -153,7 +153,7 @@ class StoreServer(Server):
         return f"http://{self.host}:{self.port}"
 
     def client(self, access_key: str | None = None, secret_key: str | None = None) -> Minio:
-        """Without keys: of nobody."""
+        """A client with these keys; without keys, an anonymous one."""
         # No retries: a refusal is an answer.
         pool = urllib3.PoolManager(maxsize=32, timeout=30, retries=False)
         return Minio(f"{self.host}:{self.port}", access_key, secret_key, secure=False, http_client=pool)
@@ -172,7 +172,7 @@ class StoreServer(Server):
         return self.secret(f"store_{layer}_access_key"), self.secret(f"store_{layer}_secret_key")
 
     def init(self) -> str:
-        """Run the service minio-init; what it says."""
+        """Run the service minio-init; return what it prints."""
         there = f"container:{self.container.get_container_id()}"
         with like_the_stack("minio-init", self.folder, network_mode=there).with_env(
             "STORE_ENDPOINT", "http://127.0.0.1:9000"
@@ -188,7 +188,7 @@ class WarehouseServer(Server):
     """Postgres."""
 
     def connect(self, role: str, database: str, password: str | None = None) -> Connection:
-        """As a role with its password, unless another is given."""
+        """Connect as a role, with its password unless another is given."""
         if password is None:
             password = self.secret("airflow_db_password" if role == "airflow" else f"{role}_password")
         return psycopg2.connect(
@@ -212,7 +212,7 @@ class WarehouseServer(Server):
         until(self._answers, f"Postgres did not start: {self.says()}")
 
     def _answers(self) -> bool:
-        """Whether it listens; the engine's proxy accepts connections before that, and hangs up."""
+        """Whether the server listens; before that, the engine's proxy accepts connections and hangs up."""
         wrapped = self.container.get_wrapped_container()
         wrapped.reload()
         assert wrapped.status == "running", self.says()
@@ -225,7 +225,7 @@ class WarehouseServer(Server):
 
 @contextmanager
 def empty_store_server(folder: Path) -> Iterator[StoreServer]:
-    """A store that knows its root user and nothing else; it may not serve yet."""
+    """A store that knows only its root user; it may not serve yet."""
     write_secrets(folder, STORE_SECRETS)
     data = Mount("/data", None, type="volume")
     container = like_the_stack("minio", folder, mounts=[data]).with_exposed_ports(9000)
@@ -237,14 +237,14 @@ def empty_store_server(folder: Path) -> Iterator[StoreServer]:
 def store_server(folder: Path) -> Iterator[StoreServer]:
     """A store with its buckets, policies and users."""
     with empty_store_server(folder) as server:
-        # It answers as soon as it listens; minio-init waits until it serves.
+        # The server answers as soon as it listens; minio-init waits until it serves.
         server.init()
         yield server
 
 
 @contextmanager
 def warehouse_server(folder: Path, *settings: str) -> Iterator[WarehouseServer]:
-    """A server with the stack's databases and roles. `settings`: more of Postgres', as name=value."""
+    """A server with the stack's databases and roles. `settings`: further Postgres settings, as name=value."""
     write_secrets(folder, WAREHOUSE_SECRETS)
     arguments = [part for setting in settings for part in ("-c", setting)]
     container = like_the_stack("postgres", folder).with_exposed_ports(5432).with_command(["postgres", *arguments])

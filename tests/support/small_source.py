@@ -1,4 +1,4 @@
-"""A made-up source of two tables, and short ways to land its files and to read what came of them."""
+"""A made-up source of two tables, with short ways to land its files and to read the results."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def land(
 
 
 def manifest_in(settings: Settings, day: date) -> Manifest | None:
-    """The batch of a day in landing, of whatever source the settings name."""
+    """The manifest of a day in landing, for the source that the settings name."""
     return read_manifest(_lakehouse(settings), day)
 
 
 def manifests_in(settings: Settings) -> list[Manifest]:
-    """All of them."""
+    """The manifests of all days."""
     return read_manifests(_lakehouse(settings))
 
 

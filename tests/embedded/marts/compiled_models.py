@@ -1,7 +1,7 @@
-"""The dbt project -> the very statements of a full refresh and of a daily build, run without dbt, in milliseconds.
+"""The dbt project -> the same statements as in a full refresh and a daily build, run without dbt, in milliseconds.
 
-What the custom strategies of macros/changed_rows.sql do around a model's query is repeated here; that dbt itself does
-the same is what test_marts_builds.py is for.
+This file repeats what the custom strategies of macros/changed_rows.sql do around a model's query. test_marts_builds.py
+checks that dbt itself does the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Model:
-    """A table dbt keeps. `full` and `incremental`: its query on a full refresh and in a daily build."""
+    """A table that dbt keeps. `full` and `incremental`: its query on a full refresh and in a daily build."""
 
     name: str
     relation: str
@@ -64,7 +64,7 @@ def compile_models(settings: Settings, folder: Path) -> list[Model]:
 
 
 def build(cursor: Cursor, models: list[Model], *, killed_after: int | None = None) -> None:
-    """A daily build, as far as it gets: `killed_after` models it is gone. A whole one uses the changed keys up.
+    """Run a daily build; it dies after `killed_after` models. A complete one uses up the changed keys.
 
     The cursor's session may take the roles transformer and loader.
     """
@@ -83,7 +83,7 @@ def build(cursor: Cursor, models: list[Model], *, killed_after: int | None = Non
             cursor.execute(f"insert into {model.relation} table new_rows")
         cursor.execute("drop table new_rows")
     if killed_after is None:
-        # Compiled without a database the watermark is 0: in place of moving it, what lies below it goes away.
+        # Compiled without a database, the watermark stays 0. Instead of moving it, delete the keys below it.
         cursor.execute("truncate intermediate.int_changed_keys")
         cursor.execute("set local role loader")
         cursor.execute("truncate ops.changed_keys")
@@ -91,9 +91,9 @@ def build(cursor: Cursor, models: list[Model], *, killed_after: int | None = Non
 
 
 def differences_from_full_refresh(cursor: Cursor, models: list[Model]) -> dict[str, tuple[Rows, Rows]]:
-    """Per model that differs: rows a full refresh would not make, rows it would. All columns.
+    """Per model that differs: the rows a full refresh would not make, and the rows it would. All columns.
 
-    Each is compared on the parents there are; parents stand before their children, so equality carries on.
+    Each model is compared on its current parents. Parents are compared before their children, so equality carries on.
     """
     cursor.execute("set local role transformer")
     found: dict[str, tuple[Rows, Rows]] = {}

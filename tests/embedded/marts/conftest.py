@@ -1,4 +1,4 @@
-"""A workspace whose raw tables the tests fill themselves, and whose marts exist."""
+"""A workspace with marts, whose raw tables the tests fill themselves."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def deliver(contract: Contract) -> Deliver:
 
 @pytest.fixture(scope="session")
 def new_shop(new_workspace: Callable[..., Settings], contract: Contract, deliver: Deliver) -> Callable[[], Settings]:
-    """Makes a workspace with empty raw tables and marts that hold the unknown members only."""
+    """Make a workspace with empty raw tables and marts that hold only the unknown members."""
 
     def make() -> Settings:
         settings = new_workspace()
@@ -57,7 +57,7 @@ def new_shop(new_workspace: Callable[..., Settings], contract: Contract, deliver
 
 @pytest.fixture(scope="session")
 def copy_of(server: Settings) -> Callable[[Settings], Settings]:
-    """Makes a workspace that is the copy of another one, database and dbt's files: cheaper than building it twice."""
+    """Copy a workspace with its database and dbt's files, which costs less than building it twice."""
     numbers = itertools.count(1)
 
     def copy(original: Settings) -> Settings:

@@ -1,4 +1,4 @@
-"""Rows of raw tables, published the way load.py does it: a batch is replaced, changed keys are noted."""
+"""Rows -> raw tables, published as load/step.py does: a batch is replaced, changed keys are noted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def publish(
     *,
     every_key: bool = False,
 ) -> None:
-    """Replace the batch's rows of these tables; columns a row does not name are null. The caller is loader."""
+    """Replace the batch's rows of these tables; columns that a row does not name are null. The caller is loader."""
     for name, new_rows in rows.items():
         table = contract.table(name)
         relation = sql.Identifier(contract.raw_schema, name)

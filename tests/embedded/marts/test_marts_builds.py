@@ -1,4 +1,4 @@
-"""marts.run with dbt itself: what a build makes of a delivery, when dbt starts, what happens when it breaks."""
+"""marts.run with dbt itself: the result of a build, when dbt starts, and what happens when it breaks."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def all_marts(settings: Settings) -> dict[str, Rows]:
 
 @pytest.fixture(scope="module")
 def first_day(new_shop: Callable[[], Settings], deliver: Deliver, contract: Contract) -> Settings:
-    """Ana ordered from Sao Paulo, twice; Bob once, of a product and a seller that nobody has described."""
+    """Ana ordered twice from Sao Paulo; Bob once, a product from a seller, both without rows of their own."""
     settings = new_shop()
     deliver(
         settings,
@@ -125,7 +125,7 @@ CITY_OF_ORDER = """
 """
 
 
-def test_a_late_order_cuts_its_person_anew_and_gives_their_facts_new_keys(
+def test_a_late_order_splits_its_persons_versions_again_and_gives_their_facts_new_keys(
     shop: Settings, deliver: Deliver, contract: Contract
 ) -> None:
     before = query(shop, CITY_OF_ORDER)
@@ -174,7 +174,7 @@ def test_a_daily_build_ends_in_the_marts_of_a_full_refresh(
     assert len(incremental["fct_order_items"]) == 2, "the item that vanished from its batch is gone"
 
 
-def test_ids_called_unknown_are_members_like_others(shop: Settings, deliver: Deliver, contract: Contract) -> None:
+def test_ids_called_unknown_are_ordinary_members(shop: Settings, deliver: Deliver, contract: Contract) -> None:
     deliver(
         shop,
         "2018-01-21",
@@ -199,7 +199,7 @@ def test_with_nothing_new_dbt_is_not_started(shop: Settings, contract: Contract)
 
 
 @pytest.mark.parametrize("nodes", [1, 6, 20], ids=lambda nodes: f"after {nodes} models and tests")
-def test_a_build_whose_dbt_was_killed_is_completed_by_the_next(
+def test_the_next_build_completes_one_whose_dbt_was_killed(
     nodes: int, shop: Settings, deliver: Deliver, contract: Contract
 ) -> None:
     change_everything(shop, deliver)
@@ -215,7 +215,7 @@ def test_a_build_whose_dbt_was_killed_is_completed_by_the_next(
         marts.run(Lakehouse(shop, contract), log=kill)
 
     assert marts.pending(Lakehouse(shop, contract)) == "the last build was not completed"
-    # What arrives meanwhile moves Ana once more: where the killed build had put her must not be forgotten.
+    # The next delivery moves Ana again: where the killed build had put her must not be forgotten.
     deliver(shop, "2018-01-23", customers=[customer("c4", "bob", "sp"), customer("c3", "carla", "rj")])
     completed = marts.run(Lakehouse(shop, contract))
     incremental = all_marts(shop)
@@ -224,7 +224,7 @@ def test_a_build_whose_dbt_was_killed_is_completed_by_the_next(
     assert incremental == all_marts(shop)
 
 
-def test_a_killed_full_refresh_is_a_full_refresh_again(shop: Settings, contract: Contract) -> None:
+def test_a_killed_full_refresh_is_repeated_as_a_full_refresh(shop: Settings, contract: Contract) -> None:
     expected = all_marts(shop)
 
     def kill(node: Node) -> None:
@@ -292,7 +292,7 @@ def test_no_dbt_outlives_its_parent(how: signal.Signals, shop: Settings, contrac
     )
     assert parent.stdout is not None
     assert parent.stdout.readline(), "dbt is through with its first model"
-    children = psutil.Process(parent.pid).children(recursive=True)  # dbt, and a process that tidies up after it
+    children = psutil.Process(parent.pid).children(recursive=True)  # dbt, and a process that cleans up after it
     assert "dbt" in " ".join(children[0].cmdline())
 
     parent.send_signal(how)
@@ -323,7 +323,7 @@ def test_a_failing_model_or_test_is_named_and_leaves_the_build_open(
     assert marts.run(Lakehouse(shop, contract)).done
 
 
-def test_a_changed_project_is_a_full_refresh_a_changed_test_is_not(
+def test_a_changed_project_causes_a_full_refresh_but_a_changed_test_does_not(
     shop: Settings, deliver: Deliver, contract: Contract, tmp_path: Path
 ) -> None:
     changed = shop.model_copy(update={"dbt_dir": tmp_path / "dbt"})
@@ -339,7 +339,7 @@ def test_a_changed_project_is_a_full_refresh_a_changed_test_is_not(
     assert marts.run(Lakehouse(changed, contract)).full_refresh
 
 
-def test_full_tests_see_what_a_daily_build_does_not_look_at(
+def test_full_tests_check_rows_that_a_daily_build_leaves_out(
     shop: Settings, deliver: Deliver, contract: Contract
 ) -> None:
     assert marts.test(Lakehouse(shop, contract)).tests > 50
@@ -355,7 +355,7 @@ def test_full_tests_see_what_a_daily_build_does_not_look_at(
 
     assert "relationships_fct_orders_customer_key" in str(failure.value)
     assert "holds_every_key_int_orders_current" in str(failure.value)
-    assert "order_totals_are_those_of_its_items" not in str(failure.value), "Ana's orders were all made anew"
+    assert "order_totals_are_those_of_its_items" not in str(failure.value), "Ana's orders were all rebuilt"
 
 
 def dbt(settings: Settings, *arguments: str) -> str:
@@ -380,7 +380,7 @@ def dbt(settings: Settings, *arguments: str) -> str:
     return done.stdout
 
 
-def test_every_business_rule_holds_on_rows_of_its_own(shop: Settings) -> None:
+def test_every_business_rule_holds_in_its_unit_test(shop: Settings) -> None:
     output = dbt(shop, "test", "--select", "test_type:unit")
 
     assert "PASS=15 WARN=0 ERROR=0 SKIP=0" in output

@@ -1,5 +1,5 @@
-"""Whatever is delivered, in whatever order, corrected or withdrawn, and wherever a build is killed: the rows a daily
-build leaves alone are those a full refresh would make again. Thousands of small histories, on a real Postgres.
+"""Daily builds end in the rows of a full refresh, whatever is delivered, corrected or withdrawn, in whatever order,
+and wherever a build is killed. Thousands of small histories, on a real Postgres.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.embedded.marts.compiled_models import Model, build, compile_models, d
 from tests.embedded.marts.raw_rows import publish
 
 DAYS = [dt.date(2018, 1, day) for day in (1, 2, 3)]
-# Few values, so that histories collide: a person may have the id of a customer row, a category may be called unknown.
+# Few values, so that they collide: a person may have the id of a customer row, a category may be called unknown.
 CUSTOMERS, PEOPLE, ORDERS = ["c1", "c2", "c3", "unknown"], ["ana", "bob", "c1"], ["o1", "o2", "o3", "o4"]
 PRODUCTS, SELLERS, ZIPS = ["p1", "p2", "unknown"], ["s1", "unknown"], ["01000", "02000"]
 CATEGORIES = ["artes", "pc_gamer", "unknown"]
@@ -31,7 +31,7 @@ MONEY = st.sampled_from(["0.00", "10.50"])
 
 
 def rows(key: dict[str, Any], values: dict[str, Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
-    """Up to four rows with different keys; every column drawn from its strategy or list."""
+    """Up to four rows with different keys; every column is drawn from its strategy or list."""
     strategies = {name: v if isinstance(v, st.SearchStrategy) else st.sampled_from(v) for name, v in values.items()}
     row = st.fixed_dictionaries({**{name: st.sampled_from(v) for name, v in key.items()}, **strategies})
     return st.lists(row, max_size=4, unique_by=lambda drawn: tuple(drawn[name] for name in key))
@@ -88,7 +88,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Build:
-    """A build; `killed_after` so many models it is gone."""
+    """A build; it dies after `killed_after` models."""
 
     killed_after: int | None
 
@@ -98,7 +98,7 @@ deliveries = st.sampled_from(sorted(DELIVERIES)).flatmap(
     lambda table: st.builds(Delivery, st.sampled_from(DAYS), st.just(table), DELIVERIES[table])
 )
 builds = st.builds(Build, st.none() | st.integers(1, MODELS))
-# Something of every table is built; then little changes between two builds: much would hide what is forgotten.
+# First some rows of every table are built. Then little changes between two builds: many changes would hide a lost one.
 beginning = st.tuples(
     *[st.builds(Delivery, st.just(DAYS[0]), st.just(table), drawn) for table, drawn in sorted(DELIVERIES.items())]
 )
@@ -119,7 +119,7 @@ def models(shop: Settings, tmp_path_factory: pytest.TempPathFactory) -> list[Mod
 
 @contextmanager
 def rolled_back(shop: Settings) -> Iterator[Cursor]:
-    """A transaction of the owner, who may take the roles of loader and transformer, and that leaves nothing behind."""
+    """A transaction that is rolled back, as the owner, who may take the roles loader and transformer."""
     with warehouse.cursor(shop, "owner") as cursor:
         yield cursor
         cursor.connection.rollback()
@@ -127,7 +127,7 @@ def rolled_back(shop: Settings) -> Iterator[Cursor]:
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(beginning=beginning, changes=changes)
-def test_a_daily_build_leaves_what_a_full_refresh_would_make(
+def test_a_daily_build_ends_in_the_rows_of_a_full_refresh(
     beginning: tuple[Delivery, ...],
     changes: list[tuple[Delivery | Build | None, ...]],
     shop: Settings,
@@ -147,8 +147,8 @@ def test_a_daily_build_leaves_what_a_full_refresh_would_make(
         assert differences_from_full_refresh(cursor, models) == {}
 
 
-# A version of a member that does not begin where the one before ended, the first at the beginning of time, or that is
-# current without being the last one. The unknown member is one of its own, and so is an inferred one.
+# A version that does not begin where the one before ended (the first: at the beginning of time), or that is current
+# but not the last. The unknown member is a separate member, and so is an inferred one.
 WINDOWS = """
     select '{0}', {1}, valid_from, valid_to from (
         select *, lag(valid_to, 1, timestamp '1900-01-01') over own as begins, lead(valid_from) over own as ends

@@ -1,4 +1,4 @@
-"""What people are told of a run that ended: what kind of news it is, and every figure they ask for first."""
+"""The messages about a run that ended: their kind, and the figures that people ask for first."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class TestOneRun:
             "Event: lake/daily/0/ended"
         )
 
-    def test_a_task_without_an_error_of_its_own_was_killed_perhaps(self, settings: Settings) -> None:
+    def test_a_task_without_an_error_was_perhaps_killed(self, settings: Settings) -> None:
         (notice,) = note_run(settings, run(succeeded=False, failure=replace(FAILURE, error=None)))
 
         assert "ended without an error of its own (was it killed?)" in notice.text
@@ -101,7 +101,7 @@ class TestOneRun:
 
         assert "No task failed:\n  the run itself was ended" in notice.text
 
-    def test_figures_of_an_earlier_run_are_told_as_such(self, settings: Settings) -> None:
+    def test_figures_of_an_earlier_run_are_marked_as_such(self, settings: Settings) -> None:
         counted(settings, MONDAY - timedelta(days=1), quarantined=500)
 
         (notice,) = note_run(settings, run(succeeded=False))
@@ -109,36 +109,36 @@ class TestOneRun:
         assert "Quarantined: 500 (50.00%)" in notice.text
         assert "counted by an earlier run" in notice.text
 
-    def test_it_is_told_once(self, settings: Settings) -> None:
+    def test_its_end_is_noted_once(self, settings: Settings) -> None:
         assert len(note_run(settings, run())) == 1
         assert note_run(settings, run()) == []
 
-    def test_cleared_it_ends_a_second_time(self, settings: Settings) -> None:
+    def test_a_cleared_run_ends_a_second_time(self, settings: Settings) -> None:
         note_run(settings, run(succeeded=False))
 
         (notice,) = note_run(settings, run(hours=1, clear_number=1))
 
         assert (notice.event_id, notice.kind) == ("lake/daily/1/ended", "recovered")
 
-    def test_it_is_told_even_if_nothing_can_be_found_out_about_its_rows(self, settings: Settings) -> None:
+    def test_its_end_is_noted_even_if_its_rows_are_not_known(self, settings: Settings) -> None:
         (notice,) = note_run(settings.model_copy(update={"source": "unknown"}), run(succeeded=False))
 
         assert "not known: " in notice.text
         assert "ValueError: no such file" in notice.text
 
-    def test_a_day_without_a_delivery_is_told(self, settings: Settings) -> None:
+    def test_a_day_without_a_delivery_is_reported(self, settings: Settings) -> None:
         (notice,) = note_run(settings, run(found_nothing=True))
 
         assert notice.text.startswith("✅ lake 2018-01-05 succeeded: no batch was delivered\n")
 
-    def test_a_batch_that_was_through_already_is_not_told_as_a_day_without_one(self, settings: Settings) -> None:
+    def test_a_batch_that_was_done_already_is_not_reported_as_a_day_without_one(self, settings: Settings) -> None:
         counted(settings, MONDAY + timedelta(minutes=2))
 
         (notice,) = note_run(settings, run(found_nothing=True))
 
         assert notice.text.startswith("✅ lake 2018-01-05 succeeded: there was nothing to do\n")
 
-    def test_marts_tell_what_they_built_and_nothing_if_there_was_nothing(self, settings: Settings) -> None:
+    def test_marts_report_what_they_built_and_nothing_if_nothing_was_due(self, settings: Settings) -> None:
         built = note_run(settings, marts("a", remarks=(("Models", "24"),)))
         surplus = note_run(settings, marts("b", hours=1, found_nothing=True))
 
@@ -147,7 +147,7 @@ class TestOneRun:
 
 
 class TestRecovery:
-    def test_green_again_is_one_message_and_the_next_success_is_an_ordinary_one(self, settings: Settings) -> None:
+    def test_a_recovery_is_one_message_and_the_next_success_an_ordinary_one(self, settings: Settings) -> None:
         note_run(settings, marts("a", succeeded=False))
 
         recovered = note_run(settings, marts("b", hours=1))
@@ -156,7 +156,7 @@ class TestRecovery:
         assert kinds(recovered + later) == [("recovered", False), ("success", False)]
         assert recovered[0].text.startswith("💚 marts is green again\n")
 
-    def test_another_batch_does_not_make_a_failed_one_green(self, settings: Settings) -> None:
+    def test_the_success_of_another_batch_is_no_recovery(self, settings: Settings) -> None:
         note_run(settings, run("a", succeeded=False))
 
         another = note_run(settings, run("b", hours=1, batch_date=date(2018, 1, 6)))
@@ -164,31 +164,31 @@ class TestRecovery:
 
         assert kinds(another + itself) == [("success", False), ("recovered", False)]
 
-    def test_silent_successes_are_told_if_they_are_a_recovery(self, settings: Settings) -> None:
+    def test_a_silent_success_is_sent_if_it_is_a_recovery(self, settings: Settings) -> None:
         note_run(settings, marts("a", succeeded=False))
 
         notices = note_run(settings, marts("b", hours=1, is_silent=True, found_nothing=True))
 
         assert kinds(notices) == [("recovered", False)]
 
-    def test_what_follows_a_backfill_is_silent_unless_it_fails(self, settings: Settings) -> None:
+    def test_a_run_after_a_backfill_is_silent_unless_it_fails(self, settings: Settings) -> None:
         green = note_run(settings, marts("a", is_silent=True))
         red = note_run(settings, marts("b", hours=1, is_silent=True, succeeded=False))
 
         assert kinds(green + red) == [("success", True), ("failed", False)]
 
-    def test_a_frequent_dag_tells_when_it_begins_to_fail_and_when_it_is_green_again(self, settings: Settings) -> None:
+    def test_a_frequent_dag_reports_when_it_begins_to_fail_and_when_it_recovers(self, settings: Settings) -> None:
         def arrivals(minute: int, succeeded: bool) -> list[tuple[str, bool]]:
             ended = run(f"{minute}", dag_id="arrivals", batch_date=None, succeeded=succeeded, hours=minute)
             return kinds(note_run(settings, replace(ended, says_nothing_of_success=True)))
 
-        told = [arrivals(minute, green) for minute, green in enumerate([True, False, False, True, True, False])]
+        noted = [arrivals(minute, green) for minute, green in enumerate([True, False, False, True, True, False])]
 
-        assert told == [[], [("failed", False)], [("failed", True)], [("recovered", False)], [], [("failed", False)]]
+        assert noted == [[], [("failed", False)], [("failed", True)], [("recovered", False)], [], [("failed", False)]]
 
 
 class TestQuality:
-    def test_too_many_in_quarantine_is_a_warning_of_its_own(self, settings: Settings) -> None:
+    def test_too_many_bad_records_are_a_separate_warning(self, settings: Settings) -> None:
         counted(settings, MONDAY + timedelta(minutes=2), rejected=5, quarantined=6)
 
         warning, ended = note_run(settings, run())
@@ -212,18 +212,18 @@ class TestQuality:
 
         assert ("quality" in [notice.kind for notice in notices]) is warned
 
-    def test_a_run_that_counted_nothing_anew_does_not_warn_again(self, settings: Settings) -> None:
+    def test_a_run_that_counted_nothing_does_not_warn_again(self, settings: Settings) -> None:
         counted(settings, MONDAY + timedelta(minutes=2), quarantined=500)
         note_run(settings, run())
 
         assert kinds(note_run(settings, run("again", hours=1))) == [("success", False)]
 
-    def test_two_runs_that_were_under_way_when_it_was_counted_warn_once(self, settings: Settings) -> None:
+    def test_two_runs_that_were_running_during_the_count_warn_once(self, settings: Settings) -> None:
         counted(settings, MONDAY + timedelta(minutes=2), quarantined=500)
 
-        told = kinds(note_run(settings, run("arrived")) + note_run(settings, run("midnight")))
+        noted = kinds(note_run(settings, run("arrived")) + note_run(settings, run("midnight")))
 
-        assert told == [("quality", False), ("success", False), ("success", False)]
+        assert noted == [("quality", False), ("success", False), ("success", False)]
 
     def test_an_empty_batch_has_no_share(self, settings: Settings) -> None:
         with warehouse.connect(settings) as connection:
@@ -244,7 +244,7 @@ class TestBackfill:
         end = MONDAY + timedelta(hours=1)
         return EndedBackfill("b1", self.DATES, runs, MONDAY, end, "http://backfills")
 
-    def test_its_runs_are_silent_and_one_summary_tells_of_all(self, settings: Settings) -> None:
+    def test_its_runs_are_silent_and_one_summary_covers_them_all(self, settings: Settings) -> None:
         counted(settings, MONDAY + timedelta(minutes=2), quarantined=20)
         runs = [run(f"{day}", batch_date=day, belongs_to_backfill=True) for day in self.DATES]
         runs[2] = replace(runs[2], succeeded=False, failure=FAILURE)
@@ -263,13 +263,13 @@ class TestBackfill:
         assert "More than 1.00% in quarantine:\n  2018-01-05: 2.00%" in summary.text
         assert faults(summary.blocks) == []
 
-    def test_one_that_was_stopped_says_what_was_not_begun(self, settings: Settings) -> None:
+    def test_a_stopped_backfill_names_what_was_not_begun(self, settings: Settings) -> None:
         (summary,) = note_backfill(settings, self.ended(run("a", batch_date=self.DATES[0])))
 
         assert summary.text.startswith("❌ Backfill of 2018-01-04 to 2018-01-06 stopped early\n")
         assert "Not begun:\n  2018-01-05\n  2018-01-06\n" in summary.text
 
-    def test_a_batch_that_failed_in_it_is_green_again_later(self, settings: Settings) -> None:
+    def test_a_batch_that_failed_in_a_backfill_recovers_later(self, settings: Settings) -> None:
         note_run(settings, run("a", succeeded=False, belongs_to_backfill=True))
 
         assert kinds(note_run(settings, run("b", hours=1))) == [("recovered", False)]

@@ -1,4 +1,4 @@
-"""Each event is told exactly once, whoever sends, dies or does not answer."""
+"""Each event is sent exactly once, even if senders die or the receiver does not answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rows(settings: Settings, columns: str) -> list[tuple[Any, ...]]:
 
 
 class Receiver:
-    """Keeps what is sent to it, in order; does not take what is in `refuses`."""
+    """Keeps what it receives, in order; refuses what is in `refuses`."""
 
     def __init__(self, **refuses: NotSent) -> None:
         self.refuses = refuses
@@ -76,7 +76,7 @@ class TestNoting:
         assert end_before(settings, "marts", MONDAY + timedelta(days=1)) is None
         assert end_before(settings, "lake 2018-01-05", MONDAY + timedelta(days=4)) is None
 
-    def test_a_new_warehouse_has_nothing_to_tell_of_what_ended_before_it(self, settings: Settings) -> None:
+    def test_runs_that_ended_before_the_first_notice_are_not_reported(self, settings: Settings) -> None:
         begin = datetime.now(UTC)
         assert begin <= first_notice_at(settings) <= datetime.now(UTC)
 
@@ -103,12 +103,12 @@ class TestSending:
         assert receiver.got == [("b", 0), ("a", 0), ("c", 0)]
         assert rows(settings, "attempts, sent_to, sent_at is not null") == [(1, "slack", True)] * 3
 
-    def test_a_silent_one_is_never_sent(self, settings: Settings) -> None:
+    def test_a_silent_notice_is_never_sent(self, settings: Settings) -> None:
         note(settings, notice("silent", is_silent=True))
 
         assert send_unsent(settings, Receiver()) == 0
 
-    def test_who_does_not_answer_is_left_alone_and_gets_all_later_in_order(self, settings: Settings) -> None:
+    def test_a_receiver_that_does_not_answer_gets_all_notices_later_in_order(self, settings: Settings) -> None:
         for event in ("a", "b"):
             note(settings, notice(event))
 
@@ -120,7 +120,7 @@ class TestSending:
         assert send_unsent(settings, receiver) == 2
         assert receiver.got == [("a", 1), ("b", 0)]
 
-    def test_a_message_that_is_not_taken_does_not_hold_up_the_others(self, settings: Settings) -> None:
+    def test_a_refused_message_does_not_delay_the_others(self, settings: Settings) -> None:
         for event in ("a", "b"):
             note(settings, notice(event))
         receiver = Receiver(a=NotSent("invalid_blocks", is_about_the_message=True))
@@ -133,7 +133,7 @@ class TestSending:
             ("b", False, None),
         ]
 
-    def test_a_defect_of_the_sender_leaves_it_unsent(self, settings: Settings) -> None:
+    def test_a_bug_in_the_sender_leaves_the_notice_unsent(self, settings: Settings) -> None:
         note(settings, notice("a"))
 
         def broken(sent: Notice, attempts: int) -> str:
@@ -175,12 +175,12 @@ def begin(sender: Any) -> None:
     sender.stdin.flush()
 
 
-def test_of_two_senders_at_once_none_sends_what_the_other_has(
+def test_two_senders_at_the_same_time_never_send_the_same_notice(
     settings: Settings, receiving: FakeSlack, senders: Callable[..., Any]
 ) -> None:
     for number in range(20):
         note(settings, notice(f"event {number}"))
-    receiving.slow_seconds = 0.02  # so that they meet
+    receiving.slow_seconds = 0.02  # so that the two senders meet
     both = [senders(), senders()]
 
     for sender in both:
@@ -191,7 +191,7 @@ def test_of_two_senders_at_once_none_sends_what_the_other_has(
     assert sorted(message["text"] for message in receiving.messages) == sorted(f"text of event {n}" for n in range(20))
 
 
-def test_a_sender_killed_after_sending_makes_it_come_again_with_the_same_event_id(
+def test_a_sender_killed_after_sending_causes_a_duplicate_with_the_same_event_id(
     settings: Settings, receiving: FakeSlack, senders: Callable[..., Any]
 ) -> None:
     note(settings, notice("a"))
@@ -223,7 +223,7 @@ def test_a_sender_killed_before_sending_loses_nothing(
     assert [message["text"] for message in receiving.messages] == ["text of a"]
 
 
-def test_slack_back_again_gets_what_was_noted_meanwhile(settings: Settings, receiving: FakeSlack) -> None:
+def test_slack_gets_later_what_was_noted_while_it_was_down(settings: Settings, receiving: FakeSlack) -> None:
     def send(sent: Notice, attempts: int) -> str:
         slack.post(receiving.webhook, sent.text, sent.blocks)
         return "slack"

@@ -1,4 +1,4 @@
-"""The command line in a process of its own, as people and scripts call it."""
+"""The command line in its own process, as people and scripts call it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LAKEHOUSE = str(Path(sys.executable).parent / "lakehouse")
 
 
 def command(settings: Settings, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run it to its end, on the home and warehouse of these settings; `more`: of the environment."""
+    """Run a command to its end, on the home and warehouse of these settings; `more`: further environment variables."""
     return subprocess.run(
         [LAKEHOUSE, *arguments],
         env=environment_of(settings, **more),

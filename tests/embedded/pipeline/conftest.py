@@ -52,7 +52,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, contract: Contract) -> tuple[
 
 @pytest.fixture(scope="session")
 def copy_of(new_workspace: Callable[..., Settings]) -> Callable[[Settings], Settings]:
-    """A workspace of its own that holds what another one holds, without the time it takes to get there."""
+    """Copy a workspace, which saves the time of running its batches again."""
 
     def copy(original: Settings) -> Settings:
         settings = new_workspace()
@@ -62,7 +62,7 @@ def copy_of(new_workspace: Callable[..., Settings]) -> Callable[[Settings], Sett
             connection.cursor().execute(
                 f"create database {settings.database_name} template {original.database_name} owner owner"
             )
-        warehouse.prepare(settings)  # what a database's own grants are is not copied
+        warehouse.prepare(settings)  # a copy of a database lacks the grants on the database itself
         shutil.rmtree(settings.workspace_dir)
         shutil.copytree(original.workspace_dir, settings.workspace_dir)
         return settings
@@ -84,7 +84,7 @@ def first_day(
 def loaded_shop(
     shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], run: Callable[..., RunReport]
 ) -> Settings:
-    """A workspace that holds the shop, all days in one run. Tests read it and leave it as it is."""
+    """A workspace that holds the shop, all days in one run. Tests only read it."""
     settings = new_workspace()
     run(settings, shop[0])
     return settings

@@ -17,7 +17,7 @@ Run = Callable[..., RunReport]
 
 
 @pytest.mark.parametrize("seed", [None, 1], ids=["in order", "shuffled"])
-def test_one_batch_at_a_time_gives_the_marts_of_all_at_once(
+def test_batches_run_one_by_one_give_the_marts_of_one_run(
     seed: int | None, loaded_shop: Settings, shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], run: Run
 ) -> None:
     days = days_of(shop[0])
@@ -48,7 +48,7 @@ def test_the_same_history_in_two_batches_gives_the_same_marts(
 
 
 def in_one_batch(days: Sequence[Path], folder: Path) -> Path:
-    """What was sent on these days, one day after the other in each file, as the last day's batch."""
+    """The files of these days, joined in order, as the last day's batch."""
     batch = folder / days[-1].name
     batch.mkdir()
     for day in days:

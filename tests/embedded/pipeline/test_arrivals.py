@@ -1,4 +1,4 @@
-"""What came is news once, for whoever looks, however often and whenever; orchestrated runs say what they took up."""
+"""A batch is new until a run claims it, however often and whenever it is checked; orchestrated runs claim theirs."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def put(settings: Settings, delivery: Path) -> Path:
     return Path(shutil.copytree(delivery, settings.drop_dir / delivery.name, dirs_exist_ok=True))
 
 
-def names(found: Sequence[arrivals.Arrival | arrivals.News]) -> list[tuple[str, date]]:
-    there = [each.arrival if isinstance(each, arrivals.News) else each for each in found]
-    return sorted((arrival.place, arrival.batch_date) for arrival in there)
+def names(found: Sequence[arrivals.Arrival | arrivals.NewBatch]) -> list[tuple[str, date]]:
+    found_arrivals = [each.arrival if isinstance(each, arrivals.NewBatch) else each for each in found]
+    return sorted((arrival.place, arrival.batch_date) for arrival in found_arrivals)
 
 
-def test_a_landed_batch_is_news_until_a_run_takes_it_up(
+def test_a_landed_batch_is_new_until_a_run_claims_it(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
     landing.land(Lakehouse(drop, contract), days_of(shop[0])[:2])
@@ -66,7 +66,7 @@ def test_a_landed_batch_is_news_until_a_run_takes_it_up(
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_a_batch_delivered_again_is_news_again(drop: Settings, contract: Contract, shop: tuple[Path, Truth]) -> None:
+def test_a_batch_delivered_again_is_new_again(drop: Settings, contract: Contract, shop: tuple[Path, Truth]) -> None:
     day = days_of(shop[0])[0]
     landing.land(Lakehouse(drop, contract), [day])
     tasks.prepare_batch(FIRST.isoformat(), "a run")
@@ -78,7 +78,7 @@ def test_a_batch_delivered_again_is_news_again(drop: Settings, contract: Contrac
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", FIRST)]
 
 
-def test_what_somebody_loaded_without_the_orchestrator_is_no_news(
+def test_a_batch_that_a_command_loaded_is_not_new(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth], run: Callable[..., RunReport]
 ) -> None:
     run(drop, days_of(shop[0])[0])
@@ -88,7 +88,7 @@ def test_what_somebody_loaded_without_the_orchestrator_is_no_news(
     assert tasks.reconcile_tables() is None
 
 
-def test_what_somebody_began_by_hand_is_news_once_nobody_is_at_it(
+def test_a_batch_that_a_command_left_unfinished_is_new_once_the_command_has_ended(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
     landing.land(Lakehouse(drop, contract), [days_of(shop[0])[0]])
@@ -99,7 +99,7 @@ def test_what_somebody_began_by_hand_is_news_once_nobody_is_at_it(
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", FIRST)]
 
 
-def test_a_dropped_batch_is_landed_by_its_own_run_and_is_then_no_news_in_landing(
+def test_a_dropped_batch_is_landed_by_its_own_run_and_is_then_not_new_in_landing(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
     for day in days_of(shop[0])[:2]:
@@ -114,7 +114,7 @@ def test_a_dropped_batch_is_landed_by_its_own_run_and_is_then_no_news_in_landing
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("drop", FIRST)]
 
 
-def test_a_refused_delivery_is_no_news_until_it_is_corrected_and_does_not_stop_the_others(
+def test_a_refused_delivery_is_not_new_until_it_is_corrected_and_does_not_stop_the_others(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
     first, second = days_of(shop[0])[:2]
@@ -134,7 +134,7 @@ def test_a_refused_delivery_is_no_news_until_it_is_corrected_and_does_not_stop_t
     assert tasks.prepare_batch(FIRST.isoformat(), "a third run")
 
 
-def test_an_old_file_in_the_drop_folder_does_not_undo_a_correction_that_was_landed_since(
+def test_an_old_file_in_the_drop_folder_does_not_undo_a_later_correction(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth], tmp_path: Path
 ) -> None:
     old = put(drop, days_of(shop[0])[0]) / "olist_orders_dataset.csv"
@@ -144,7 +144,7 @@ def test_an_old_file_in_the_drop_folder_does_not_undo_a_correction_that_was_land
     (landed,) = landing.land(Lakehouse(drop, contract), [corrected])
     assert landed.changed == ("orders",)
 
-    for run_id in ("a run", "another run"):  # the first one again, as when somebody clears it
+    for run_id in ("a run", "another run"):  # the first one again, as after it was cleared
         tasks.prepare_batch(FIRST.isoformat(), run_id)
         assert manifest_in(drop, FIRST) == landed.manifest
 
@@ -155,7 +155,7 @@ def test_an_old_file_in_the_drop_folder_does_not_undo_a_correction_that_was_land
     assert manifest is not None and manifest.tables["orders"] != landed.manifest.tables["orders"]
 
 
-def test_a_refused_delivery_is_refused_by_every_run_until_the_day_is_landed_otherwise(
+def test_every_run_refuses_a_refused_delivery_until_the_day_is_landed_another_way(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
     whole = days_of(shop[0])[0]
@@ -173,7 +173,7 @@ def test_a_refused_delivery_is_refused_by_every_run_until_the_day_is_landed_othe
         assert tasks.prepare_batch(FIRST.isoformat(), run_id)
 
 
-def test_what_a_killed_run_has_begun_to_land_another_one_lands(
+def test_another_run_lands_what_a_killed_run_began_to_land(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(drop, days_of(shop[0])[0])
@@ -185,10 +185,8 @@ def test_what_a_killed_run_has_begun_to_land_another_one_lands(
     assert tasks.prepare_batch(FIRST.isoformat(), "that of midnight")
 
 
-def test_content_that_comes_back_gets_a_run_of_its_own(
-    drop: Settings, contract: Contract, shop: tuple[Path, Truth]
-) -> None:
-    """As with `cp -a`: with the times that it had."""
+def test_content_that_comes_back_gets_its_own_run(drop: Settings, contract: Contract, shop: tuple[Path, Truth]) -> None:
+    """Copy as with `cp -a`, which keeps the times."""
     file = put(drop, days_of(shop[0])[0]) / "olist_orders_dataset.csv"
     first, second = file.read_bytes(), file.read_bytes().replace(b",delivered,", b",shipped,", 1)
     started: list[str] = []
@@ -202,7 +200,7 @@ def test_content_that_comes_back_gets_a_run_of_its_own(
     assert len(started) == len(set(started)) == 4
 
 
-def test_a_delivery_that_is_still_written_to_is_left_alone(
+def test_a_delivery_that_is_still_being_written_is_left_alone(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(drop, days_of(shop[0])[0])
@@ -213,7 +211,7 @@ def test_a_delivery_that_is_still_written_to_is_left_alone(
     assert manifest_in(drop, FIRST) is None
 
 
-def test_a_copy_with_the_times_of_its_original_is_not_at_rest_before_its_time(
+def test_a_copy_with_the_times_of_its_original_is_not_complete_too_early(
     drop: Settings, shop: tuple[Path, Truth], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long_ago = time.time() - 86400
@@ -224,7 +222,7 @@ def test_a_copy_with_the_times_of_its_original_is_not_at_rest_before_its_time(
     assert arrivals.dropped(drop) == []
 
 
-def test_what_has_no_day_is_told_and_left_alone(
+def test_files_without_a_day_are_reported_and_left_alone(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert drop.drop_dir is not None
@@ -249,7 +247,7 @@ def test_a_day_without_a_batch_has_no_tables(drop: Settings, caplog: pytest.LogC
     assert "an empty day" in caplog.text
 
 
-def test_arrivals_of_other_content_have_other_names() -> None:
+def test_arrivals_with_different_content_have_different_names() -> None:
     one = arrivals.Arrival("landing", FIRST, "0123456789abcdef0")
 
     assert one.name == "landing__2018-01-01__0123456789abcdef"
@@ -257,7 +255,7 @@ def test_arrivals_of_other_content_have_other_names() -> None:
     assert replace(one, place="drop").name != one.name
 
 
-def test_what_cannot_be_looked_into_is_refused_by_name_while_others_are_news(
+def test_unreadable_files_are_named_while_other_batches_are_new(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
     assert drop.drop_dir is not None
@@ -271,7 +269,7 @@ def test_what_cannot_be_looked_into_is_refused_by_name_while_others_are_news(
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("drop", FIRST)]
 
 
-def test_what_is_still_being_written_is_no_fault_yet(drop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_still_being_written_is_no_fault_yet(drop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     assert drop.drop_dir is not None
     monkeypatch.setattr(arrivals, "AT_REST_SECONDS", 60.0)
     (drop.drop_dir / "orders_2018-01-02.zip").write_bytes(b"PK, half of it")

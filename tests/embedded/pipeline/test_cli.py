@@ -1,4 +1,4 @@
-"""The command line, as people and scripts meet it: in processes of its own, with pipes."""
+"""The command line as people and scripts use it: in separate processes, with pipes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_bi_reader_reads_the_marts_and_nothing_else(lakehouse: Lakehouse, statem
     assert "Traceback" not in done.stderr
 
 
-def test_another_role_can_be_asked(lakehouse: Lakehouse) -> None:
+def test_sql_can_run_as_another_role(lakehouse: Lakehouse) -> None:
     done = lakehouse("sql", "select count(*) as n from raw_olist.orders", "--role", "loader", "--format", "json")
 
     assert json.loads(done.stdout)[0]["n"] > 0
@@ -90,7 +90,7 @@ def test_quarantine_lists_filters_and_exports(lakehouse: Lakehouse, shop: tuple[
     assert "reason" in lakehouse("quarantine", "--counts").stdout
 
 
-def test_status_tells_programs_everything(lakehouse: Lakehouse, shop: tuple[Path, Truth]) -> None:
+def test_status_gives_programs_everything(lakehouse: Lakehouse, shop: tuple[Path, Truth]) -> None:
     status = json.loads(lakehouse("status", "--format", "json").stdout)
 
     assert [batch["batch_date"] for batch in status["batches"]] == sorted(shop[1].batches)
@@ -121,14 +121,14 @@ def test_a_refused_delivery_is_explained_with_all_its_faults_and_exit_code_1(
     [["land"], ["run", "--demo", "somewhere"], ["sql", "select 1", "--role", "owner"], ["nonsense"], ["clean"]],
     ids=" ".join,
 )
-def test_wrong_words_end_with_exit_code_2(server: Settings, words: list[str]) -> None:
+def test_wrong_usage_ends_with_exit_code_2(server: Settings, words: list[str]) -> None:
     done = command(server, *words)
 
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_table_or_setting_is_answered_with_what_there_is(lakehouse: Lakehouse) -> None:
+def test_an_unknown_table_or_setting_is_answered_with_the_valid_ones(lakehouse: Lakehouse) -> None:
     assert "order_items" in lakehouse("quarantine", "--table", "ordres").stderr
     wrong = lakehouse("status", LAKEHOUSE_TARGET="cloud")
     assert wrong.returncode == 1
@@ -147,7 +147,7 @@ def test_a_closed_pipe_is_no_error(loaded_shop: Settings) -> None:
     assert done.stderr == ""
 
 
-def test_generate_writes_batches_and_replay_refuses_what_is_no_archive(server: Settings, tmp_path: Path) -> None:
+def test_generate_writes_batches_and_replay_refuses_anything_but_an_archive(server: Settings, tmp_path: Path) -> None:
     done = command(server, "generate", str(tmp_path / "batches"), "--days", "2", "--scale", "0.05", "--seed", "3")
 
     assert done.returncode == 0, done.stderr
@@ -159,12 +159,12 @@ def test_generate_writes_batches_and_replay_refuses_what_is_no_archive(server: S
     assert "Traceback" not in refused.stderr
 
 
-def test_doctor_finds_this_machine_well(lakehouse: Lakehouse) -> None:
+def test_doctor_finds_no_fault_on_this_machine(lakehouse: Lakehouse) -> None:
     done = lakehouse("doctor", "--format", "json")
 
     checks = {row["check"]: row for row in json.loads(done.stdout)}
     to_fix = {name for name, row in checks.items() if not row["passed"]}
-    assert to_fix <= {"memory", "disk"}  # what the machine has left while the tests run
+    assert to_fix <= {"memory", "disk"}  # the tests may leave too little of these
     assert done.returncode == (1 if to_fix else 0)
     assert "our server" in checks["port"]["finding"]
     assert "every role can log in" in checks["warehouse"]["finding"]

@@ -1,4 +1,4 @@
-"""Killed at any point and started again, the pipeline ends where an undisturbed run ends."""
+"""A pipeline that is killed at any point and started again ends where an undisturbed run ends."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tests.support.lake import all_rows, days_of, differences, environment_of, q
 Run = Callable[..., RunReport]
 CopyOf = Callable[[Settings], Settings]
 
-# The command line, which kills itself with SIGKILL at the n-th call of a function: before it, after it, as soon as
-# the function has made a file appear in a folder, or as soon as it copies into the warehouse.
+# The command line, which kills itself with SIGKILL at the n-th call of a function: before the call, after it, as soon
+# as the function has made a file appear in a folder, or as soon as it copies into the warehouse.
 COMMAND = """
 import itertools, os, signal, sys, threading
 from importlib import import_module
@@ -98,7 +98,7 @@ class Point:
     preparation: str = ""
 
 
-# Each point is reached by the run that goes on where the one before it was killed.
+# Each point is reached by the run that continues after the kill before it.
 POINTS = (
     Point("between the files and the manifests of a delivery", "lakehouse.landing.step", "_update", "before"),
     Point("between landing and bronze", "lakehouse.bronze.step", "run", "before"),
@@ -135,7 +135,7 @@ POINTS = (
 
 
 def kill(settings: Settings, point: Point, *words: str) -> None:
-    """Run a command in a process of its own that does not survive the point."""
+    """Run a command in a separate process, which dies at the point."""
     where = [point.module, point.name, point.when, str(point.call), settings.layer_url("silver"), point.preparation]
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *where, *words, "--workspace", settings.workspace_name],
@@ -150,7 +150,7 @@ def kill(settings: Settings, point: Point, *words: str) -> None:
 
 
 def half_published(settings: Settings, contract: Contract) -> list[str]:
-    """Tables and batches of which a reader sees some rows, but not those that the load log says."""
+    """Tables and batches whose rows differ from those in the load log, as a reader sees them."""
     found = []
     for table in contract.tables:
         rows = query(
@@ -167,7 +167,7 @@ def half_published(settings: Settings, contract: Contract) -> list[str]:
 
 
 def outcome(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
-    """The marts, the raw tables and what is known of them; not when it came to be."""
+    """The marts, the raw tables and what is noted about them, without times."""
     counted = "source, table_name, batch_date, records, rejected, bronze, duplicates, superseded, quarantined, silver, "
     return {
         **all_rows(settings),
@@ -185,7 +185,7 @@ def outcome(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
-def test_killed_at_every_point_one_after_the_other_the_end_is_the_same(
+def test_a_pipeline_killed_at_every_point_in_turn_ends_the_same(
     shop: tuple[Path, Truth], first_day: Settings, copy_of: CopyOf, run: Run, contract: Contract, tmp_path: Path
 ) -> None:
     second = days_of(shop[0])[1]
@@ -193,7 +193,7 @@ def test_killed_at_every_point_one_after_the_other_the_end_is_the_same(
     batch.mkdir()
     for table in ("orders", "customers", "order_items"):
         shutil.copy(second / f"olist_{table}_dataset.csv", batch)
-    # The second batch is what the kills happen to: the first one is history, and must not suffer either.
+    # The kills hit the second batch. The first one is history, and must not change either.
     settings, undisturbed = copy_of(first_day), copy_of(first_day)
 
     for point in POINTS:
@@ -207,9 +207,7 @@ def test_killed_at_every_point_one_after_the_other_the_end_is_the_same(
 
 
 @pytest.mark.parametrize("nodes", [3, 20])
-def test_a_full_refresh_killed_within_dbt_is_completed(
-    nodes: int, first_day: Settings, copy_of: CopyOf, run: Run
-) -> None:
+def test_a_full_refresh_killed_in_dbt_is_completed(nodes: int, first_day: Settings, copy_of: CopyOf, run: Run) -> None:
     settings = copy_of(first_day)
 
     kill(settings, Point("within dbt", "lakehouse.marts.dbt", "Node", "after", nodes), "marts", "--full-refresh")
@@ -218,7 +216,7 @@ def test_a_full_refresh_killed_within_dbt_is_completed(
     assert differences(outcome(settings), outcome(first_day)) == {}
 
 
-def test_a_correction_killed_on_its_way_and_taken_back_leaves_nothing_of_itself(
+def test_a_correction_that_is_killed_and_then_withdrawn_leaves_nothing(
     shop: tuple[Path, Truth], first_day: Settings, copy_of: CopyOf, run: Run, contract: Contract, tmp_path: Path
 ) -> None:
     first = days_of(shop[0])[0]
@@ -228,7 +226,7 @@ def test_a_correction_killed_on_its_way_and_taken_back_leaves_nothing_of_itself(
     lines = (first / "olist_orders_dataset.csv").read_bytes().split(b"\n")
     (corrected / "olist_orders_dataset.csv").write_bytes(b"\n".join([lines[0], *lines[5:]]))
 
-    # Bronze and silver hold the correction, silver's ledger does not say so yet; the warehouse has the first.
+    # Bronze and silver hold the correction, but silver's ledger does not say so yet; the warehouse has the first rows.
     point = Point("after silver", "lakehouse.silver.partition", "SilverPartition.write_silver", "after")
     kill(settings, point, "run", str(corrected))
     landing.land(Lakehouse(settings, contract), [first])

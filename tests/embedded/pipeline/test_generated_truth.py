@@ -1,4 +1,4 @@
-"""A generated shop goes through; what became of every record is what truth.json says, to the row."""
+"""A generated shop is processed; every record ends where truth.json says, to the row."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_every_kind_of_fault_was_injected(shop: Shop) -> None:
     assert {fault.kind for fault in shop[1].faults} == set(KINDS)
 
 
-def test_every_stage_of_every_batch_counts_what_the_truth_says(loaded_shop: Settings, shop: Shop) -> None:
+def test_every_stage_of_every_batch_has_the_counts_of_the_truth(loaded_shop: Settings, shop: Shop) -> None:
     names = [field.name for field in fields(Count)]
     columns = ", ".join(["table_name", *names[1:]])
     found = {
@@ -127,7 +127,7 @@ def test_every_person_has_the_versions_of_the_truth(loaded_shop: Settings, shop:
     assert found == expected
 
 
-def test_products_and_sellers_change_when_the_truth_says(loaded_shop: Settings, shop: Shop) -> None:
+def test_products_and_sellers_have_the_versions_of_the_truth(loaded_shop: Settings, shop: Shop) -> None:
     assert shop[1].versions is not None
     for table, dimension, key in (("products", "dim_product", "product_id"), ("sellers", "dim_seller", "seller_id")):
         rows = query(loaded_shop, f"select {key}, valid_from, valid_to from marts.{dimension} where not is_inferred")
@@ -138,7 +138,7 @@ def test_products_and_sellers_change_when_the_truth_says(loaded_shop: Settings, 
         assert len(expected) > len(shop[1].versions[table]), f"no {table} ever changed: the test would prove nothing"
 
 
-def test_what_facts_refer_to_without_a_row_is_inferred(loaded_shop: Settings, shop: Shop) -> None:
+def test_members_that_only_facts_name_are_inferred(loaded_shop: Settings, shop: Shop) -> None:
     assert shop[1].inferred is not None
     for name, dimension, key in (
         ("customers", "dim_customer", "customer_unique_id"),

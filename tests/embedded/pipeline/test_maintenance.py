@@ -21,7 +21,7 @@ def contract() -> Contract:
 
 
 def execute(settings: Settings, *statements: str) -> list[tuple]:
-    """As the role loader; the rows of the last one, if it has any."""
+    """Execute statements as the role loader; the rows of the last one, if it has any."""
     with warehouse.cursor(settings) as cursor:
         for statement in statements:
             cursor.execute(statement)
@@ -33,14 +33,14 @@ def tables_of(settings: Settings, schema: str = "raw_olist") -> set[str]:
     return {name for (name,) in found}
 
 
-def test_a_state_without_anything_is_maintained(settings: Settings, contract: Contract) -> None:
+def test_an_empty_workspace_is_maintained(settings: Settings, contract: Contract) -> None:
     done = maintain(Lakehouse(settings, contract), lambda text: None)
 
     assert (done.files_merged, done.files_removed, done.leftovers, done.changed_keys_removed) == (0, 0, (), 0)
     assert (done.tests, done.warnings) == (0, ())
 
 
-def test_staging_tables_of_killed_loads_are_dropped_and_nothing_that_is_called_alike(
+def test_staging_tables_of_killed_loads_are_dropped_and_similar_names_stay(
     settings: Settings, contract: Contract
 ) -> None:
     load.ensure_tables(Lakehouse(settings, contract))
@@ -82,7 +82,7 @@ def test_every_table_of_the_pipeline_is_analysed_and_its_dead_rows_are_vacuumed(
 
 
 @pytest.mark.parametrize(("status", "left"), [("complete", [6]), ("building", [5, 6])])
-def test_keys_that_the_marts_have_used_go_and_others_stay(
+def test_keys_that_the_marts_have_used_are_removed_and_others_stay(
     settings: Settings, contract: Contract, status: str, left: list[int]
 ) -> None:
     execute(

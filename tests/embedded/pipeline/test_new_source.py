@@ -49,13 +49,13 @@ HEADER = b"isbn,title,pages,price,sold_at\n"
 
 
 class Shelf:
-    """The made-up source in a workspace of its own."""
+    """The made-up source in its own workspace."""
 
     def __init__(self, settings: Settings, contract: Contract, folder: Path, spark: Any) -> None:
         self.settings, self.contract, self._folder, self._spark = settings, contract, folder, spark
 
     def deliver(self, content: bytes, day: date = JANUARY, name: str = "books_export.csv") -> None:
-        """Land a file and take it to raw_shelf."""
+        """Land a file and load it into raw_shelf."""
         path = self._folder / name
         path.write_bytes(content)
         landing.land(Lakehouse(self.settings, self.contract), [path], day)
@@ -63,7 +63,7 @@ class Shelf:
         pipeline.run_lake(Lakehouse(self.settings, self.contract), Silent(), self._spark)
 
     def page(self) -> str:
-        """What `lakehouse run` says at its end."""
+        """What `lakehouse run` prints at its end."""
         report = pipeline.run(Lakehouse(self.settings, self.contract), Silent(), spark=self._spark)
         console = Console(record=True, width=160, file=io.StringIO())
         print_report(console, Lakehouse(self.settings, self.contract), report)
@@ -89,7 +89,7 @@ def shelf(new_workspace: Callable[..., Settings], tmp_path: Path, spark: Any) ->
     return Shelf(settings, read_contract(tmp_path, "shelf"), tmp_path, spark)
 
 
-def test_a_run_ends_well_without_marts_and_without_anything_landed(shelf: Shelf) -> None:
+def test_a_run_succeeds_without_marts_and_with_nothing_landed(shelf: Shelf) -> None:
     assert "Nothing has been landed yet" in shelf.page()
 
     shelf.deliver(HEADER + b"1,Dune,412,9.90,2018-01-05 10:00:00\n")
@@ -109,7 +109,7 @@ def test_a_contract_is_all_a_source_needs(shelf: Shelf) -> None:
     ]
 
 
-def test_a_column_that_came_later_is_null_before_and_demanded_after(shelf: Shelf) -> None:
+def test_a_later_column_is_null_before_its_first_day_and_required_after(shelf: Shelf) -> None:
     shelf.deliver(HEADER + b"1,Dune,412,9.90,\n")
     with pytest.raises(DeliveryRefused, match="cover"):
         shelf.deliver(HEADER + b"2,Ubik,202,8.00,\n", FEBRUARY)
@@ -130,13 +130,13 @@ READABLE = {
 
 
 @pytest.mark.parametrize("content", READABLE.values(), ids=READABLE)
-def test_harmless_differences_are_read_right(shelf: Shelf, content: bytes) -> None:
+def test_harmless_differences_are_read_correctly(shelf: Shelf, content: bytes) -> None:
     shelf.deliver(content)
 
     assert shelf.books() == [("1", "Dune", 412, Decimal("9.90"), None)]
 
 
-def test_values_come_through_as_they_were_sent(shelf: Shelf) -> None:
+def test_values_arrive_as_they_were_sent(shelf: Shelf) -> None:
     long = b"x" * 2_000_000
     shelf.deliver(
         HEADER
@@ -169,7 +169,7 @@ REJECTED = {
 @pytest.mark.parametrize(
     ("record", "reason"), [(record, reason) for reason, records in REJECTED.items() for record in records]
 )
-def test_an_unreadable_record_is_rejected_alone(shelf: Shelf, record: bytes, reason: str) -> None:
+def test_only_the_unreadable_record_is_rejected(shelf: Shelf, record: bytes, reason: str) -> None:
     shelf.deliver(HEADER + b"0,before,1,1.00,\n" + record + b"\n9,after,2,2.00,\n")
 
     assert shelf.reasons() == {2: (reason,)}
@@ -211,7 +211,7 @@ def test_a_value_not_of_its_type_is_quarantined_with_its_reason(shelf: Shelf) ->
     assert shelf.books("isbn") == [("good",)]
 
 
-def test_every_reason_of_a_record_is_told_and_the_last_of_a_key_wins(shelf: Shelf) -> None:
+def test_every_reason_of_a_record_is_listed_and_the_last_row_of_a_key_wins(shelf: Shelf) -> None:
     shelf.deliver(
         HEADER
         + b",Dune,x,9.90,\n"
@@ -242,7 +242,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
-def test_a_file_that_breaks_the_contract_as_a_whole_is_refused(shelf: Shelf, content: bytes) -> None:
+def test_a_file_that_violates_the_contract_as_a_whole_is_refused(shelf: Shelf, content: bytes) -> None:
     with pytest.raises(DeliveryRefused, match=r"books_export\.csv"):
         shelf.deliver(content)
 

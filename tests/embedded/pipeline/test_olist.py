@@ -1,4 +1,4 @@
-"""The real Olist archive: its known figures, and its replay in batches. Skipped where the archive is absent."""
+"""The real Olist archive: its known figures, and its replay in batches. Skipped if the archive is absent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ROWS = {
 }
 
 
-# What is odd in the archive, and kept: what silver and dbt warn of, and in how many rows.
+# The oddities that the archive has and the pipeline keeps: silver's and dbt's warnings, with their rows.
 SUSPICIOUS = {
     ("order_reviews", "review_creation_date: required, but empty"): 13,
     ("order_reviews", "review_answer_timestamp: required, but empty"): 60,
@@ -62,7 +62,7 @@ WARNINGS = {
 
 @pytest.fixture(scope="module")
 def report(olist_and_report: tuple[Settings, RunReport]) -> RunReport:
-    """What the run said that brought the archive."""
+    """The report of the run that processed the archive."""
     return olist_and_report[1]
 
 
@@ -78,7 +78,7 @@ def olist_and_report(new_workspace: Callable[..., Settings], run: Run) -> tuple[
     return settings, run(settings, ARCHIVE)
 
 
-def test_every_record_comes_through_and_only_geolocation_repeats_itself(olist: Settings) -> None:
+def test_every_record_arrives_and_only_geolocation_has_repetitions(olist: Settings) -> None:
     found = query(
         olist,
         "select table_name, records, bronze, rejected, quarantined, superseded, duplicates, silver, raw "
@@ -93,7 +93,7 @@ def test_every_record_comes_through_and_only_geolocation_repeats_itself(olist: S
     }
 
 
-def test_the_sums_are_those_of_the_publisher(olist: Settings) -> None:
+def test_the_sums_equal_those_of_the_archive(olist: Settings) -> None:
     ((price, freight),) = query(olist, "select sum(price), sum(freight_value) from marts.fct_order_items")
     ((payments,),) = query(olist, "select sum(payment_value) from marts.fct_payments")
 
@@ -124,7 +124,7 @@ def test_its_oddities_are_kept_and_counted(olist: Settings, report: RunReport, c
     assert dict(report.marts.warnings) == WARNINGS
 
 
-def test_the_known_gaps_of_the_archive_show_as_what_they_are(olist: Settings) -> None:
+def test_the_known_gaps_of_the_archive_are_shown_as_gaps(olist: Settings) -> None:
     without_category = query(
         olist, "select count(*) from marts.dim_product where product_category_name = 'unknown' and not is_inferred"
     )
@@ -167,7 +167,7 @@ def test_the_replay_one_build_per_batch_ends_in_the_marts_of_the_archive(
     for batch in batches:
         run(settings, batch)
 
-    # What products and sellers were like is dated by batch, and so are the keys to it: all else is equal.
+    # Versions of products and sellers are dated by batch, and so are their keys; all else is equal.
     replayed, whole = all_rows(settings), all_rows(olist)
     for marts in (replayed, whole):
         del marts["dim_product"], marts["dim_seller"], marts["fct_order_items"]

@@ -46,7 +46,7 @@ def sellers(day: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def load(contract: Contract, spark: Any) -> Callable[..., None]:
-    """Land the paths, if any are given, take everything to raw_olist and count it: `run` without the marts."""
+    """Land the paths, if any are given, load everything into raw_olist and count it: `run` without the marts."""
 
     def load(settings: Settings, *paths: Path) -> None:
         if paths:
@@ -149,12 +149,12 @@ def test_a_run_that_broke_an_equation_fails_and_names_it_until_it_holds_again(
             run(settings, sellers)
 
     assert query(settings, "select table_name, holds from ops.reconciliation", "loader") == [("sellers", False)]
-    # Nothing is pending any more, and yet the next run does not pass over it.
+    # Nothing is pending any more, but the next run still checks it.
     with pytest.raises(ReconciliationError, match=message):
         run(settings)
 
 
-def test_what_a_killed_run_did_not_count_the_next_one_counts(
+def test_the_next_run_counts_what_a_killed_run_did_not(
     sellers: Path, new_workspace: Callable[..., Settings], load: Load, contract: Contract, spark: Any
 ) -> None:
     settings = new_workspace()
@@ -168,7 +168,7 @@ def test_what_a_killed_run_did_not_count_the_next_one_counts(
     assert query(settings, "select table_name, holds from ops.reconciliation", "loader") == [("sellers", True)]
 
 
-def test_a_redelivery_that_comes_while_a_run_counts_is_no_loss(
+def test_a_redelivery_during_the_count_is_no_loss(
     sellers: Path, new_workspace: Callable[..., Settings], load: Load, contract: Contract, spark: Any
 ) -> None:
     settings = new_workspace()
@@ -186,7 +186,7 @@ def test_a_redelivery_that_comes_while_a_run_counts_is_no_loss(
     assert query(settings, "select table_name, holds from ops.reconciliation", "loader") == [("sellers", True)]
 
 
-def test_a_fact_with_a_row_too_few_is_noticed_and_named_by_every_run(
+def test_every_run_names_a_fact_that_lacks_a_row(
     sellers: Path, day: Path, new_workspace: Callable[..., Settings], run: Run, contract: Contract
 ) -> None:
     settings = new_workspace()

@@ -1,4 +1,4 @@
-"""A batch run again changes nothing; a batch replaced gives what a fresh pipeline would give."""
+"""A batch run again changes nothing; a replaced batch gives what a fresh pipeline would give."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_corrected_file_replaces_its_table_of_its_batch_everywhere(
     settings, fresh = copy_of(two_days), new_workspace()
     corrected = tmp_path / first.name
     corrected.mkdir()
-    # The first order is gone, the status of the second is another one.
+    # The first order is gone, and the status of the second has changed.
     lines = (first / "olist_orders_dataset.csv").read_bytes().split(b"\n")
     changed = lines[2].split(b",")
     gone, altered = lines[1].split(b",")[0].decode(), changed[0].decode()
@@ -91,7 +91,7 @@ def test_a_corrected_file_replaces_its_table_of_its_batch_everywhere(
     assert after[altered] == "unavailable"
 
 
-def test_a_withdrawn_table_leaves_nothing_of_itself(
+def test_a_withdrawn_table_leaves_nothing_behind(
     shop: tuple[Path, Truth],
     two_days: Settings,
     copy_of: Callable[[Settings], Settings],
@@ -121,7 +121,7 @@ def test_a_withdrawn_table_leaves_nothing_of_itself(
     assert query(settings, f"select count(*) from raw_olist.orders where _batch_date = '{second.name}'") == [(0,)]
 
 
-def test_a_wiped_lake_is_filled_again_without_loading_anything_anew(
+def test_a_wiped_lake_is_filled_again_without_another_load(
     first_day: Settings, copy_of: Callable[[Settings], Settings], run: Run
 ) -> None:
     settings = copy_of(first_day)

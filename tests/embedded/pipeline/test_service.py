@@ -1,4 +1,4 @@
-"""start, stop, clean, and doctor on the warehouse, through the command line, in a home with a server of its own."""
+"""start, stop, clean and doctor on the warehouse, through the command line, in a home with its own server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.embedded.pipeline.commands import command
 
 @pytest.fixture
 def own(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
-    """A home without anything in it."""
+    """An empty home."""
     home = test_home / "service"
     settings = Settings.load(
         home=home,
@@ -65,7 +65,7 @@ def test_start_makes_the_warehouse_ready_and_stop_ends_it(own: Settings) -> None
     assert (again.returncode, again.stdout) == (0, "It was not running.\n")
 
 
-def test_clean_of_a_workspace_leaves_the_others_and_of_everything_leaves_what_others_made(own: Settings) -> None:
+def test_clean_of_one_workspace_leaves_the_others_and_clean_of_everything_leaves_other_files(own: Settings) -> None:
     for workspace in ("demo", "main"):
         assert command(own, "start", "--workspace", workspace).returncode == 0
         plant(own.home / "workspaces" / workspace / "lake" / "bronze" / "part-0.parquet")
@@ -90,7 +90,7 @@ def test_clean_of_a_workspace_leaves_the_others_and_of_everything_leaves_what_ot
     assert list(own.jars_path.glob("*.jar"))
 
 
-def test_clean_asks_nobody_in_a_pipe_and_removes_nothing(own: Settings) -> None:
+def test_clean_in_a_pipe_does_not_ask_and_removes_nothing(own: Settings) -> None:
     plant(own.home / "workspaces" / "demo" / "lake" / "x")
 
     done = command(own, "clean")
@@ -101,7 +101,7 @@ def test_clean_asks_nobody_in_a_pipe_and_removes_nothing(own: Settings) -> None:
 
 
 @pytest.mark.parametrize("words", [["clean", "--yes"], ["stop"]], ids=" ".join)
-def test_the_warehouse_of_another_target_is_not_ours_to_stop_or_remove(own: Settings, words: list[str]) -> None:
+def test_the_warehouse_of_another_target_is_not_stopped_or_removed(own: Settings, words: list[str]) -> None:
     plant(own.home / "workspaces" / "demo" / "lake" / "x")
 
     done = command(own, *words, LAKEHOUSE_TARGET="docker")
@@ -111,7 +111,7 @@ def test_the_warehouse_of_another_target_is_not_ours_to_stop_or_remove(own: Sett
     assert (own.home / "workspaces" / "demo" / "lake" / "x").exists()
 
 
-def test_doctor_tells_a_password_that_the_warehouse_refuses(own: Settings) -> None:
+def test_doctor_reports_a_password_that_the_warehouse_refuses(own: Settings) -> None:
     assert command(own, "start", "--workspace", "demo").returncode == 0
 
     done = command(own, "doctor", "--workspace", "demo", LAKEHOUSE_LOADER_PASSWORD="wrong")

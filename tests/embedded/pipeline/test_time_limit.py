@@ -1,4 +1,4 @@
-"""A time limit that an orchestrator sets by a signal ends a step at once: the main thread does the work itself."""
+"""An orchestrator's time limit, set by a signal, ends a step immediately: the main thread does the work itself."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ LIMIT_SECONDS, WORK_SECONDS = 1, 30
 
 
 class OutOfTime(BaseException):
-    """As Airflow's AirflowTaskTimeout."""
+    """The same as Airflow's AirflowTaskTimeout."""
 
 
 @pytest.fixture
 def alarm() -> Iterator[None]:
-    """SIGALRM raises, as Airflow lets it; whoever sets the timer."""
+    """SIGALRM raises, as under Airflow; the test sets the timer."""
 
     def ring(*_: Any) -> None:
         raise OutOfTime

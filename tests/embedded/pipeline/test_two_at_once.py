@@ -1,4 +1,4 @@
-"""Two runs at once: the second waits, or stops with a clear message; nothing is ever doubled."""
+"""Two runs at the same time: the second waits, or stops with a clear message; nothing is ever doubled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lakehouse.settings import Settings
 from tests.support.lake import Silent, all_rows, days_of, differences
 
 
-def test_two_runs_at_once_end_in_what_one_run_gives(
+def test_two_runs_at_the_same_time_give_the_result_of_one(
     shop: tuple[Path, Truth],
     new_workspace: Callable[..., Settings],
     run: Callable[..., RunReport],
@@ -51,7 +51,7 @@ def test_two_runs_at_once_end_in_what_one_run_gives(
     assert differences(all_rows(settings, "raw_olist"), all_rows(alone, "raw_olist")) == {}
 
 
-def test_a_run_that_may_not_wait_names_the_lock_and_who_holds_it(
+def test_a_run_that_must_not_wait_names_the_lock_and_its_holder(
     shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], contract: Contract, spark: Any
 ) -> None:
     settings = new_workspace(lock_wait_seconds=0)

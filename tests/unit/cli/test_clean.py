@@ -1,4 +1,4 @@
-"""clean.py: what this project made goes, what others put beside it stays, whatever it is called."""
+"""clean.py: the files that this project made are removed; other files beside them stay, whatever their names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lakehouse.settings import Settings
 from lakehouse.spark.jars import read_lock
 
 JAR = read_lock()[0]
-OURS = (
+MADE_HERE = (
     "workspaces/demo/lake/bronze/olist/orders/part-0.parquet",
     "workspaces/demo/dbt/manifest.json",
     "workspaces/demo/dbt_full_tests/manifest.json",
@@ -66,16 +66,16 @@ def files(home: Path) -> set[str]:
     return {path.relative_to(home).as_posix() for path in home.rglob("*") if not path.is_dir()}
 
 
-def test_a_home_of_our_own_is_gone(settings: Settings) -> None:
-    plant(settings.home, *OURS)
+def test_a_home_that_lakehouse_made_is_gone(settings: Settings) -> None:
+    plant(settings.home, *MADE_HERE)
 
     assert remove_everything(settings) == []
 
     assert not settings.home.exists()
 
 
-def test_in_a_folder_of_others_only_what_is_ours_goes_and_what_is_left_is_told(settings: Settings) -> None:
-    plant(settings.home, *OURS, *STRANGERS)
+def test_in_a_shared_folder_only_this_projects_files_go_and_the_rest_is_named(settings: Settings) -> None:
+    plant(settings.home, *MADE_HERE, *STRANGERS)
 
     left = remove_everything(settings)
 
@@ -83,7 +83,7 @@ def test_in_a_folder_of_others_only_what_is_ours_goes_and_what_is_left_is_told(s
     assert [path.name for path in left] == ["jars", "notes.txt", "photos", "postgres", "secrets", "workspaces"]
 
 
-def test_a_folder_that_holds_nothing_of_ours_stays_as_it_is(settings: Settings) -> None:
+def test_a_folder_without_files_of_this_project_stays_as_it_is(settings: Settings) -> None:
     plant(settings.home, *STRANGERS, "postgres/data/measured.csv")
 
     remove_everything(settings)
@@ -91,25 +91,25 @@ def test_a_folder_that_holds_nothing_of_ours_stays_as_it_is(settings: Settings) 
     assert files(settings.home) == {*STRANGERS, "postgres/data/measured.csv"}
 
 
-def test_a_home_that_is_not_there_is_no_error(settings: Settings) -> None:
+def test_a_missing_home_is_no_error(settings: Settings) -> None:
     assert remove_everything(settings) == []
     assert not settings.home.exists()
 
 
 @pytest.mark.parametrize("link", ["jars", "secrets", "workspaces", "workspaces/demo", "workspaces/demo/lake"])
-def test_what_a_link_leads_to_is_another_checkouts(settings: Settings, tmp_path: Path, link: str) -> None:
+def test_the_target_of_a_link_stays(settings: Settings, tmp_path: Path, link: str) -> None:
     other = tmp_path / "other"
-    plant(other, *OURS)
+    plant(other, *MADE_HERE)
     (settings.home / link).parent.mkdir(parents=True)
     (settings.home / link).symlink_to(other / link)
 
     left = remove_everything(settings)
 
-    assert files(other) == set(OURS)
+    assert files(other) == set(MADE_HERE)
     assert [path.name for path in left] == [link.split("/")[0]]
 
 
-def test_jars_and_passwords_in_a_folder_of_their_own_stay(settings: Settings, tmp_path: Path) -> None:
+def test_jars_and_passwords_outside_the_home_stay(settings: Settings, tmp_path: Path) -> None:
     plant(tmp_path, f"shared/{JAR.name}", "shared/loader_password")
 
     shared = tmp_path / "shared"
@@ -118,13 +118,13 @@ def test_jars_and_passwords_in_a_folder_of_their_own_stay(settings: Settings, tm
     assert files(shared) == {JAR.name, "loader_password"}
 
 
-def test_a_server_removed_half_way_is_removed_by_the_next_attempt(settings: Settings) -> None:
+def test_a_half_removed_server_is_removed_by_the_next_attempt(settings: Settings) -> None:
     plant(settings.home, "postgres/initdb-removed/base/1/1", "postgres/data/PG_VERSION")
 
     assert remove_everything(settings) == []
 
 
-def test_of_a_workspace_only_its_own_goes(settings: Settings) -> None:
+def test_cleaning_a_workspace_removes_only_that_workspace(settings: Settings) -> None:
     plant(
         settings.home, "workspaces/demo/lake/x", "workspaces/demo/notes.txt", "workspaces/main/lake/x", "last_workspace"
     )

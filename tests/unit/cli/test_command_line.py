@@ -1,4 +1,4 @@
-"""The command line's ends: what is shown of an error, and the exit code."""
+"""How the command line ends: what it shows of an error, and the exit code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lakehouse.settings import PROJECT_DIR, Settings
 
 @pytest.fixture(autouse=True)
 def dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The developer's own settings do not count; the file that stands for `.env`."""
+    """Hide the developer's own settings; return the file that replaces `.env`."""
     for name in [name for name in os.environ if name.startswith("LAKEHOUSE_")]:
         monkeypatch.delenv(name)
     file = tmp_path / "dotenv"
@@ -28,7 +28,7 @@ def dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The words of a command that fails with an error of ours, and reads no settings."""
+    """A command line that fails with a LakehouseError and reads no settings."""
     monkeypatch.setattr(sys, "argv", ["lakehouse", "replay", str(tmp_path), str(tmp_path / "out")])
 
 
@@ -58,7 +58,7 @@ def test_the_setting_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.usefixtures("failing")
-def test_the_setting_debug_counts_in_the_file_dotenv_and_the_environment_goes_before(
+def test_debug_is_read_from_dotenv_and_the_environment_takes_precedence(
     dotenv: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dotenv.write_text("LAKEHOUSE_DEBUG=true\n")
@@ -71,7 +71,7 @@ def test_the_setting_debug_counts_in_the_file_dotenv_and_the_environment_goes_be
         main()
 
 
-def test_the_setting_debug_counts_when_other_settings_are_wrong(
+def test_debug_works_when_other_settings_are_invalid(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["lakehouse", "doctor"])
@@ -87,7 +87,7 @@ def test_the_setting_debug_counts_when_other_settings_are_wrong(
         main()
 
 
-def test_a_wrong_debug_setting_is_told_like_any_other(
+def test_an_invalid_debug_setting_is_reported_like_any_other(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["lakehouse", "doctor"])

@@ -1,4 +1,4 @@
-"""doctor: what is wrong with a machine is found, told with its remedy, and makes the exit code 1."""
+"""doctor finds what is wrong with a machine, names the remedy, and exits with 1."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Look = Callable[[str], Check]
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own, in the environment, and nothing else; a port that is free."""
+    """Only a fresh home and a free port are set in the environment."""
     for name in [name for name in os.environ if name.startswith("LAKEHOUSE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
@@ -49,7 +49,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def healthy(environment: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine that has all it needs; its home."""
+    """The home of a machine that has everything it needs."""
     monkeypatch.setattr(doctor, "read_lock", lambda: [JAR])
     monkeypatch.setattr(doctor, "NEEDED_GB_MEMORY", 0.0)
     monkeypatch.setattr(doctor, "NEEDED_GB_FREE", 0.0)
@@ -60,7 +60,7 @@ def healthy(environment: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def look(healthy: Path) -> Look:
-    """One check of a machine that is healthy but for what the test did to it; the exit code is right, too."""
+    """One check of a machine that is healthy except for what the test did; this also checks the exit code."""
 
     def look(name: str) -> Check:
         found = {check.name: check for check in checks(Settings.load())}
@@ -79,16 +79,16 @@ def stranger() -> Iterator[socket.socket]:
         yield taken
 
 
-def test_a_healthy_machine_is_told_check_by_check_with_exit_code_0(healthy: Path) -> None:
+def test_a_healthy_machine_is_listed_check_by_check_with_exit_code_0(healthy: Path) -> None:
     done = CliRunner().invoke(app, ["doctor"])
 
     assert done.exit_code == 0, done.output
     names = ["Python", "packages", "Java", "jars", "memory", "disk", "contract", "store", "port", "warehouse"]
     assert [line.split()[:2] for line in done.output.splitlines()] == [["ok", name] for name in names]
-    assert list(healthy.iterdir()) == [healthy / "jars"]  # nothing was made by looking
+    assert list(healthy.iterdir()) == [healthy / "jars"]  # the checks made nothing
 
 
-def test_what_to_mend_stands_below_its_finding_with_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_remedy_is_shown_below_its_finding_with_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Check("Java", "17, /bin/java"), Check("port", "5433 is used by `cat` [pid 7]", "Set another")]
     monkeypatch.setattr(doctor, "checks", lambda settings: found)
 
@@ -107,7 +107,7 @@ def test_what_to_mend_stands_below_its_finding_with_exit_code_1(monkeypatch: pyt
     assert (as_table.exit_code, as_json.exit_code) == (1, 1)
 
 
-def test_where_spark_is_a_server_it_is_asked_and_java_is_not_looked_for(
+def test_with_a_spark_server_the_server_is_asked_and_java_is_not_needed(
     look: Look, stranger: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = stranger.getsockname()[1]
@@ -121,7 +121,7 @@ def test_where_spark_is_a_server_it_is_asked_and_java_is_not_looked_for(
     assert not {"Java", "jars"} & {check.name for check in checks(Settings.load())}
 
 
-def test_java_is_told_with_version_and_place(look: Look) -> None:
+def test_java_is_shown_with_version_and_path(look: Look) -> None:
     assert re.fullmatch(r"(17|21), /.*/java", look("Java").finding)
 
 
@@ -140,7 +140,7 @@ def test_java_of_another_version_is_named(look: Look, tmp_path: Path, monkeypatc
     assert look("Java").finding == f"Spark needs a JDK 17 or 21. Found only: {old} (Java 11)."
 
 
-def test_too_old_a_python(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_that_is_too_old(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     python = namedtuple("python", "major minor micro releaselevel serial")
     monkeypatch.setattr(sys, "version_info", python(3, 10, 4, "final", 0))
 
@@ -150,7 +150,7 @@ def test_too_old_a_python(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.remedy.startswith("Use Python 3.11 to 3.13")
 
 
-def test_a_package_that_is_missing_and_one_that_is_not_the_locked_one(
+def test_a_missing_package_and_one_in_another_version_than_locked(
     look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda name: ["rich>=14", "no-such-package[x]>=1"])
@@ -163,7 +163,7 @@ def test_a_package_that_is_missing_and_one_that_is_not_the_locked_one(
     assert found.remedy == "Run: rm -rf .venv && make setup"
 
 
-def test_memory_too_small(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "NEEDED_GB_MEMORY", 1e6)
 
     found = look("memory")
@@ -181,7 +181,7 @@ def test_memory_too_small(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["the lake's", "the database's", "both"],
 )
-def test_a_disk_too_full(
+def test_a_disk_that_is_too_full(
     look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: set[str], remedy: str
 ) -> None:
     usage = namedtuple("usage", "total used free")
@@ -205,7 +205,7 @@ def test_a_disk_too_full(
     assert f"GB free at {database / 'server'}" in found.finding
 
 
-def test_one_disk_that_holds_both_is_told_once(look: Look, healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_holds_both_is_named_once(look: Look, healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKEHOUSE_EMBEDDED_POSTGRES_DIR", str(healthy / "postgres"))
     monkeypatch.setattr(doctor, "NEEDED_GB_FREE", 1e9)
 
@@ -220,7 +220,7 @@ def test_one_disk_that_holds_both_is_told_once(look: Look, healthy: Path, monkey
     [Path.unlink, lambda jar: jar.write_bytes(CONTENT[:-1])],
     ids=["missing", "damaged"],
 )
-def test_jars_that_are_missing_or_damaged(look: Look, healthy: Path, mishap: Callable[[Path], object]) -> None:
+def test_missing_or_damaged_jars(look: Look, healthy: Path, mishap: Callable[[Path], object]) -> None:
     mishap(healthy / "jars" / JAR.name)
 
     found = look("jars")
@@ -229,7 +229,7 @@ def test_jars_that_are_missing_or_damaged(look: Look, healthy: Path, mishap: Cal
     assert found.remedy == "Run: lakehouse start (it fetches them once)"
 
 
-def test_a_port_taken_by_a_stranger(look: Look, stranger: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_used_by_another_program(look: Look, stranger: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     port = stranger.getsockname()[1]
     monkeypatch.setenv("LAKEHOUSE_POSTGRES_PORT", str(port))
 
@@ -240,7 +240,7 @@ def test_a_port_taken_by_a_stranger(look: Look, stranger: socket.socket, monkeyp
     assert 1 <= int(re.search(r"LAKEHOUSE_POSTGRES_PORT=(\d+)", found.remedy)[1]) <= 65535
 
 
-def test_our_server_on_another_port_than_the_settings(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_embedded_server_on_another_port_than_in_the_settings(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_postgres, "status", lambda settings: RunningServer(7, 6000, ready=False))
     monkeypatch.setenv("LAKEHOUSE_POSTGRES_PORT", "7000")
 
@@ -256,7 +256,7 @@ def test_a_source_without_contract(look: Look, monkeypatch: pytest.MonkeyPatch) 
     assert "nowhere" in look("contract").finding
 
 
-def test_a_store_is_told_by_what_of_it_is_not_yet_proven(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_is_shown_with_the_layers_that_are_not_yet_proven(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     with s3_settings() as given:
         for name, value in given.items():
             monkeypatch.setenv(f"LAKEHOUSE_{name.upper()}", value)
@@ -279,7 +279,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(
     look: Look, healthy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (healthy / "jars" / JAR.name).unlink()
-    (healthy / "jars" / JAR.name).mkdir()  # not a file, which `is_intact` does not reckon with
+    (healthy / "jars" / JAR.name).mkdir()  # a folder, which `is_intact` does not expect
 
     found = look("jars")
 

@@ -1,4 +1,4 @@
-"""What people see: a run while it runs, on a terminal and in a log; status; warnings."""
+"""What people see: a run's progress on a terminal and in a log, the status, the warnings."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def result(step: Any, table: str, day: date, rows: int, *, done: bool = True, se
 
 
 def picture(board: Board, console: Console) -> list[list[str]]:
-    """The words of each line that is on the screen now."""
+    """The words of each line that is now on the screen."""
     console.print(board)
     return [line.split() for line in console.export_text().splitlines()]
 
@@ -113,7 +113,7 @@ def run_through(observer: Observer) -> None:
     observer.model("unique_dim_seller", None, 0.1)
 
 
-def test_on_a_terminal_the_last_picture_stays_without_spinner_and_note(terminal: Console) -> None:
+def test_on_a_terminal_the_last_table_stays_without_spinner_and_note(terminal: Console) -> None:
     with watching(terminal) as observer:
         assert isinstance(observer, Board)
         run_through(observer)
@@ -173,7 +173,7 @@ def shown(console: Console, status: Status) -> list[str]:
     return [" ".join(line.split()) for line in console.export_text().splitlines()]
 
 
-def test_status_tells_batches_records_and_that_all_is_in_the_marts(terminal: Console) -> None:
+def test_status_shows_batches_records_and_that_everything_is_in_the_marts(terminal: Console) -> None:
     lines = shown(terminal, a_status())
 
     assert lines[0] == "Workspace demo, source olist"
@@ -188,7 +188,7 @@ def test_status_tells_batches_records_and_that_all_is_in_the_marts(terminal: Con
     assert lines[-1] == "Everything landed is in the marts."
 
 
-def test_status_tells_what_is_pending_and_why_and_what_takes_it_through(terminal: Console) -> None:
+def test_status_shows_what_is_pending_why_and_the_command_that_processes_it(terminal: Console) -> None:
     waiting = [Pending("silver", "orders", SECOND, "delivered again, or its contract changed", 10)]
 
     lines = shown(terminal, a_status(pending=waiting, marts_pending="something was loaded"))
@@ -214,13 +214,13 @@ def test_commands_are_named_as_this_shell_finds_them(monkeypatch: pytest.MonkeyP
     assert as_called_here(text).startswith(f"Run `{Path(sys.executable).parent.relative_to('/')}/lakehouse doctor`")
 
 
-def test_status_of_a_workspace_in_which_nothing_was_landed(terminal: Console) -> None:
+def test_status_of_an_empty_workspace(terminal: Console) -> None:
     lines = shown(terminal, a_status(batches=[], records=[]))
 
     assert lines[-1] == "Nothing has been landed yet: `lakehouse run PATH`, or `lakehouse run --demo`"
 
 
-def test_status_names_what_the_warehouse_holds_and_landing_lost(terminal: Console) -> None:
+def test_status_names_tables_that_only_the_warehouse_still_has(terminal: Console) -> None:
     lines = shown(terminal, a_status(batches=[], without_landing=[("orders", FIRST), ("sellers", FIRST)]))
 
     assert "The warehouse holds tables of 1 batches that are no longer in landing." in " ".join(lines)
@@ -242,7 +242,7 @@ def test_status_names_what_the_warehouse_holds_and_landing_lost(terminal: Consol
     ],
     ids=["success", "failed"],
 )
-def test_status_tells_how_the_last_run_ended(
+def test_status_shows_how_the_last_run_ended(
     terminal: Console, status: str, summary: dict[str, Any], end: list[str]
 ) -> None:
     begin, finish = datetime(2018, 1, 6, 10, tzinfo=UTC), datetime(2018, 1, 6, 10, 0, 7, tzinfo=UTC)
@@ -252,7 +252,7 @@ def test_status_tells_how_the_last_run_ended(
     assert lines[-len(end) :] == end
 
 
-def test_tests_that_warn_are_rows_of_a_table(terminal: Console) -> None:
+def test_dbt_tests_that_warn_are_listed(terminal: Console) -> None:
     print_warnings(terminal, [("fct_orders_has_its_customer", 1_052), ("dates_in_order", 3)])
 
     assert [line.split() for line in terminal.export_text().splitlines()] == [
@@ -264,7 +264,7 @@ def test_tests_that_warn_are_rows_of_a_table(terminal: Console) -> None:
     ]
 
 
-def test_without_tests_that_warn_nothing_is_printed(terminal: Console) -> None:
+def test_without_dbt_warnings_nothing_is_printed(terminal: Console) -> None:
     print_warnings(terminal, [])
 
     assert terminal.export_text() == ""

@@ -47,13 +47,13 @@ def test_one_kind_of_fault_alone(tmp_path: Path) -> None:
     assert min(found.values()) > 5
 
 
-def test_one_kind_of_fault_left_out(tmp_path: Path) -> None:
+def test_all_kinds_of_fault_but_one(tmp_path: Path) -> None:
     assert generate(tmp_path / "b", "--fault", "bad date=0").exit_code == 0
 
     assert set(kinds_in(tmp_path / "b")) == set(KINDS) - {"bad date"}
 
 
-def test_without_it_every_kind_has_the_share_of_faults_and_the_bytes_of_before(tmp_path: Path) -> None:
+def test_without_the_option_every_kind_has_the_share_of_faults_and_the_same_bytes_as_before(tmp_path: Path) -> None:
     assert generate(tmp_path / "one").exit_code == 0
     assert generate(tmp_path / "other", "--fault", "bad date=0.0005").exit_code == 0
 
@@ -73,9 +73,7 @@ def test_without_it_every_kind_has_the_share_of_faults_and_the_bytes_of_before(t
     ],
     ids=["unknown", "no rate", "no number", "too much", "not a number"],
 )
-def test_a_fault_that_makes_no_sense_is_answered_with_those_there_are(
-    tmp_path: Path, words: list[str], why: str
-) -> None:
+def test_an_invalid_fault_is_answered_with_the_valid_kinds(tmp_path: Path, words: list[str], why: str) -> None:
     done = generate(tmp_path / "b", *words)
 
     assert done.exit_code == 2
@@ -84,23 +82,21 @@ def test_a_fault_that_makes_no_sense_is_answered_with_those_there_are(
     assert not (tmp_path / "b").exists()
 
 
-def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_one_error_names_all_faults(tmp_path: Path) -> None:
     done = generate(tmp_path / "b", "--fault", "bad hair=0.1", "--fault", "bad date=often")
 
     assert "bad hair" in done.output
     assert "bad date=often" in done.output
 
 
-def test_help_shows_how() -> None:
+def test_help_shows_an_example() -> None:
     help_text = lakehouse("generate", "--help").output
 
     assert re.search(r"--fault\s+KIND=RATE", help_text)
     assert '--fault "bad date=0.01"' in help_text
 
 
-def test_a_column_of_the_contract_with_a_first_day_is_sent_from_then_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_column_with_a_first_day_is_sent_from_that_day_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = re.split(r"(?m)^(?= *- name: seller_state$)", CONTRACT.read_text())
     indent = re.match(r" *", after)[0]
     added = [

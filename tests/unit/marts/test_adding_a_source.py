@@ -1,4 +1,4 @@
-"""docs/adding-a-source.md, followed to the letter: a second source builds its own models, Olist builds its own."""
+"""docs/adding-a-source.md, followed literally: a second source builds its own models, Olist builds its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BLOCK = re.compile(r"^    ```(?:sql|yaml)\n    (?:#|--) (\S+)\n(.*?)^    ```$", 
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """Name -> what dbt knows of it, of the project after each block of the page was put where it says."""
+    """Name -> dbt's node, in a project with every block of the page in its file."""
     project = tmp_path_factory.mktemp("project")
     for folder in ("contracts", "dbt"):
         shutil.copytree(PROJECT_DIR / folder, project / folder, ignore=shutil.ignore_patterns("target", "logs"))
@@ -41,7 +41,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
 
 
 def merged(old: Any, new: Any) -> Any:
-    """What a person makes of a file and a block that shows only what is added."""
+    """The file that a person gets from a file and a block that shows only what to add."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return new
     return old | {key: merged(old.get(key), value) for key, value in new.items()}
@@ -62,7 +62,7 @@ def models_tagged(nodes: dict[str, dict[str, Any]], tag: str) -> set[str]:
     return {name for name, node in nodes.items() if node["resource_type"] == "model" and tag in node["tags"]}
 
 
-def test_airflow_draws_what_dbt_knows_of_who_reads_whom(nodes: dict[str, dict[str, Any]]) -> None:
+def test_airflow_draws_the_same_graph_as_dbt(nodes: dict[str, dict[str, Any]]) -> None:
     known = {
         name: tuple(sorted(read.split(".")[-1] for read in nodes[name]["depends_on"]["nodes"] if "model." in read))
         for name in models_tagged(nodes, "olist")
@@ -71,21 +71,21 @@ def test_airflow_draws_what_dbt_knows_of_who_reads_whom(nodes: dict[str, dict[st
     assert runpy.run_path(str(PROJECT_DIR / FILE))["READS"] == known
 
 
-def test_the_build_of_a_second_source_has_its_own_models_only(nodes: dict[str, dict[str, Any]]) -> None:
+def test_the_build_of_a_second_source_has_only_its_own_models(nodes: dict[str, dict[str, Any]]) -> None:
     assert models_tagged(nodes, "shelf") == {"stg_books", "dim_book"}
 
 
-def test_the_build_of_olist_has_all_the_others(nodes: dict[str, dict[str, Any]]) -> None:
+def test_the_build_of_olist_has_all_other_models(nodes: dict[str, dict[str, Any]]) -> None:
     assert models_tagged(nodes, "olist") == {path.stem for path in (PROJECT_DIR / "dbt" / "models").rglob("*.sql")}
 
 
-def test_the_tests_of_a_second_sources_models_come_with_them(nodes: dict[str, dict[str, Any]]) -> None:
+def test_the_build_of_a_second_source_includes_its_tests(nodes: dict[str, dict[str, Any]]) -> None:
     tests = {name for name, n in nodes.items() if n["resource_type"] == "test" and "dim_book" in str(n["depends_on"])}
 
     assert tests == {"unique_dim_book_isbn", "not_null_dim_book_isbn"}
 
 
-def test_a_second_sources_models_are_no_incremental_ones_by_olists_changed_keys(
+def test_a_second_sources_models_do_not_use_olists_changed_keys(
     nodes: dict[str, dict[str, Any]],
 ) -> None:
     assert nodes["dim_book"]["config"]["materialized"] == "table"

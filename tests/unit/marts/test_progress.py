@@ -1,4 +1,4 @@
-"""The progress file of a build, and what a box of Airflow makes of it: green, red, skipped, or not known yet."""
+"""A build's progress file, and what Airflow's task per model makes of it: green, red, skipped, or not yet known."""
 
 import json
 import subprocess
@@ -46,9 +46,9 @@ UNKNOWN = None
     ("found", "expected"),
     [
         pytest.param(None, UNKNOWN, id="nothing has begun"),
-        pytest.param(attempt(), UNKNOWN, id="dbt is not there yet"),
+        pytest.param(attempt(), UNKNOWN, id="dbt has not started yet"),
         pytest.param(attempt(ORDERS, NOT_NULL), UNKNOWN, id="a test is still to come"),
-        pytest.param(attempt(ORDERS, NOT_NULL, UNIQUE), "success", id="model and tests are through"),
+        pytest.param(attempt(ORDERS, NOT_NULL, UNIQUE), "success", id="model and tests have finished"),
         pytest.param(attempt(ORDERS, NOT_NULL, DOUBTFUL), "success", id="a test warns"),
         pytest.param(attempt(BROKEN), UNKNOWN, id="the model failed, which may be tried again"),
         pytest.param(attempt(ORDERS, NOT_NULL, DOUBLED, outcome="failed"), UNKNOWN, id="a test failed, and the try"),
@@ -57,7 +57,9 @@ UNKNOWN = None
         pytest.param(attempt(outcome="nothing to do"), "skipped", id="the marts were up to date"),
     ],
 )
-def test_while_another_try_may_follow_only_what_is_certain_is_told(found: Attempt | None, expected: str | None) -> None:
+def test_while_another_try_may_follow_only_a_certain_result_is_given(
+    found: Attempt | None, expected: str | None
+) -> None:
     assert state(judge("orders", found, since=BEFORE, is_over=False)) == expected
 
 
@@ -74,24 +76,24 @@ def test_while_another_try_may_follow_only_what_is_certain_is_told(found: Attemp
         pytest.param(attempt(ORDERS, NOT_NULL, UNIQUE, outcome="failed"), "success", id="another model failed"),
     ],
 )
-def test_once_no_other_try_follows_every_model_has_an_end(found: Attempt | None, expected: str) -> None:
+def test_after_the_last_try_every_model_has_a_result(found: Attempt | None, expected: str) -> None:
     assert state(judge("orders", found, since=BEFORE, is_over=True)) == expected
 
 
-def test_what_began_before_the_box_is_of_another_build_unless_none_follows() -> None:
+def test_an_attempt_that_began_before_the_task_belongs_to_another_build_unless_none_follows() -> None:
     old = attempt(ORDERS, NOT_NULL, UNIQUE, outcome="done")
 
     assert judge("orders", old, since=AFTER, is_over=False) is UNKNOWN
     assert judge("orders", old, since=AFTER, is_over=True) == Verdict("success")
 
 
-def test_a_failure_names_the_test_and_how_much_is_against_it() -> None:
+def test_a_failure_names_the_test_and_its_failing_rows() -> None:
     verdict = judge("orders", attempt(ORDERS, NOT_NULL, DOUBLED, outcome="failed"), since=BEFORE, is_over=True)
 
     assert verdict == Verdict("failed", "unique: Got 3 results")
 
 
-def test_a_file_is_read_back_as_it_was_written_and_a_new_attempt_forgets_the_old(tmp_path: Path) -> None:
+def test_a_file_reads_back_as_written_and_a_new_attempt_replaces_the_old(tmp_path: Path) -> None:
     file = tmp_path / "run" / "progress.jsonl"
     first = Progress(file, manifest(tmp_path))
     first.node(ORDERS)
@@ -102,14 +104,14 @@ def test_a_file_is_read_back_as_it_was_written_and_a_new_attempt_forgets_the_old
 
     assert halfway is not None and halfway.nodes == (ORDERS, NOT_NULL)
     assert (halfway.tests, halfway.outcome) == (TESTS, None)
-    anew = read_attempt(file)
-    assert anew is not None and (anew.nodes, anew.outcome) == ((), None)
-    assert anew.began_at >= halfway.began_at
+    second_attempt = read_attempt(file)
+    assert second_attempt is not None and (second_attempt.nodes, second_attempt.outcome) == ((), None)
+    assert second_attempt.began_at >= halfway.began_at
     second.end("nothing to do")
-    assert read_attempt(file) == Attempt(anew.began_at, outcome="nothing to do")
+    assert read_attempt(file) == Attempt(second_attempt.began_at, outcome="nothing to do")
 
 
-def test_a_line_that_is_being_written_is_not_read(tmp_path: Path) -> None:
+def test_an_unfinished_line_is_not_read(tmp_path: Path) -> None:
     file = tmp_path / "progress.jsonl"
     file.write_text('{"began_at": 1000.0}\n{"outcome": "do')
 
@@ -128,7 +130,7 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_an_attempt_goes_on_until_its_process_is_gone_however_it_died(tmp_path: Path) -> None:
+def test_an_attempt_lasts_until_its_process_has_ended_however_it_died(tmp_path: Path) -> None:
     file = tmp_path / "progress.jsonl"
     assert not is_being_written(file)
     with subprocess.Popen(

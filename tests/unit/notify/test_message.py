@@ -1,4 +1,4 @@
-"""What people are told: complete, escaped, and never more than Slack takes."""
+"""Messages are complete, escaped, and never longer than Slack accepts."""
 
 from __future__ import annotations
 
@@ -82,18 +82,18 @@ MANY = tuple(f"line {number} " + "<" * 400 for number in range(500))
         "links",
     ],
 )
-def test_whatever_is_said_slack_takes_it(changes: dict[str, object]) -> None:
+def test_slack_accepts_every_message(changes: dict[str, object]) -> None:
     assert faults(message(**changes).blocks()) == []
 
 
-def test_an_error_cannot_end_its_own_code_block_or_make_links() -> None:
+def test_an_errors_text_cannot_end_its_code_block_or_make_links() -> None:
     blocks = message(parts=(Part("First failed", ("``` <http://evil|click> <!channel>",), is_code=True),)).blocks()
 
     text = blocks[2]["text"]["text"]
     assert text == "*First failed*\n```''' &lt;http://evil|click&gt; &lt;!channel&gt;```"
 
 
-def test_what_no_database_keeps_is_left_out() -> None:
+def test_characters_that_no_database_keeps_are_removed() -> None:
     odd = message(parts=(Part("First failed", ("a\0b \ud800 c",)),))
 
     assert "ab ? c" in odd.text()
@@ -109,17 +109,17 @@ def test_a_cut_never_goes_through_an_entity(limit: int) -> None:
     assert cut.removesuffix("…") in ("", "a", "a&amp;", "a&amp;b")
 
 
-def test_of_many_lines_the_last_says_how_many_are_not_there() -> None:
+def test_of_many_lines_the_last_says_how_many_are_missing() -> None:
     assert shortened(("a\n b", *map(str, range(LINES + 4))))[0] == "a b"
     assert shortened(tuple(map(str, range(LINES + 4))))[-1] == "and 4 more"
     assert len(shortened(tuple(map(str, range(LINES))))) == LINES
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (192, "3 min 12 s"), (3720, "1 h 02 min")]
+    ("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (192, "3 min 12 s"), (3720, "1 h 02 min")]
 )
-def test_durations_are_for_people(seconds: float, told: str) -> None:
-    assert duration(seconds) == told
+def test_durations_are_readable(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_the_fake_shows_a_message_as_plain_text() -> None:

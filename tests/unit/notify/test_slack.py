@@ -1,4 +1,4 @@
-"""A webhook's answers, each as what it means; against a server that judges as Slack does."""
+"""The meaning of each answer of a webhook; the server judges as Slack does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_message_whose_blocks_are_refused_arrives_as_text(slack: FakeSlack) ->
     assert slack.messages == [{"text": "marts succeeded"}]
 
 
-def test_a_message_that_slack_never_takes_is_its_own_fault(slack: FakeSlack) -> None:
+def test_a_message_that_slack_never_accepts_does_not_block_others(slack: FakeSlack) -> None:
     with pytest.raises(NotSent, match="no_text") as failure:
         post(slack.webhook, "", [])
 
@@ -40,7 +40,7 @@ def test_a_message_that_slack_never_takes_is_its_own_fault(slack: FakeSlack) -> 
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "told"),
+    ("status", "answer", "reason"),
     [
         (403, "invalid_token", "Make a new one at https://api.slack.com/apps"),
         (404, "no_service", "Make a new one"),
@@ -50,10 +50,12 @@ def test_a_message_that_slack_never_takes_is_its_own_fault(slack: FakeSlack) -> 
         (200, "<html>log in to the hotel's network</html>", "should say ok"),
     ],
 )
-def test_who_takes_no_message_holds_up_all(slack: FakeSlack, status: int, answer: str, told: str) -> None:
+def test_a_receiver_that_accepts_nothing_blocks_all_messages(
+    slack: FakeSlack, status: int, answer: str, reason: str
+) -> None:
     slack.answers = [(status, answer, {})]
 
-    with pytest.raises(NotSent, match=told) as failure:
+    with pytest.raises(NotSent, match=reason) as failure:
         post(slack.webhook, "marts succeeded", BLOCKS)
 
     assert not failure.value.is_about_the_message
@@ -70,22 +72,22 @@ def test_too_many_messages_wait_as_long_as_slack_says(slack: FakeSlack, header: 
     assert failure.value.retry_after == seconds
 
 
-def test_a_slack_that_does_not_answer_is_left_alone_for_a_while(slack: FakeSlack) -> None:
+def test_after_a_timeout_slack_is_not_asked_for_a_while(slack: FakeSlack) -> None:
     slack.slow_seconds = 2
 
     with pytest.raises(NotSent, match="did not answer within") as failure:
         post(slack.webhook, "marts succeeded", BLOCKS, timeout=0.2)
 
-    assert failure.value.retry_after >= 60  # it may have come: every try is one more
+    assert failure.value.retry_after >= 60  # the message may have arrived: every try can add one more
 
 
-def test_a_slack_that_is_not_there_is_told(slack: FakeSlack) -> None:
+def test_an_unreachable_slack_is_an_error_with_its_reason(slack: FakeSlack) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}/services/secret"
+        unused = f"http://127.0.0.1:{taken.getsockname()[1]}/services/secret"
 
         with pytest.raises(NotSent, match="cannot be reached") as failure:
-            post(nobody, "marts succeeded", BLOCKS)
+            post(unused, "marts succeeded", BLOCKS)
 
     assert "secret" not in str(failure.value)
 
@@ -93,7 +95,7 @@ def test_a_slack_that_is_not_there_is_told(slack: FakeSlack) -> None:
 @pytest.mark.parametrize(
     "webhook", ["hooks.slack.com/secret", "file:///etc/secret", "http://[secret", "http:// secret"]
 )
-def test_an_address_that_is_none_is_told_without_it(webhook: str) -> None:
+def test_an_invalid_address_is_reported_without_the_address(webhook: str) -> None:
     with pytest.raises(NotSent) as failure:
         post(webhook, "marts succeeded", BLOCKS)
 
@@ -120,11 +122,11 @@ def test_the_fake_refuses_what_slack_refuses(blocks: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "network",
     [
-        pytest.param({"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}, id="an engine that ran before"),
-        pytest.param({"Subnet": "172.17.0.0/16"}, id="one that never did"),
+        pytest.param({"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}, id="an engine that has run before"),
+        pytest.param({"Subnet": "172.17.0.0/16"}, id="an engine that never has"),
     ],
 )
-def test_the_address_at_which_containers_reach_this_machine(told: dict[str, str]) -> None:
-    assert address_in(told) == "172.17.0.1"
+def test_the_address_at_which_containers_reach_this_machine(network: dict[str, str]) -> None:
+    assert address_in(network) == "172.17.0.1"

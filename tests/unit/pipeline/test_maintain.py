@@ -1,4 +1,4 @@
-"""maintain on the lake: what of a Delta table is merged, what is removed, what stays."""
+"""maintain on the lake: which files of a Delta table are merged, which are removed, which stay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rows(*numbers: int, day: date = DAY) -> pa.Table:
 
 
 def commit_thrice(settings: Settings) -> DeltaTable:
-    """A table of one batch whose rows came in three commits, a file each."""
+    """A table of one batch whose rows came in three commits with a file each."""
     store = open_store(settings, "silver")
     replace_partition(store, KEY, rows(1), DAY, start_over=False)
     for number in (2, 3):
@@ -56,7 +56,7 @@ def parquet_files(settings: Settings, layer: str = "silver") -> set[Path]:
 
 
 def orphan(settings: Settings, hours_old: float) -> Path:
-    """A file as a killed writer leaves it: in the batch's folder, named by no commit."""
+    """A file as a killed writer leaves it: in the batch's folder, but in no commit."""
     beside = min(parquet_files(settings))
     file = beside.with_name("part-99999-orphan.snappy.parquet")
     file.write_bytes(beside.read_bytes())
@@ -79,7 +79,7 @@ def test_the_files_of_a_batch_become_one_with_the_same_rows(settings: Settings) 
     assert (len(partition.files), partition.rows) == (1, 3)
 
 
-def test_batches_stay_in_files_of_their_own(settings: Settings) -> None:
+def test_batches_stay_in_separate_files(settings: Settings) -> None:
     store, other = open_store(settings, "silver"), date(2018, 1, 6)
     commit_thrice(settings)
     replace_partition(store, KEY, rows(4, day=other), other, start_over=False)
@@ -90,7 +90,7 @@ def test_batches_stay_in_files_of_their_own(settings: Settings) -> None:
     assert len(parquet_files(keeping(settings, 0))) == 5  # the three old ones, which are kept for a week, and two
 
 
-def test_a_table_without_anything_to_merge_gets_no_commit(settings: Settings) -> None:
+def test_a_table_without_files_to_merge_gets_no_commit(settings: Settings) -> None:
     table = commit_thrice(settings)
     compact(settings, "silver", KEY)
     version = DeltaTable(table.table_uri).version()
@@ -112,7 +112,7 @@ def test_without_retention_files_that_no_version_needs_and_orphans_are_removed(s
     assert sorted(DeltaTable(table.table_uri).to_pyarrow_table()["number"].to_pylist()) == [1, 2, 3]
 
 
-def test_a_week_of_retention_keeps_what_a_reader_or_writer_may_be_at(settings: Settings) -> None:
+def test_a_week_of_retention_keeps_what_a_reader_or_writer_may_still_use(settings: Settings) -> None:
     commit_thrice(settings)
     old_ones, young = parquet_files(settings), orphan(settings, hours_old=167)
 
@@ -132,7 +132,7 @@ def test_an_orphan_older_than_the_retention_is_removed_whatever_is_kept(settings
     assert not dead.exists()
 
 
-def test_bronze_stays_what_it_was_and_knows_what_is_done(settings: Settings, tmp_path: Path) -> None:
+def test_bronze_keeps_its_rows_and_its_ledger(settings: Settings, tmp_path: Path) -> None:
     manifest = land(settings, tmp_path, orders=b"order_id,amount,note\n1,3.50,a\n2,1.00,b\n")
     run_bronze(settings, manifest)
     again = land(settings, tmp_path, orders=b"order_id,amount,note\n1,3.50,a\n")
@@ -146,8 +146,8 @@ def test_bronze_stays_what_it_was_and_knows_what_is_done(settings: Settings, tmp
     assert rows_of(settings) == before
     version = version_of(settings)
     run_bronze(settings, again)
-    assert version_of(settings) == version  # the ledger beside the table is no orphan: nothing is done again
+    assert version_of(settings) == version  # the ledger beside the table is no orphan, so nothing is done again
 
 
-def test_a_table_that_is_not_there_is_nothing_to_do(settings: Settings) -> None:
+def test_a_missing_table_is_skipped(settings: Settings) -> None:
     assert compact(settings, "silver", KEY) == (0, 0)

@@ -1,4 +1,4 @@
-"""The demo's source is made once, and anew when the contract asks for other rows."""
+"""The demo's source is made once, and again when the contract asks for other rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lakehouse.sample_data import demo
 from lakehouse.settings import Settings
 
 
-def test_it_is_made_once_and_anew_after_a_change_of_the_contract(
+def test_it_is_made_once_and_again_after_a_change_of_the_contract(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "PAST_ORDERS", 20)

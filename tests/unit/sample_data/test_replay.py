@@ -1,4 +1,4 @@
-"""replay: what a batch holds, and that all batches together end as the archive."""
+"""replay: what a batch holds, and that all batches together give the archive."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_order_is_sent_with_each_milestone_and_what_was_known_by_then(tmp_pat
     }
 
 
-def test_milestones_are_taken_in_time_order_even_where_the_archives_are_not(tmp_path: Path) -> None:
+def test_milestones_are_sorted_by_time_even_if_the_archives_are_not(tmp_path: Path) -> None:
     # handed over before the purchase, approved after delivery
     order = "o1,c1,delivered,2018-01-02 10:00:00,2018-01-09 11:00:00,2018-01-01 09:00:00,2018-01-08 20:00:00,"
     order += "2018-01-20 00:00:00\n"
@@ -118,7 +118,7 @@ def test_a_batch_is_dated_by_the_last_day_of_its_period(tmp_path: Path, by: Peri
     assert list(sent) == [(batch, "orders")]
 
 
-def test_what_belongs_to_an_order_comes_with_its_first_appearance(tmp_path: Path) -> None:
+def test_an_orders_other_rows_come_when_it_first_appears(tmp_path: Path) -> None:
     sent = replayed(
         tmp_path,
         "day",
@@ -173,7 +173,7 @@ def test_a_review_is_sent_when_created_and_again_when_answered(tmp_path: Path) -
     }
 
 
-def test_a_milestone_that_is_no_date_is_sent_as_it_stands_with_the_last_version(tmp_path: Path) -> None:
+def test_a_milestone_that_is_no_date_is_sent_unchanged_with_the_last_version(tmp_path: Path) -> None:
     order = "o1,c1,delivered,2018-01-01 10:00:00,soon,2018-01-03 09:00:00,2018-01-08 20:00:00,2018-01-20 00:00:00\n"
 
     sent = replayed(tmp_path, "day", orders=order)
@@ -186,7 +186,7 @@ def test_a_milestone_that_is_no_date_is_sent_as_it_stands_with_the_last_version(
     }
 
 
-def test_values_are_sent_as_they_stand_in_the_archive(tmp_path: Path) -> None:
+def test_values_are_sent_as_they_are_in_the_archive(tmp_path: Path) -> None:
     comment = '"disse ""ótimo"",\r\nmas 1,5 é pouco "'
 
     sent = replayed(tmp_path, "month", orders=ORDER, order_reviews=f"r1,o1,5, x ,{comment},2018-01-02 00:00:00,\n")
@@ -206,7 +206,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".", "..", "../here"])
-def test_the_folder_one_is_in_is_refused_before_anything_is_written(
+def test_the_current_folder_is_refused_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     archive = write_archive(tmp_path / "archive", orders=ORDER)
@@ -231,7 +231,7 @@ def test_a_link_to_an_empty_folder_is_a_folder_to_write_to(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["loop", "file/batches", "b" * 250], ids=["a link to itself", "in a file", "too long"])
-def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_read(tmp_path: Path, name: str) -> None:
+def test_a_folder_that_cannot_be_created_is_refused_before_anything_is_read(tmp_path: Path, name: str) -> None:
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").write_text("")
 
@@ -250,7 +250,7 @@ def test_an_archive_that_lacks_files_is_refused_with_their_names(tmp_path: Path)
     assert not (tmp_path / "batches").exists()
 
 
-def test_all_that_an_archive_lacks_or_has_damaged_is_named_with_file_and_column(tmp_path: Path) -> None:
+def test_every_missing_or_damaged_part_of_an_archive_is_named_with_file_and_column(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "archive", orders=ORDER)
     (archive / FILES["orders"]).write_text("order_id,customer_id,order_status,order_purchase_timestamp\n")
     (archive / FILES["products"]).write_text("product_id,product_id\np1,p1\n")
@@ -285,7 +285,7 @@ def test_all_that_an_archive_lacks_or_has_damaged_is_named_with_file_and_column(
     ],
     ids=["a value", "the list of its files", "its end"],
 )
-def test_a_damaged_zip_is_said_to_be_one(tmp_path: Path, sound: bytes, broken: bytes, fault: str) -> None:
+def test_a_damaged_zip_is_named_as_damaged(tmp_path: Path, sound: bytes, broken: bytes, fault: str) -> None:
     folder = write_archive(tmp_path / "archive", orders=ORDER, customers="c1,u1,01310,sao paulo,SP\n")
     archive = tmp_path / "archive.zip"
     with zipfile.ZipFile(archive, "w") as writer:
@@ -305,7 +305,7 @@ def test_a_damaged_zip_is_said_to_be_one(tmp_path: Path, sound: bytes, broken: b
     "by",
     ["day", pytest.param("month", marks=pytest.mark.nightly), pytest.param("quarter", marks=pytest.mark.nightly)],
 )
-def test_the_newest_rows_of_all_batches_are_the_real_archive(tmp_path: Path, by: Period) -> None:
+def test_the_newest_rows_of_all_batches_equal_the_real_archive(tmp_path: Path, by: Period) -> None:
     with zipfile.ZipFile(OLIST) as container:
         container.extractall(tmp_path / "archive")
 

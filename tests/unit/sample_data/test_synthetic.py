@@ -1,4 +1,4 @@
-"""generate: same seed, same bytes; truth.json says what is in the files; each disturbance does what its name says."""
+"""generate: same seed, same bytes; truth.json describes the files; each disturbance does what its name says."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 def digest(folder: Path, pattern: str) -> str:
-    """Of all files' names and bytes."""
+    """The hash of all files' names and bytes."""
     whole = hashlib.sha256()
     for path in sorted(folder.glob(pattern)):
         whole.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -55,7 +55,7 @@ def digest(folder: Path, pattern: str) -> str:
 
 
 def records(path: Path) -> list[bytes]:
-    """The records of a file, without its header, cut at the newlines that stand outside quotes."""
+    """The records of a file, without its header, split at the newlines outside quotes."""
     whole: list[bytes] = []
     for line in path.read_bytes().splitlines(keepends=True):
         if whole and whole[-1].count(b'"') % 2:
@@ -75,7 +75,7 @@ def rows(folder: Path, table: str) -> list[tuple[str, dict[str, str]]]:
 
 
 def test_the_same_seed_gives_the_same_bytes_on_every_machine(tmp_path: Path) -> None:
-    # Red after a change of the generator or of the contract's columns and rules: then, and only then, set it anew.
+    # Fails after a change of the generator or of the contract's columns and rules. Only then set a new value.
     generate(tmp_path / "batches", seed=7, scale=0.1, days=3, faults=0.003, history_orders=200, history_batches=2)
 
     golden = "68bb607447be8ee925c5a627e6f7f3a3408ac85c4ed7cc1adf870ba18e3c648c"
@@ -105,7 +105,7 @@ def _readable(folder: Path) -> list[tuple[str, dict[str, str]]]:
     return found
 
 
-def test_what_is_written_reads_back_as_the_truth(shop: Shop) -> None:
+def test_the_written_truth_reads_back_unchanged(shop: Shop) -> None:
     folder, truth = shop
 
     assert Truth.read(folder / "truth.json") == truth
@@ -137,7 +137,7 @@ def test_every_kind_of_fault_occurs_and_no_record_has_two(shop: Shop) -> None:
         assert counted == Counter(reason for fault in faults if fault.stage == stage for reason in fault.reasons)
 
 
-def test_however_many_faults_there_are_no_record_has_two(tmp_path: Path) -> None:
+def test_even_with_many_faults_no_record_has_two(tmp_path: Path) -> None:
     shares = {"required empty": 0.6, "bad date": 0.6, "NUL byte": 0.6}
 
     truth = generate(tmp_path / "batches", scale=0.1, days=1, faults=shares)
@@ -152,7 +152,7 @@ def test_however_many_faults_there_are_no_record_has_two(tmp_path: Path) -> None
     assert not any(b"\0" in record or b"05/01/2018" in record for record in content)
 
 
-def test_every_fault_stands_in_the_record_that_the_truth_names(shop: Shop, contract: Contract) -> None:
+def test_every_fault_is_in_the_record_that_the_truth_names(shop: Shop, contract: Contract) -> None:
     folder, truth = shop
 
     for fault in truth.faults:
@@ -184,7 +184,7 @@ def test_every_fault_stands_in_the_record_that_the_truth_names(shop: Shop, contr
         assert stands_there[fault.kind], fault
 
 
-def test_a_tidy_shop_has_nothing_to_complain_about(tmp_path: Path) -> None:
+def test_a_shop_without_disturbances_has_no_faults(tmp_path: Path) -> None:
     truth = generate(tmp_path / "batches", scale=0.1, days=4, faults=0, disturbances=TIDY)
 
     for tables in truth.batches.values():
@@ -236,7 +236,7 @@ def test_payments_add_up_to_the_items_and_freight_of_their_order(tmp_path: Path)
 def test_rows_that_come_late_leave_inferred_members_until_they_come(tmp_path: Path, late: str, left_over: str) -> None:
     truth = generate(tmp_path / "b", scale=0.1, days=2, faults=0, disturbances=replace(TIDY, **{late: 1.0}))
 
-    # of the second day none is there yet, of the first only those that are one day late
+    # none of the second day has come yet, and of the first only those that are one day late
     assert truth.inferred is not None
     assert {name for name, keys in truth.inferred.items() if keys} == {left_over}
 
@@ -255,7 +255,7 @@ def test_orders_that_come_late_leave_orphans_until_they_come(tmp_path: Path) -> 
     ("disturbance", "kind"),
     [("product_changes", "products"), ("seller_changes", "sellers")],
 )
-def test_what_changes_has_versions(tmp_path: Path, disturbance: str, kind: str) -> None:
+def test_members_that_change_have_versions(tmp_path: Path, disturbance: str, kind: str) -> None:
     truth = generate(tmp_path / "b", scale=0.1, days=4, faults=0, disturbances=replace(TIDY, **{disturbance: 0.3}))
 
     assert truth.versions is not None
@@ -277,7 +277,7 @@ def test_people_move_only_with_a_new_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("disturbance", "count"), [("duplicates", "duplicates"), ("superseded", "superseded")])
-def test_repeated_rows_are_counted_as_what_they_are(tmp_path: Path, disturbance: str, count: str) -> None:
+def test_repeated_rows_are_counted_as_duplicates_or_superseded(tmp_path: Path, disturbance: str, count: str) -> None:
     truth = generate(tmp_path / "b", scale=0.1, days=2, faults=0, disturbances=replace(TIDY, **{disturbance: 0.2}))
 
     other = {"duplicates": "superseded", "superseded": "duplicates"}[count]
@@ -287,7 +287,7 @@ def test_repeated_rows_are_counted_as_what_they_are(tmp_path: Path, disturbance:
     assert truth.facts["fct_orders"] == 60
 
 
-def test_a_column_that_came_later_is_sent_from_its_first_day(tmp_path: Path, contract: Contract) -> None:
+def test_a_later_column_is_sent_from_its_first_day(tmp_path: Path, contract: Contract) -> None:
     channel = Column("sales_channel", ColumnType("text"), "", since=date(2018, 1, 3))
     later = replace(
         contract,
@@ -303,7 +303,7 @@ def test_a_column_that_came_later_is_sent_from_its_first_day(tmp_path: Path, con
     assert [b"sales_channel" in headers[f"2018-01-0{day}"] for day in (1, 2, 3, 4)] == [False, False, True, True]
 
 
-def test_a_column_that_came_later_may_stand_between_others(tmp_path: Path, contract: Contract) -> None:
+def test_a_later_column_may_be_between_other_columns(tmp_path: Path, contract: Contract) -> None:
     channel = Column("sales_channel", ColumnType("text"), "", since=date(2018, 1, 3))
     orders = contract.table("orders")
     with_channel = replace(orders, columns=(*orders.columns[:2], channel, *orders.columns[2:]))
@@ -342,7 +342,7 @@ def test_a_history_adds_its_figures_to_those_of_the_days(tmp_path: Path) -> None
     assert business["orders_by_status"] == Counter(row["order_status"] for row in orders.values())
 
 
-def test_the_days_after_a_history_only_refer_to_what_it_brought(tmp_path: Path) -> None:
+def test_the_days_after_a_history_refer_only_to_its_rows(tmp_path: Path) -> None:
     generate(tmp_path / "b", scale=0.1, days=2, faults=0, disturbances=TIDY, history_orders=400)
 
     products = {row["product_id"] for _, row in rows(tmp_path / "b", "products")}
@@ -361,7 +361,7 @@ def test_generating_again_replaces_the_earlier_batches(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["2018-01-01", "truth.json"]
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "2018-01-01").mkdir()
 
     with pytest.raises(ConfigurationError, match="is not empty"):
@@ -370,12 +370,12 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["2018-01-01"]
 
 
-def test_arguments_that_make_no_sense_are_all_named(tmp_path: Path) -> None:
+def test_all_invalid_arguments_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"(?s)no fault of kind typo.*short record must be.*days"):
         generate(tmp_path / "b", days=0, faults={"typo": 0.1, "short record": 2})
 
 
-def test_a_refused_delivery_is_refused_for_each_of_its_files(tmp_path: Path, contract: Contract) -> None:
+def test_a_refused_delivery_has_a_fault_in_each_of_its_files(tmp_path: Path, contract: Contract) -> None:
     faults = write_refused_delivery(tmp_path / "delivery", contract, date(2018, 1, 8))
 
     with pytest.raises(DeliveryRefused) as refusal:

@@ -1,4 +1,4 @@
-"""What truth.json expects follows the design's rules: each rule on a few rows whose outcome is worked out by hand."""
+"""truth.json follows the design's rules: each rule on a few rows whose result was worked out manually."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def olist() -> EndState:
 
 
 def send(end: EndState, day: int, table: str, *lines: str) -> None:
-    """Adds a file of January 2018; columns as in the contract, missing ones at the end are empty."""
+    """Add a file of January 2018, with the contract's columns; missing ones at the end are empty."""
     columns = end.contract.table(table).columns
     rows = [tuple((line.split(",") + [""] * len(columns))[: len(columns)]) for line in lines]
     end.add(as_day(date(2018, 1, day)), table, columns, [Record(row) for row in rows])
@@ -149,7 +149,7 @@ def test_a_version_starts_with_an_order_to_another_address(olist: EndState) -> N
     ]
 
 
-def test_orders_at_one_instant_count_as_one_with_the_highest_order_ids_address(olist: EndState) -> None:
+def test_orders_at_the_same_moment_count_as_one_with_the_highest_order_ids_address(olist: EndState) -> None:
     send(olist, 1, "customers", "c1,ana,00001,rio,RJ", "c2,ana,00002,natal,RN")
     send(olist, 1, "orders", order("o9", "c1", "2018-01-01 10:00:00"), order("o1", "c2", "2018-01-01 10:00:00"))
 
@@ -190,7 +190,7 @@ def test_only_a_batch_with_other_attributes_makes_a_version_of_a_seller(olist: E
     ]
 
 
-def test_what_no_row_describes_is_inferred_and_what_has_no_order_is_an_orphan(olist: EndState) -> None:
+def test_a_member_without_a_row_is_inferred_and_a_row_without_an_order_is_an_orphan(olist: EndState) -> None:
     send(olist, 1, "orders", order("o1", "c1", "2018-01-01 10:00:00"))
     send(olist, 1, "products", "p1")
     send(olist, 1, "order_items", "o1,1,p1,s1,2018-01-05 00:00:00,10.00,1.00")
