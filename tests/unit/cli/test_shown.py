@@ -139,7 +139,7 @@ def test_in_a_pipe_there_is_a_line_for_each_step_that_did_something(pipe: Consol
 
     assert [line.split() for line in pipe.export_text().splitlines()] == [
         ["Checking", "the", "delivery"],
-        ["2", "tables", "of", "2", "batches", "to", "bring", "through", "the", "lake"],
+        ["2", "tables", "of", "2", "batches", "to", "process"],
         ["2018-01-05", "bronze", "orders", "5,211", "rows", "0.50", "s"],
         ["marts", "dbt", "dim_seller", "151", "rows", "0.40", "s"],
     ]
