@@ -1,1 +1,1 @@
-"""What a source promises of its tables, and the ODCS file in which that is written."""
+"""What a source promises about its tables, and the ODCS file that says so."""

@@ -23,7 +23,7 @@ Severity = Literal["error", "warning"]
 Check = Literal["required", "valid_values", "pattern", "range"]
 Kind = Literal["text", "integer", "bigint", "decimal", "double", "timestamp", "date"]
 
-# Columns that every raw table ends with: where a row came from.
+# The last columns of every raw table: where a row came from.
 LINEAGE: tuple[tuple[str, str, str], ...] = (
     ("_source_file", "text", "name of the delivered file"),
     ("_row", "bigint", "position of the record in its file, from 1"),
@@ -33,7 +33,7 @@ LINEAGE: tuple[tuple[str, str, str], ...] = (
 
 @dataclass(frozen=True)
 class ColumnType:
-    """One of the seven types a contract may use; every other form of it is derived here."""
+    """One of the seven types a contract may use, and its form in each engine."""
 
     kind: Kind
     precision: int = 0
@@ -59,13 +59,13 @@ class ColumnType:
 
     @property
     def is_number(self) -> bool:
-        """Whether a range can be its rule."""
+        """Whether a column of this type can have a range rule."""
         return self.kind not in ("text", "timestamp", "date")
 
     @property
     def arrow(self) -> pa.DataType:
-        """The Arrow type that Postgres' binary COPY takes for `sql`, to the exact width."""
-        import pyarrow as pa  # half a second, which most commands can do without
+        """The Arrow type, of the exact width that Postgres' binary COPY takes for `sql`."""
+        import pyarrow as pa  # takes half a second to import, and most commands do not need it
 
         if self.kind == "decimal":
             return pa.decimal128(self.precision, self.scale)
@@ -107,7 +107,7 @@ class Rule:
 
     @property
     def reason(self) -> str:
-        """How the violation is named wherever people meet it: quarantine, status, Slack."""
+        """The text of the violation in quarantine, status and Slack."""
         if self.check == "required":
             return f"{self.column}: required, but empty"
         if self.check == "valid_values":
@@ -123,7 +123,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Column:
-    """A column as the source names it. `since`: first batch date that must have it; before, it may be absent."""
+    """A column as the source names it. `since`: the first batch date whose files must have it."""
 
     name: str
     type: ColumnType
@@ -139,13 +139,13 @@ class Column:
 
     @property
     def type_reason(self) -> str:
-        """How a value that is not of the column's type is named."""
+        """The text of the violation when a value is not of the column's type."""
         return f"{self.name}: not a valid {self.type}"
 
 
 @dataclass(frozen=True)
 class TableContract:
-    """A table of a source: columns in the contract's order, key (may be empty), accepted file names."""
+    """A table of a source: columns in the contract's order, key (may be empty) and accepted file names."""
 
     name: str
     source: str
@@ -158,7 +158,7 @@ class TableContract:
 
     @cached_property
     def column_names(self) -> tuple[str, ...]:
-        """Names of the contract's columns, without lineage."""
+        """Names of the contract's columns, without the lineage columns."""
         return tuple(column.name for column in self.columns)
 
     @property
@@ -177,7 +177,7 @@ class TableContract:
 
     @cached_property
     def rules_hash(self) -> str:
-        """Changes when a value could come out differently: columns, types, key, rules; not with descriptions."""
+        """Changes with columns, types, key and rules, which can change a value; not with descriptions."""
         substance = [
             self.name,
             self.key,
@@ -195,7 +195,7 @@ class TableContract:
 
     @property
     def arrow_schema(self) -> pa.Schema:
-        """Of a row in raw_<source>: contract columns, then lineage."""
+        """Arrow schema of a row in raw_<source>: contract columns, then lineage."""
         import pyarrow as pa
 
         lineage = [(name, ColumnType.parse(kind).arrow) for name, kind, _ in LINEAGE]
@@ -203,7 +203,7 @@ class TableContract:
 
     @property
     def spark_schema(self) -> str:
-        """Of a row in silver, as Spark DDL: contract columns, then lineage."""
+        """Schema of a row in silver as Spark DDL: contract columns, then lineage."""
         lineage = [f"`{name}` {ColumnType.parse(kind).spark}" for name, kind, _ in LINEAGE]
         return ", ".join([*(f"`{c.name}` {c.type.spark}" for c in self.columns), *lineage])
 
@@ -229,7 +229,7 @@ class Contract:
         return f"raw_{self.source}"
 
     def table(self, name: str) -> TableContract:
-        """The table of this name; ContractError lists the names there are."""
+        """The table of this name. Raises ContractError that lists all names."""
         for table in self.tables:
             if table.name == name:
                 return table
@@ -238,6 +238,6 @@ class Contract:
         )
 
     def table_of_file(self, stem: str) -> TableContract | None:
-        """The table whose accepted file names hold this stem (case is forgiven), if any."""
+        """The table that accepts files with this stem, in any case; None if no table does."""
         wanted = stem.casefold()
         return next((t for t in self.tables if wanted in (file.casefold() for file in t.files)), None)

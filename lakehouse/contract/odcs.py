@@ -1,15 +1,15 @@
-"""contracts/<source>.odcs.yaml -> a Contract, or all faults of the file at once.
+"""contracts/<source>.odcs.yaml -> a Contract, or one error with all faults of the file.
 
-Of the Open Data Contract Standard (ODCS 3.2) it uses: `schema[].physicalName` (the file as its publisher names it),
+It uses these parts of the Open Data Contract Standard (ODCS 3.2): `schema[].physicalName` (the publisher's file name),
 `customProperties.files` (other accepted file names), `properties[].physicalType` (see ColumnType),
 `primaryKeyPosition`, `required`, `relationships`, `customProperties.since` (a column that came later), and as rules
 
     logicalTypeOptions: {minimum: 0, maximum: 5}                       range, both ends included
-    logicalTypeOptions: {pattern: ...}                                 pattern of the whole value, to Java and Python
+    logicalTypeOptions: {pattern: ...}                                 pattern of the whole value, for Java and Python
     enum: [{value: ...}, ...]                                          valid values
 
-of severity error. The rest of `logicalTypeOptions` is refused where it says which values are valid. In `quality`, each
-with `severity: error` or `warning`:
+of severity error. Any other `logicalTypeOptions` that says which values are valid is refused. In `quality`, each with
+`severity: error` or `warning`:
 
     metric: nullValues     mustBe: 0                                   required (for severity warning)
     metric: invalidValues  mustBe: 0  arguments: {validValues: [...]}  valid values
@@ -17,7 +17,7 @@ with `severity: error` or `warning`:
     type: custom  engine: lakehouse  implementation: {minimum: 0, maximum: 5}   range
 
 A column's rules are in this order: required, `logicalTypeOptions`, `enum`, `quality`. A key that ODCS 3.2 does not
-define is a fault (odcs_keys.py); one that it defines and this pipeline does not use is not.
+define is a fault (odcs_keys.py). A key that it defines is allowed, even if this pipeline does not use it.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from lakehouse.contract.model import Column, ColumnType, Contract, Rule, Severit
 from lakehouse.contract.odcs_keys import option_faults, unknown_keys
 from lakehouse.errors import ContractError
 
-# Postgres cuts identifiers after 63 bytes in silence; a table's staging tables and indexes are named after it.
+# Postgres silently cuts identifiers after 63 bytes. A table's staging tables and indexes are named after it.
 LONGEST_COLUMN_NAME = 63
 LONGEST_TABLE_NAME = LONGEST_COLUMN_NAME - len("_staging__01234567")
 
-# Both are safe. The one in C takes a fifth of the time; a PyYAML that was built without libyaml lacks it.
+# Both loaders are safe. The one in C takes a fifth of the time; a PyYAML built without libyaml lacks it.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_contract(contracts_dir: Path, source: str) -> Contract:
     """The contract of a source, from `<contracts_dir>/<source>.odcs.yaml`.
 
-    Raises ContractError with all faults of the file at once.
+    Raises ContractError that names all faults of the file.
     """
     path = contracts_dir / f"{source}.odcs.yaml"
     try:
@@ -87,7 +87,7 @@ def read_contract(contracts_dir: Path, source: str) -> Contract:
 
 
 def _misfits(error: ValidationError) -> list[str]:
-    """What pydantic could not read. A top-level key that is not defined is left out: `unknown_keys` names it."""
+    """What pydantic could not read. Undefined top-level keys are left out, since `unknown_keys` names them."""
     faults = []
     for fault in error.errors(include_url=False):
         if fault["type"] != "extra_forbidden":
@@ -156,7 +156,7 @@ def _column(table: str, item: SchemaProperty, faults: list[str]) -> Column:
 
 
 def _standard_rules(where: str, column: str, kind: ColumnType, item: SchemaProperty, faults: list[str]) -> list[Rule]:
-    """The rules that `logicalTypeOptions` and `enum` say; what they say and no rule can hold is a fault."""
+    """The rules in `logicalTypeOptions` and `enum`. A restriction that no rule can express is a fault."""
     options = item.logicalTypeOptions or {}
     faults += [f"{where}: {fault}" for fault in option_faults(options, kind)]
     rules = []
@@ -176,7 +176,7 @@ def _standard_rules(where: str, column: str, kind: ColumnType, item: SchemaPrope
 
 
 def _not_yet_said(where: str, standard: list[Rule], checks: list[Rule], faults: list[str]) -> list[Rule]:
-    """The rules of `quality` without those that the standard's forms say too; saying another thing is a fault."""
+    """The rules of `quality` that the standard's forms do not already say. Two forms that disagree are a fault."""
     said = {rule.check: rule for rule in standard}
     both = [rule for rule in checks if rule.severity == "error" and rule.check in said]
     for rule in both:
@@ -220,7 +220,7 @@ def _rule(where: str, column: str, kind: ColumnType, quality: DataQuality, fault
 
 
 def _valid_values(where: str, values: Any, faults: list[str]) -> tuple[str, ...]:
-    """What YAML made of them: unquoted, NO is False, 01 is 1, 1.0 a number, 2018-01-01 a date."""
+    """The values as text. A value that YAML reads otherwise is a fault: unquoted, NO is False and 01 is 1."""
     if not isinstance(values, list):
         faults.append(f"{where}: validValues is a list, not {values}")
         return ()
@@ -238,7 +238,7 @@ def _pattern(where: str, pattern: Any, faults: list[str]) -> str:
             f"{where}: the pattern {pattern} was read as {_yaml_type(pattern)}, not as text: put it in quotes"
         )
         return ""
-    # Spark matches it as Java does, which knows some forms more; what neither knows would fail in the middle of a run.
+    # Spark matches it with Java, which knows a few more forms. A pattern invalid in both would fail in mid-run.
     try:
         re.compile(pattern)
     except re.error as error:

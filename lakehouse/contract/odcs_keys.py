@@ -1,7 +1,7 @@
 """A contract's YAML -> a sentence per key that ODCS 3.2 does not define, or that restricts values and is no rule here.
 
-The standard's model ignores a key that it does not know: a misspelt `primaryKey` would be a table without key. Which
-keys there are, the model says; where it takes any mapping (a custom property's value, a check's arguments), any may be.
+The standard's model ignores an unknown key, so a misspelt `primaryKey` would give a table without a key. The model
+defines which keys exist. Where it takes any mapping (a custom property's value, a check's arguments), any key is fine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from lakehouse.contract.model import ColumnType
 
-# Options that say which values are valid, but are no rule here -> what to do instead.
+# Options that restrict the valid values but are no rule here -> what to do instead.
 INSTEAD_OF_OPTION = {
     "exclusiveMinimum": "write minimum, with the smallest valid value",
     "exclusiveMaximum": "write maximum, with the largest valid value",
@@ -37,13 +37,13 @@ INSTEAD_OF_OPTION = {
         "leave it out, a column holds one value",
     ),
 }
-# To the model they are any mapping; the standard's JSON schema lists them per logical type, here they are together.
+# The model takes any mapping. The standard's JSON schema lists the options per logical type; these are all of them.
 LOGICAL_TYPE_OPTIONS = (
     *("minimum", "maximum", "pattern", "format", "timezone", "defaultTimezone"),
     *("elementType", "distanceMetric", "embeddingModel", "embeddingModelVersion"),
     *INSTEAD_OF_OPTION,
 )
-# The format that a type has anyway: no value of another one would be accepted.
+# The format that a type has anyway. A value in any other format would not be accepted.
 FORMATS = {
     "text": "password",
     "integer": "i32",
@@ -60,7 +60,7 @@ def unknown_keys(document: Any) -> list[str]:
 
 
 def option_faults(options: dict[str, Any], type_: ColumnType) -> list[str]:
-    """What of a column's `logicalTypeOptions` restricts its values, but cannot be a rule of this type."""
+    """The `logicalTypeOptions` of a column that restrict its values but cannot be a rule of this type."""
     refused = {name: INSTEAD_OF_OPTION[name] for name in options if name in INSTEAD_OF_OPTION}
     if not type_.is_number:
         refused |= {name: f"it is for numbers, not for {type_}" for name in ("minimum", "maximum") if name in options}
@@ -75,7 +75,7 @@ def option_faults(options: dict[str, Any], type_: ColumnType) -> list[str]:
 
 
 def _unknown(value: Any, annotation: Any, where: str) -> Iterator[str]:
-    """`annotation`: what the model says of this value. A list's entries are of one kind, a union has one model."""
+    """`annotation`: the type of this value in the model. A list's entries have one type, and a union has one model."""
     model = next((kind for kind in _kinds(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
     if not isinstance(value, dict) or model is None:
         return
@@ -96,12 +96,12 @@ def _unknown(value: Any, annotation: Any, where: str) -> Iterator[str]:
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:
-    """The kinds of value that an annotation allows: those of a union, or itself."""
+    """The types that an annotation allows: the members of a union, or the annotation itself."""
     return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 
 def _place(where: str, key: str, number: int = 0, entry: Any = None) -> str:
-    """Tables and columns go by their names, `orders.price`; all else by key and number, `orders.price, quality 2`."""
+    """Tables and columns by name (`orders.price`), everything else by key and number (`orders.price, quality 2`)."""
     if key in ("schema", "properties") and number:
         name = entry.get("name") if isinstance(entry, dict) else None
         kind = "table" if key == "schema" else "column"
