@@ -1,10 +1,10 @@
-"""Every error a user can meet, and what it stands for.
+"""Every error a user can meet, and what it means.
 
     LakehouseError             anything below; the command line prints its text and exits with 1
     ├── SetupError             this machine lacks something: a JDK, a jar, disk space, a free port
     ├── ConfigurationError     a setting is missing, wrong, or contradicts another
     ├── ContractError          a file in contracts/ is not a valid contract
-    ├── DeliveryRefused        a delivered file breaks the contract as a whole; nothing of it was accepted
+    ├── DeliveryRefused        a delivered file as a whole breaks the contract; nothing was accepted
     ├── SparkError             Spark failed: memory, disk, a lost cluster
     ├── StoreError             the lake's store cannot be reached, or refused a request
     ├── WarehouseError         the warehouse cannot be reached, or refused a statement
@@ -21,25 +21,25 @@ from collections.abc import Sequence
 
 
 class LakehouseError(Exception):
-    """Something the user can act on: the text is written for them, no traceback is needed."""
+    """An error that the user can act on. The text is written for the user, who needs no traceback."""
 
 
 class SetupError(LakehouseError):
-    """This machine lacks something that the pipeline needs; the message names the command that mends it."""
+    """This machine lacks something that the pipeline needs; the message names the command that fixes it."""
 
 
 class ConfigurationError(LakehouseError):
-    """A setting is missing or wrong; the message names the setting and the places that were looked in."""
+    """A setting is missing or wrong; the message names the setting and every place that was searched."""
 
 
 class ContractError(LakehouseError):
-    """A contract file is not valid ODCS, or uses what this pipeline does not know."""
+    """A contract file is not valid ODCS, or uses something that this pipeline does not support."""
 
 
 class DeliveryRefused(LakehouseError):
-    """Files of a delivery break their contract as a whole: nothing of the batch was accepted.
+    """Files of a delivery break their contract, so nothing of the batch was accepted.
 
-    `faults` holds one sentence per fault, of all files, each starting with the file's name.
+    `faults` holds one sentence per fault, for all files. Each sentence starts with the file's name.
     """
 
     def __init__(self, batch: str, faults: Sequence[str], remedy: str) -> None:
@@ -52,7 +52,7 @@ class DeliveryRefused(LakehouseError):
 
 
 class SparkError(LakehouseError):
-    """Spark could not finish a job: out of memory or disk, a cluster that was lost, a file that cannot be read."""
+    """Spark could not finish a job: out of memory or disk, a lost cluster, an unreadable file."""
 
 
 class StoreError(LakehouseError):
@@ -68,7 +68,7 @@ class Busy(LakehouseError):
 
 
 class ReconciliationError(LakehouseError):
-    """An equation of pipeline/reconcile.py does not hold; the message names table, batch, both sides."""
+    """An equation of pipeline/reconcile.py does not hold; the message names the table, the batch and both sides."""
 
 
 class MartsError(LakehouseError):

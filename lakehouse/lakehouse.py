@@ -18,15 +18,15 @@ from lakehouse.warehouse import HeldLock
 
 @dataclass(frozen=True)
 class Lakehouse:
-    """One workspace and one source. Built once per command or task: a store keeps the keys that it was opened with."""
+    """One workspace and one source. Built once per command or task: a store keeps the credentials it opened with."""
 
     settings: Settings
     contract: Contract
 
     @classmethod
     def open(cls, settings: Settings) -> Lakehouse:
-        """With the contract of the source that the settings name. Raises ContractError if there is none."""
-        from lakehouse.contract.odcs import read_contract  # what only looks into the warehouse need not load it
+        """Read the contract of the source that the settings name. Raises ContractError if there is none."""
+        from lakehouse.contract.odcs import read_contract  # commands that only query the warehouse need not load it
 
         return cls(settings, read_contract(settings.contracts_dir, settings.source))
 
@@ -51,11 +51,11 @@ class Lakehouse:
         return store
 
     def cursor(self, role: Role = "loader", *, autocommit: bool = False) -> AbstractContextManager[Cursor]:
-        """A cursor of a connection of its own to the warehouse; see `warehouse.cursor`."""
+        """A cursor on a new connection to the warehouse; see `warehouse.cursor`."""
         return warehouse.cursor(self.settings, role, autocommit=autocommit)
 
     def one(self, query: str, *values: object, role: Role = "loader") -> tuple[Any, ...] | None:
-        """The first row that the warehouse gives for a query, None if it gives none. Raises WarehouseError."""
+        """The first row of a query to the warehouse, None if there is none. Raises WarehouseError."""
         with self.cursor(role) as cursor:
             cursor.execute(query, values)
             row: tuple[Any, ...] | None = cursor.fetchone()
@@ -68,5 +68,5 @@ class Lakehouse:
         return warehouse.lock(self.settings, name, shared=shared, wait_seconds=wait_seconds)
 
     def lock_table(self, table: str) -> AbstractContextManager[HeldLock]:
-        """The lock that a table's batches are written under, from bronze to load."""
+        """The lock under which a table's batches are written, from bronze to load."""
         return self.lock(f"{self.contract.source}.{table}")

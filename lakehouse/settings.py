@@ -3,8 +3,8 @@
 A setting is read from `LAKEHOUSE_<NAME>`, else from the file `.env` beside pyproject.toml, else its default holds.
 A password is read from `LAKEHOUSE_<ROLE>_PASSWORD`, else from the file named by `LAKEHOUSE_<ROLE>_PASSWORD_FILE`, else
 from `<secrets_dir>/<role>_password`. The same folder may hold a layer's user of the store (`store_<layer>_access_key`,
-`store_<layer>_secret_key`), the token that Spark's Connect server asks for (`connect_token`), and the address of a
-Slack webhook (`slack_webhook`).
+`store_<layer>_secret_key`), the token of the Spark Connect server (`connect_token`), and the address of a Slack webhook
+(`slack_webhook`).
 Reading settings creates and starts nothing.
 """
 
@@ -30,17 +30,17 @@ Role = Literal["owner", "loader", "transformer", "bi_reader"]
 ROLES: tuple[Role, ...] = ("owner", "loader", "transformer", "bi_reader")
 
 
-# S3's rules for the start of a bucket's name, with room for the longest layer; no dots, at which TLS certificates end.
+# S3's rules for the start of a bucket's name, with room for the longest layer. No dots: TLS wildcards end at them.
 _BUCKET_PREFIX = re.compile(r"(?!xn--|sthree-|amzn-s3-demo-)[a-z0-9][a-z0-9-]{0,55}")
 
-# delta-rs 1.6 panics at [ ] | ^, reads %20 as a blank and \ as a slash, and refuses control characters, whether it is
-# given a path or a quoted URL. Spark reads [ ] { } * ? as patterns. Java's class path, which the jars are on, is cut at
-# each colon.
+# delta-rs 1.6 panics at [ ] | ^, reads %20 as a space and \ as a slash, and refuses control characters, both in a path
+# and in a quoted URL. Spark reads [ ] { } * ? as patterns. Java splits its class path, which holds the jars, at each
+# colon.
 _MISREAD = re.compile(r"[\[\]|^%\\{}*?:\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Target(StrEnum):
-    """Where the pipeline runs: same code and same marts on each."""
+    """Where the pipeline runs. The code and the marts are the same everywhere."""
 
     EMBEDDED = "embedded"
     DOCKER = "docker"
@@ -48,7 +48,7 @@ class Target(StrEnum):
 
 
 class Settings(BaseSettings):
-    """Everything that may differ between two machines or two runs."""
+    """Everything that may differ between machines or runs."""
 
     model_config = SettingsConfigDict(
         env_prefix="LAKEHOUSE_",
@@ -61,33 +61,31 @@ class Settings(BaseSettings):
     target: Target = Field(
         Target.EMBEDDED, description="`embedded` or `docker` (the stack of docker-compose.yml); `aws` is planned"
     )
-    source: str = Field("olist", description="the source to work on: a contract of this name in `contracts_dir`")
-    contracts_dir: Path = Field(PROJECT_DIR / "contracts", description="where the contracts of the sources are")
-    dbt_dir: Path = Field(PROJECT_DIR / "dbt", description="the dbt project")
+    source: str = Field("olist", description="the source to process: `contracts_dir` has a contract of this name")
+    contracts_dir: Path = Field(PROJECT_DIR / "contracts", description="folder of the sources' contracts")
+    dbt_dir: Path = Field(PROJECT_DIR / "dbt", description="folder of the dbt project")
     home: Path = Field(
-        PROJECT_DIR / ".lakehouse", description="everything this project keeps on this machine", validate_default=True
+        PROJECT_DIR / ".lakehouse", description="what this project keeps on this machine", validate_default=True
     )
     workspace: str | None = Field(
-        None, description="a lake and its database, by name; unset: the workspace of the last run"
+        None, description="name of the workspace (a lake and its database); unset: that of the last run"
     )
-    state: None = Field(None, exclude=True, description="refused: what version 0.1.0 called a workspace")
+    state: None = Field(None, exclude=True, description="refused: the name of a workspace in version 0.1.0")
 
-    drop_dir: Path | None = Field(
-        None, description="a folder that deliveries are put into, which the orchestrator lands; unset: there is none"
-    )
+    drop_dir: Path | None = Field(None, description="a folder whose deliveries the orchestrator lands; unset: none")
     landing_url: str | None = Field(
-        None, description="the landing layer; unset: a folder of the workspace, or `s3://<prefix>landing/<workspace>`"
+        None, description="URL of landing; unset: a folder of the workspace, or `s3://<prefix>landing/<workspace>`"
     )
     bronze_url: str | None = Field(
-        None, description="the bronze layer; unset: a folder of the workspace, or `s3://<prefix>bronze/<workspace>`"
+        None, description="URL of bronze; unset: a folder of the workspace, or `s3://<prefix>bronze/<workspace>`"
     )
     silver_url: str | None = Field(
-        None, description="the silver layer; unset: a folder of the workspace, or `s3://<prefix>silver/<workspace>`"
+        None, description="URL of silver; unset: a folder of the workspace, or `s3://<prefix>silver/<workspace>`"
     )
     s3_endpoint: str | None = Field(None, description="address of an S3-compatible store; unset: AWS itself")
     s3_region: str = Field("us-east-1", description="region of the store")
     s3_bucket_prefix: str = Field(
-        "", description="leads the buckets' names, which on AWS nobody else in the world may have: `acme-`"
+        "", description="prefix of the buckets' names, which must be unique in all of AWS: `acme-`"
     )
     s3_access_key: str | None = Field(
         None, description="user of the store; unset: a user per layer from `secrets_dir`, else the AWS identity"
@@ -101,32 +99,32 @@ class Settings(BaseSettings):
         None, description="folder with one file per password, key or token; unset: `<home>/secrets`"
     )
     owner_password: SecretStr | None = Field(None, description="password of the role `owner`")
-    owner_password_file: Path | None = Field(None, description="file that holds it")
+    owner_password_file: Path | None = Field(None, description="file with that password")
     loader_password: SecretStr | None = Field(None, description="password of the role `loader`")
-    loader_password_file: Path | None = Field(None, description="file that holds it")
+    loader_password_file: Path | None = Field(None, description="file with that password")
     transformer_password: SecretStr | None = Field(None, description="password of the role `transformer`")
-    transformer_password_file: Path | None = Field(None, description="file that holds it")
+    transformer_password_file: Path | None = Field(None, description="file with that password")
     bi_reader_password: SecretStr | None = Field(None, description="password of the role `bi_reader`")
-    bi_reader_password_file: Path | None = Field(None, description="file that holds it")
+    bi_reader_password_file: Path | None = Field(None, description="file with that password")
     embedded_postgres_dir: Path | None = Field(
-        None, description="data of the embedded Postgres; unset: `<home>/postgres`, as root below `/var/lib`"
+        None, description="folder of the embedded Postgres; unset: `<home>/postgres`, for root below `/var/lib`"
     )
 
     spark_remote: str | None = Field(
         None, description="address of a Spark Connect server; unset: Spark in this process"
     )
     spark_token: SecretStr | None = Field(
-        None, description="what that server asks for; unset: `connect_token` in `secrets_dir`, if it is there"
+        None, description="token of that server; unset: the file `connect_token` in `secrets_dir`, if present"
     )
     spark_driver_memory: str = Field("1600m", description="heap of the Spark that runs in this process")
-    jars_dir: Path | None = Field(None, description="the jars of spark/jars.lock; unset: `<home>/jars`")
-    maven_url: str = Field(MAVEN_CENTRAL, description="where jars are fetched from: Maven Central or a mirror")
+    jars_dir: Path | None = Field(None, description="folder of the jars of spark/jars.lock; unset: `<home>/jars`")
+    maven_url: str = Field(MAVEN_CENTRAL, description="source of the jars: Maven Central or a mirror")
 
     spark_pages: str | None = Field(
-        None, description="address of the Spark master's pages, as people reach it; unset: no links to them"
+        None, description="address of the Spark master's pages, as a browser reaches it; unset: no links to them"
     )
 
-    dbt_python: Path | None = Field(None, description="the Python that has dbt; unset: the one that runs this")
+    dbt_python: Path | None = Field(None, description="the Python that has dbt; unset: the one that runs the command")
 
     lock_wait_seconds: int = Field(600, ge=0, description="how long to wait for another run before giving up")
     vacuum_retention_hours: int = Field(168, ge=0, description="how long `maintain` keeps old files of Delta tables")
@@ -134,10 +132,10 @@ class Settings(BaseSettings):
         0.01, ge=0, le=1, description="share of a batch's records, rejected or quarantined, above which Slack is warned"
     )
     called_as: str | None = Field(
-        None, description="how people call this command line, where they do not see it: `docker compose run --rm cli`"
+        None, description="what messages write in place of `lakehouse`, for example `docker compose run --rm cli`"
     )
     published_postgres: str | None = Field(
-        None, description="host and port where people reach the warehouse; unset: where the pipeline does"
+        None, description="host and port at which users reach the warehouse; unset: those of the pipeline"
     )
     debug: bool = Field(False, description="show tracebacks")
 
@@ -180,9 +178,9 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, *, otherwise: str | None = None, **overrides: object) -> Settings:
-        """The settings of this process; its workspace stays the same, whatever other processes run meanwhile.
+        """The settings of this process. Its workspace stays the same, even when another process uses another one.
 
-        `otherwise`: the workspace that is meant when none is named; unset: that of the last run.
+        `otherwise`: the workspace to use when none is named; unset: that of the last run.
 
         Raises ConfigurationError with one line per wrong setting.
         """
@@ -219,7 +217,7 @@ class Settings(BaseSettings):
 
     @property
     def workspace_name(self) -> str:
-        """What commands act on: the workspace asked for, else that of the last run, else `demo`; on a stack `main`."""
+        """What commands act on: the workspace named, else that of the last run, else `demo` (on a stack `main`)."""
         return self.workspace or ("demo" if self.target is Target.EMBEDDED else "main")
 
     @property
@@ -252,13 +250,13 @@ class Settings(BaseSettings):
         return self.secrets_dir or self.home / "secrets"
 
     def password_file(self, role: Role) -> Path:
-        """The file that holds a role's password, unless the environment holds it itself."""
+        """The file with a role's password, which is read unless the environment holds the password."""
         return getattr(self, f"{role}_password_file") or self.secrets_path / f"{role}_password"
 
     def password(self, role: Role) -> str:
         """Password of a warehouse role.
 
-        Raises ConfigurationError naming every place that was looked in.
+        Raises ConfigurationError that names every place that was searched.
         """
         given: SecretStr | None = getattr(self, f"{role}_password")
         if given is not None:
@@ -274,9 +272,9 @@ class Settings(BaseSettings):
             ) from error
 
     def store_user(self, layer: Layer) -> StoreUser | None:
-        """Who reads and writes a layer of an S3 store; None: the machine's own AWS identity.
+        """The user that reads and writes a layer of an S3 store; None: the machine's own AWS identity.
 
-        Raises ConfigurationError when only one half of it is known.
+        Raises ConfigurationError when only one of its two keys is known, on the stack also when neither is.
         """
         if self.s3_access_key or self.s3_secret_key:
             halves = self.s3_access_key, self.s3_secret_key and self.s3_secret_key.get_secret_value()
@@ -291,7 +289,7 @@ class Settings(BaseSettings):
         if access_key or secret_key:
             there, missing = places if access_key else reversed(places)
             raise ConfigurationError(f"{there} is set, {missing} is not: the store's user needs both.")
-        if self.target is Target.DOCKER:  # its store knows no AWS identity, for which one would look for minutes
+        if self.target is Target.DOCKER:  # its store has no AWS identity, and the search for one takes minutes
             raise ConfigurationError(
                 f"The store has no user for the layer {layer}: looked in LAKEHOUSE_S3_ACCESS_KEY, "
                 f"LAKEHOUSE_S3_SECRET_KEY, {places[0]} and {places[1]}.\n"
@@ -300,13 +298,13 @@ class Settings(BaseSettings):
         return None
 
     def connect_token(self) -> str | None:
-        """What the Spark Connect server asks for; None: nothing."""
+        """The token of the Spark Connect server; None: it asks for none."""
         if self.spark_token is not None:
             return self.spark_token.get_secret_value()
         return _content(self.secrets_path / "connect_token")
 
     def slack_webhook(self) -> str | None:
-        """Address that takes messages for people; None: they go to the log."""
+        """The address to send messages to; None: they go to the log."""
         return _content(self.secrets_path / "slack_webhook")
 
 
@@ -328,7 +326,7 @@ class _EarlySettings(BaseSettings):
 
 
 def _content(file: Path) -> str | None:
-    """Of a file that may be absent. Raises ConfigurationError if it is there and cannot be read."""
+    """The content of a file that may be absent. Raises ConfigurationError if the file exists but cannot be read."""
     try:
         return file.read_text().strip() or None
     except FileNotFoundError:
@@ -338,9 +336,9 @@ def _content(file: Path) -> str | None:
 
 
 def _check_path(path: str) -> None:
-    """Raises ValueError if delta-rs, Spark or Java would look for another path than this one."""
+    """Raises ValueError if delta-rs, Spark or Java would read this path as another one."""
     if found := sorted(set(_MISREAD.findall(path))):
         raise ValueError(
             f"{path!r} holds {' '.join(map(repr, found))}, which delta-rs, Spark or Java would misread: name a folder "
-            "without it (letters of any language, digits, blanks and most other signs are fine)"
+            "without it (letters of any language, digits, spaces and most other signs are fine)"
         )

@@ -1,7 +1,7 @@
 """What a step is: its name, its order, the version of its rules, and the fingerprint of what it makes of a batch.
 
-A step is done for a table and batch when its output carries the fingerprint that is expected of it. So a step runs
-again when its input, the table's rules in the contract, or its own rules change, and otherwise never.
+A step is done for a table and batch when its output carries the expected fingerprint. So a step runs again only when
+its input, the table's rules in the contract, or its own rules change.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ StepName = Literal["bronze", "silver", "load"]
 
 @dataclass(frozen=True)
 class Step:
-    """One way from a layer to the next, table by table. `version`: of its rules, part of every fingerprint."""
+    """A step from one layer to the next, table by table. The `version` of its rules is part of every fingerprint."""
 
     name: StepName
     version: int
 
 
-# In their order. Raise a version when the same input and contract would give other rows: every batch is made again.
+# In order. Raise a version when the same input and contract would give different rows: every batch is then made again.
 # tests/unit/test_steps.py holds the source of each step beside its version, so that neither changes alone.
 STEPS = (Step("bronze", version=1), Step("silver", version=2), Step("load", version=1))
 STEP_NAMES: tuple[StepName, ...] = tuple(step.name for step in STEPS)
@@ -33,9 +33,9 @@ STEP_NAMES: tuple[StepName, ...] = tuple(step.name for step in STEPS)
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did for one table and batch. `done` False: nothing was to do, the counts are those of before.
+    """What a step did for one table and batch. `done` False: there was nothing to do, and the counts are the old ones.
 
-    `counts` are rows by name, `seconds` the whole, `phases` its parts in seconds.
+    `counts` are rows by name, `seconds` is the total time, and `phases` are its parts in seconds.
     """
 
     step: StepName
@@ -49,7 +49,7 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Pending:
-    """One table of one batch that has to go through `step` and all steps after it, and why. `size`: bytes landed."""
+    """One table of one batch that needs `step` and all later steps, and why. `size`: bytes landed."""
 
     step: StepName
     table: str
@@ -59,10 +59,10 @@ class Pending:
 
 
 class Observer(Protocol):
-    """Sees a run while it works; called from several threads."""
+    """Watches a run. Its methods are called from several threads."""
 
     def planned(self, pending: list[Pending]) -> None:
-        """What is going to be done."""
+        """The run is going to do this."""
 
     def started(self, step: StepName, table: str, batch_date: date) -> None:
         """A step begins with one table of one batch."""
@@ -71,14 +71,14 @@ class Observer(Protocol):
         """The step has ended."""
 
     def model(self, name: str, rows: int | None, seconds: float) -> None:
-        """dbt has ended a model or test."""
+        """dbt has finished a model or test."""
 
     def note(self, text: str) -> None:
         """A remark that belongs to no table."""
 
 
 def expected(table: TableContract, manifest: Manifest) -> dict[StepName, str]:
-    """Fingerprint of each step's output for a batch of a table, as it has to be; in the order of the steps."""
+    """The fingerprint that each step's output must have for a batch of a table, in the order of the steps."""
     found: dict[StepName, str] = {}
     fingerprint = manifest.input_fingerprint(table.name)
     for step in STEPS:

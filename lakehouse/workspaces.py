@@ -1,4 +1,4 @@
-"""The folders of a home: one per workspace, and the name of the last one; those of version 0.1.0 are taken over."""
+"""A home -> its folder per workspace and the name of the last one; a home of version 0.1.0 is converted."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from lakehouse.errors import ConfigurationError
 from lakehouse.settings import Settings
 
-# Version 0.1.0 called a workspace a state. One that a run worked in holds at least one of these.
+# Version 0.1.0 called a workspace a state. Every state that a run used holds at least one of these folders.
 OF_AN_OLD_STATE = ("lake", "dbt", "logs", "source")
 
 
 def load_settings(*, workspace: str | None = None, otherwise: str | None = None) -> Settings:
-    """The settings of a command or a task, see `Settings.load`; a home of version 0.1.0 is taken over first.
+    """The settings of a command or a task, see `Settings.load`; a home of version 0.1.0 is converted first.
 
-    Raises ConfigurationError if a setting is wrong, or the home cannot be taken over.
+    Raises ConfigurationError if a setting is wrong, or the home cannot be converted.
     """
     settings = Settings.load(workspace=workspace, otherwise=otherwise)
     if take_over(settings.home):
@@ -25,7 +25,7 @@ def load_settings(*, workspace: str | None = None, otherwise: str | None = None)
 
 
 def remember(settings: Settings) -> None:
-    """Commands without `--workspace` act on this one from now on."""
+    """Make this workspace the one that later commands without `--workspace` act on."""
     settings.home.mkdir(parents=True, exist_ok=True)
     last = settings.home / "last_workspace"
     part = last.with_suffix(".part")
@@ -34,10 +34,10 @@ def remember(settings: Settings) -> None:
 
 
 def take_over(home: Path) -> bool:
-    """`states/` -> `workspaces/`, `last_state` -> `last_workspace`; whether there was anything to rename.
+    """Rename `states/` to `workspaces/` and `last_state` to `last_workspace`; whether there was anything to rename.
 
-    In a folder that others use, too, only what version 0.1.0 made is renamed. Two processes may do it at the same time.
-    Raises ConfigurationError if a workspace is there under both names, or the home cannot be written.
+    Only what version 0.1.0 made is renamed: others may use the folder too. Two processes may do it at the same time.
+    Raises ConfigurationError if a workspace exists under both names, or the home cannot be written.
     """
     old, new = home / "states", home / "workspaces"
     renames = [(home / "last_state", home / "last_workspace")] if (home / "last_state").is_file() else []
@@ -60,7 +60,7 @@ def take_over(home: Path) -> bool:
                 f"{source} cannot be renamed to {target}: {error.strerror}.\nGive this user the permission to write "
                 f"{home}, then run the same command again."
             ) from error
-    with suppress(OSError):  # it is not there, or holds what others made
+    with suppress(OSError):  # it does not exist, or holds other people's files
         old.rmdir()
     return bool(renames)
 
