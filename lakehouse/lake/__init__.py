@@ -1,1 +1,1 @@
-"""The lake's layers: stores, Delta tables, and what is known of each batch in them."""
+"""The lake's layers: stores, Delta tables, and the ledger of their batches."""

@@ -1,4 +1,4 @@
-"""The rejected and quarantined records of a source, read from the lake: one row per record and stage."""
+"""The lake -> the rejected and quarantined records of a source, one per record and stage."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lakehouse.lake.places import quarantine_path, rejected_path
 from lakehouse.lake.store import Store
 
 SUPERSEDED = "superseded"
-# Where a record stopped: it could not be read, or it breaks the contract.
+# Where a record stopped: it was unreadable, or it violates the contract.
 Stage = Literal["rejected", "quarantine"]
 
 
 @dataclass(frozen=True)
-class BadRecord:
+class StoppedRecord:
     """A record that is not in the warehouse. `record`: the bytes as sent (rejected) or the row as JSON (quarantine)."""
 
     stage: Stage
@@ -41,11 +41,11 @@ def bad_records(
     batch_date: date | None = None,
     reason: str | None = None,
     superseded: bool = False,
-) -> Iterator[BadRecord]:
+) -> Iterator[StoppedRecord]:
     """Rejected, then quarantined records, in the order of table, batch and row.
 
-    `reason` keeps those with a reason that contains it. Superseded rows are left out unless asked for: they are valid,
-    only not the last of their key in the file.
+    `reason` keeps the records with a reason that contains it. Superseded rows are left out unless asked for: they are
+    valid, but a later row of the file has the same key.
     """
     for stage, table, records in _stored(bronze, silver, tables):
         for found in _read(stage, table, records, batch_date):
@@ -56,9 +56,9 @@ def bad_records(
 
 
 def reasons_of_table(bronze: Store, silver: Store, table: TableContract, batch_date: date) -> list[tuple[str, int]]:
-    """(reason, records) of what of a table's batch was rejected or quarantined, most records first.
+    """(reason, records) for the bad records of a table's batch, most records first.
 
-    A record counts for each of its reasons; superseded ones are left out.
+    A record counts for each of its reasons. Superseded records are left out.
     """
     found: list[tuple[str, int]] = []
     for stage, _, records in _stored(bronze, silver, [table]):
@@ -73,7 +73,7 @@ def reasons_of_table(bronze: Store, silver: Store, table: TableContract, batch_d
 def _stored(
     bronze: Store, silver: Store, tables: Sequence[TableContract]
 ) -> Iterator[tuple[Stage, TableContract, DeltaTable]]:
-    """The Delta tables that there are, those of the rejected records first."""
+    """The existing Delta tables, first those of rejected records."""
     places: tuple[tuple[Stage, Store, Callable[[TableContract], str]], ...] = (
         ("rejected", bronze, rejected_path),
         ("quarantine", silver, quarantine_path),
@@ -85,14 +85,14 @@ def _stored(
                 yield stage, table, records
 
 
-def _read(stage: Stage, table: TableContract, records: DeltaTable, batch_date: date | None) -> Iterator[BadRecord]:
+def _read(stage: Stage, table: TableContract, records: DeltaTable, batch_date: date | None) -> Iterator[StoppedRecord]:
     where = f"where _batch_date = '{batch_date.isoformat()}'" if batch_date else ""
-    # Not by way of a pyarrow dataset: its buffers are freed on a thread that may outlive Python, which then aborts.
+    # Not through a pyarrow dataset: a thread that may outlive Python frees its buffers, and Python then aborts.
     lake = QueryBuilder().register("records", records)
     found = lake.execute(f"select * from records {where} order by _batch_date, _source_file, _row")  # noqa: S608
     for row in pa.table(found).to_pylist():
         record = row["record"]
-        yield BadRecord(
+        yield StoppedRecord(
             stage=stage,
             table=table.name,
             batch_date=row["_batch_date"],

@@ -1,13 +1,13 @@
-"""A layer in an S3 store -> proof, noted in the layer, that the store keeps what the lake rests on; or StoreError.
+"""A layer in an S3 store -> proof, noted in the layer, that the store keeps the lake's promises; or StoreError.
 
-    one creates   of many who create a key at once (`If-None-Match: *`) one succeeds, and its content stays
-    one changes   of many who change a key at once (`If-Match`) one succeeds, and its content stays
-    read back     what was written, or written over, is read and listed at once
-    gone          what was deleted is neither read nor listed any more
+    one creates   of many who create a key at the same time (`If-None-Match: *`) one succeeds, and its content stays
+    one changes   of many who change a key at the same time (`If-Match`) one succeeds, and its content stays
+    read back     what was written or overwritten is read and listed immediately
+    gone          what was deleted is no longer read or listed
 
-The note makes it one read for later commands. It counts only for the address it was made at, as a bucket may have been
-copied; who replaces a store by another at the same address deletes the note. A folder is not probed: the kernel's locks
-protect it.
+With the note, later commands need one read only. The note counts only at the address where it was made, since a bucket
+may have been copied. After replacing the store at an address, delete the note. A folder is not probed: the kernel's
+locks protect it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from lakehouse.errors import StoreError
 from lakehouse.lake.store import Store, open_store
 from lakehouse.settings import Layer, Settings
 
-VERSION = 1  # a higher one lets every store be probed again
+VERSION = 1  # a higher one makes every store be probed again
 NOTE = "_conformance.json"
 PROBES = "_probe"
 WRITERS = 32
-ROUNDS = 3  # a store that looks and then writes may come through one by luck
+ROUNDS = 3  # a store that looks and then writes may pass one round by luck
 
 
 def ensure_conformance(settings: Settings, *layers: Layer) -> None:
-    """Before these layers are written: probe those whose store is not proven yet.
+    """Probe the stores of these layers that are not proven yet. Called before the layers are written.
 
-    Raises StoreError naming the promise that the store broke; then it is probed again by the next command.
+    Raises StoreError that names the broken promise. The next command then probes the store again.
     """
     for layer in layers:
         if not is_proven(settings, layer):
@@ -44,36 +44,36 @@ def ensure_conformance(settings: Settings, *layers: Layer) -> None:
 
 
 def is_proven(settings: Settings, layer: Layer) -> bool:
-    """Whether nothing has to be probed; one read."""
+    """Whether the layer needs no probe. Costs one read."""
     if not settings.layer_url(layer).startswith("s3://"):
         return True
     return open_store(settings, layer).read(NOTE) == _note(settings)
 
 
 def probe(store: Store, address: str) -> None:
-    """Try each promise on keys of its own, which are removed; those that a killed probe leaves are in nobody's way.
+    """Try each promise on new keys and remove them. Keys left by a killed probe are harmless.
 
-    Raises StoreError naming the first promise that is broken.
+    Raises StoreError that names the first broken promise.
     """
     folder = f"{PROBES}/{uuid.uuid4().hex}"
     written = f"{folder}/written"
     created = [f"{folder}/created{n}" for n in range(ROUNDS)]
     changed = [f"{folder}/changed{n}" for n in range(ROUNDS)]
     try:
-        # First, since it needs no conditions: who may not write at all is told that, and not of a promise.
+        # First, since it needs no conditions: a user who may not write at all gets that error, not a broken promise.
         _is_read_back(store, folder, written)
         for key in created:
-            _one_succeeds(store, key, "create a key at once (If-None-Match: *)", partial(store.write_new, key))
+            _one_succeeds(store, key, "create a key at the same time (If-None-Match: *)", partial(store.write_new, key))
         for key in changed:
             store.write(key, b"old")
-            _one_succeeds(store, key, "change a key at once (If-Match)", partial(store.swap, key, b"old"))
+            _one_succeeds(store, key, "change a key at the same time (If-Match)", partial(store.swap, key, b"old"))
         _is_gone(store, folder, written)
     except _Broken as broken:
         raise StoreError(
             f"The store at {address} cannot hold {store.url}: it breaks a promise that the lake rests on.\n"
             f"  promise: {broken.promise}\n"
             f"  found:   {broken.finding}\n"
-            "Two runs at once could lose data there, so nothing was written.\n"
+            "Two runs at the same time could lose data there, so nothing was written.\n"
             "Use MinIO, AWS S3 or another store with conditional writes (LAKEHOUSE_S3_ENDPOINT)."
         ) from None
     finally:
@@ -94,27 +94,27 @@ def _is_read_back(store: Store, folder: str, key: str) -> None:
         store.write(key, b"%d" % n)
         if (found := store.read(key)) != b"%d" % n:
             what = "nothing" if found is None else "the content of before" if n else "another content"
-            raise _Broken("what was written, or written over, is read at once", f"{what} was read after a write")
+            raise _Broken("what was written, or written over, is read immediately", f"{what} was read after a write")
     if key not in store.keys(folder):
-        raise _Broken("what was written is listed at once", "a new key was not listed")
+        raise _Broken("what was written is listed immediately", "a new key was not listed")
 
 
 def _one_succeeds(store: Store, key: str, what: str, write: Callable[[bytes], bool]) -> None:
-    """`write` is told the content to write, and says whether it did."""
+    """`write` takes the content to write, and returns whether it wrote it."""
     promise = f"of many who {what} exactly one succeeds, and its content stays"
     winners, refusals = _concurrently(write)
     if refusals:
-        store.write(key, b"")  # raises if it is not the condition that the store refuses
+        store.write(key, b"")  # raises if the store refuses more than the condition
         reason = str(refusals[0]).partition("\n")[0]
         raise _Broken(promise, f"{len(refusals)} of {WRITERS} were answered with an error: {reason}")
     if len(winners) != 1:
-        raise _Broken(promise, f"{len(winners) or 'none'} of {WRITERS} were told that they had succeeded")
+        raise _Broken(promise, f"{len(winners) or 'none'} of {WRITERS} were answered with success")
     if store.read(key) != winners[0]:
         raise _Broken(promise, "what is read back is not the content of the one that succeeded")
 
 
 def _concurrently(write: Callable[[bytes], bool]) -> tuple[list[bytes], list[StoreError]]:
-    """The contents of those who were told that they wrote; and the errors."""
+    """The contents of the writers that succeeded, by the store's answer; and the errors."""
     begin = Event()
     winners: list[bytes] = []
     refusals: list[StoreError] = []
@@ -131,14 +131,14 @@ def _concurrently(write: Callable[[bytes], bool]) -> tuple[list[bytes], list[Sto
         try:
             done = [pool.submit(one, b"%d" % n) for n in range(WRITERS)]
         finally:
-            begin.set()  # also when a thread could not be started: the others would wait for ever
+            begin.set()  # also when a thread could not be started: the others would wait indefinitely
         for future in done:
             future.result()
     return winners, refusals
 
 
 def _is_gone(store: Store, folder: str, key: str) -> None:
-    promise = "what was deleted is gone at once"
+    promise = "what was deleted is gone immediately"
     store.delete(key)
     if store.read(key) is not None:
         raise _Broken(promise, "a deleted key was read")

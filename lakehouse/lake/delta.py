@@ -1,8 +1,8 @@
 """A Delta table and a batch date -> the Parquet files of the batch's partition; rows -> that partition, replaced.
 
-Spark's own way to the files replays the table's log in several jobs, half a second for the smallest batch, and its way
-to a commit takes one to two; delta-rs needs milliseconds. Every table here is written without deletion vectors and
-column mapping: its files are its rows.
+To find the files, Spark replays the table's log in several jobs, which takes half a second for the smallest batch. Its
+commit takes one to two seconds. delta-rs needs milliseconds for each. Every table here is written without deletion
+vectors and column mapping: its files are its rows.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from lakehouse.errors import StoreError
 from lakehouse.lake.store import Store
 
-# Deletion vectors cannot be expressed in the manifests that Redshift reads. Few commits between checkpoints, else
-# opening the table gets slower for a hundred batches and then fast again.
+# Redshift's manifests cannot express deletion vectors. Checkpoints come after few commits, or opening the table would
+# get slower for a hundred batches and then fast again.
 TABLE_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.checkpointInterval": "10"}
 
 
-# As Spark writes. Tables are read by partition only, so that the number of rows suffices.
+# As Spark writes. Tables are read by partition only, so the number of rows is the only statistic needed.
 SMALL_BATCH = WriterProperties(
     compression="SNAPPY", default_column_properties=ColumnProperties(statistics_enabled="NONE")
 )
@@ -31,7 +31,7 @@ SMALL_BATCH = WriterProperties(
 
 @dataclass(frozen=True)
 class Partition:
-    """The rows of one batch in a Delta table. `files`: addresses for Spark. `columns`: of the table, as of now."""
+    """The rows of one batch in a Delta table. `files`: addresses for Spark. `columns`: the table's current ones."""
 
     files: tuple[str, ...]
     rows: int
@@ -39,9 +39,9 @@ class Partition:
 
 
 def open_table(store: Store, path: str) -> DeltaTable | None:
-    """The table as of now, None if there is no such table. Raises StoreError if its log cannot be read.
+    """The current version of the table, None if there is no table. Raises StoreError if its log cannot be read.
 
-    `DeltaTable.is_deltatable` would hold up every thread of Python while it waits for the store.
+    `DeltaTable.is_deltatable` would block every thread of Python while it waits for the store.
     """
     url = store.delta_url(path)
     try:
@@ -51,13 +51,13 @@ def open_table(store: Store, path: str) -> DeltaTable | None:
     except (DeltaError, OSError) as error:
         raise StoreError(
             f"The Delta table {url} cannot be read: {error}\n"
-            "Mend the store, or, if the table itself is damaged, delete it: the next run makes it anew from the layer "
+            "Fix the store, or, if the table itself is damaged, delete it: the next run makes it again from the layer "
             "before."
         ) from error
 
 
 def read_partition(store: Store, path: str, batch_date: date) -> Partition:
-    """What the table's current version holds of a batch; nothing if there is no such table."""
+    """A batch's rows in the current version of the table; none if there is no table."""
     table = open_table(store, path)
     if table is None:
         return Partition((), 0, {})
@@ -79,9 +79,9 @@ def replace_partition(
     start_over: bool = False,
     file_bytes: int | None = None,
 ) -> None:
-    """Make these rows all that the table holds of a batch, in one commit; `start_over`: all that it holds at all.
+    """Replace a batch's rows in the table by these, in one commit; with `start_over` all rows of the table.
 
-    Makes a table that is not there, and adds columns that it lacks. `file_bytes`: about the size of each Parquet file.
+    Creates a missing table and adds missing columns. `file_bytes`: the approximate size of each Parquet file.
     Raises StoreError, and commits nothing, if the store cannot be written.
     """
     url = store.delta_url(path)

@@ -1,8 +1,8 @@
-"""`<table>/_ledger.json` of a layer: per batch, what the table's partition was made from, and its counts.
+"""`<table>/_ledger.json` of a layer -> per batch, what the table's partition was made from, and its counts.
 
-It is inside the table's folder and goes with it: a wiped lake claims nothing. The caller holds the table's lock, and
-a second writer of the same ledger would still lose no entry. Order: `begin`, then the Delta commits, then `record`. So
-an entry never speaks for a partition that was replaced since.
+The file is in the table's folder and is deleted with it, so a wiped lake claims nothing. The caller holds the table's
+lock, but even a second writer of the same ledger would lose no entry. Order: `begin`, then the Delta commits, then
+`record`. So an entry never describes a partition that was replaced since.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 from lakehouse.lake.store import Store
 
-# batch date -> fields of an Entry, as JSON has them
+# batch date -> fields of an Entry, as in JSON
 _Entries = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished step of one table and batch. `counts` and `warnings` (by reason) are rows."""
+    """A finished step of one table and batch. `counts` and `warnings` (by reason) are numbers of rows."""
 
     fingerprint: str
     counts: dict[str, int]
@@ -35,7 +35,7 @@ class Ledger:
     entries: dict[date, Entry]
 
     def is_done(self, batch_date: date, fingerprint: str) -> bool:
-        """Whether the partition of this batch was made from exactly that."""
+        """Whether the partition of this batch was made from exactly this input."""
         entry = self.entries.get(batch_date)
         return entry is not None and entry.fingerprint == fingerprint
 
@@ -47,31 +47,31 @@ def read_ledger(store: Store, path: str) -> Ledger:
 
 
 def begin(store: Store, path: str, batch_date: date) -> None:
-    """Forget what is known of a batch, before its partition is written."""
+    """Forget the entry of a batch. Called before its partition is written."""
     _change(store, path, lambda entries: entries.pop(batch_date.isoformat(), None))
 
 
 def record(store: Store, path: str, batch_date: date, entry: Entry) -> None:
-    """Note that a batch's partition is complete, after the Delta commit."""
+    """Note that a batch's partition is complete. Called after the Delta commit."""
     _change(store, path, lambda entries: entries.update({batch_date.isoformat(): asdict(entry)}))
 
 
 def _change(store: Store, path: str, change: Callable[[_Entries], object]) -> None:
-    """Compare-and-swap: an entry that another writer notes meanwhile stays. Writes nothing where nothing changes."""
+    """Compare-and-swap: an entry that another writer adds meanwhile stays. Writes nothing if nothing changes."""
     ledger = _ledger_path(path)
     while True:
         old = store.read(ledger)
         entries = _parsed(old)
         before = dict(entries)
         change(entries)
-        # Without indent: with it, json takes thirty times as long, which hundreds of batches make felt.
+        # Without indent: with it, json takes thirty times as long, which shows with hundreds of batches.
         new = json.dumps(entries, sort_keys=True).encode() + b"\n"
         if entries == before or store.swap(ledger, old, new):
             return
 
 
 def _parsed(data: bytes | None) -> _Entries:
-    """The entries as JSON has them: of hundreds of batches only one is looked at."""
+    """The entries as in JSON: of hundreds of batches only one is needed."""
     entries: _Entries = json.loads(data) if data is not None else {}
     return entries
 

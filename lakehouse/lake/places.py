@@ -11,10 +11,10 @@ def table_path(table: TableContract) -> str:
 
 
 def rejected_path(table: TableContract) -> str:
-    """Records that could not be read, in bronze."""
+    """The unreadable records, in bronze."""
     return f"rejected/{table_path(table)}"
 
 
 def quarantine_path(table: TableContract) -> str:
-    """Records that break the contract or were superseded, in silver."""
+    """Records that violate the contract or were superseded, in silver."""
     return f"quarantine/{table_path(table)}"

@@ -1,4 +1,4 @@
-"""A bucket, or a prefix in it, of an S3 store -> the interface of store.py, by the `minio` client."""
+"""A bucket of an S3 store, or a prefix in it -> the interface of store.py, through the `minio` client."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PART_SIZE = 16 * 1024 * 1024
 
 
 class S3Store:
-    """A bucket, or a prefix in it, of AWS or of a store that speaks its language (MinIO)."""
+    """A bucket, or a prefix in it, of AWS or of a compatible store (MinIO)."""
 
     def __init__(self, url: str, settings: Settings, layer: Layer) -> None:
         self._url = url
@@ -39,9 +39,9 @@ class S3Store:
             credentials=None if self._user else own_identity,
             secure=address.scheme != "http",
             region=self._region,
-            # The client's own default waits five minutes for an absent host.
+            # By default the client waits five minutes for an absent host.
             http_client=urllib3.PoolManager(
-                maxsize=32,  # as many as write at once in conformance.py; it warns of each that is more
+                maxsize=32,  # as many as write at the same time in conformance.py; it warns about each further one
                 timeout=urllib3.Timeout(connect=5, read=120),
                 retries=urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
             ),
@@ -119,7 +119,7 @@ class S3Store:
 
     @property
     def spark_commits_atomically(self) -> bool:
-        return False  # S3A looks whether the file is there, and then puts it: of several at once, all win
+        return False  # S3A first checks whether the file exists, then writes it: several at the same time all win
 
     def _object(self, key: str) -> str:
         return self._prefix + key
@@ -147,7 +147,7 @@ class S3Store:
                 # minio's public put_object takes no conditions (7.2.20); _put_object takes the request's headers.
                 self._client._put_object(self._bucket, self._object(key), data, headers=dict(condition))
             except S3Error as error:
-                # 409: another conditional write of the same key is under way, and will win.
+                # 409: another conditional write of the same key is running and will win.
                 if error.code in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
                     return False
                 raise
@@ -173,7 +173,7 @@ class S3Store:
 
 
 class _Body(io.RawIOBase):
-    """A response's body as a raw stream that gives its connection back when closed."""
+    """A response's body as a raw stream that returns its connection when closed."""
 
     def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response

@@ -1,4 +1,4 @@
-"""A layer's address -> one small interface to it: a local folder, or a bucket of an S3 store.
+"""A layer's address -> one small interface to a local folder or a bucket of an S3 store.
 
 Keys are relative, with `/`. A write is atomic: readers see the old content or the new one, never a part.
 Every method raises StoreError when the store cannot be reached, refuses, or is full.
@@ -32,25 +32,25 @@ class Store(Protocol):
         """The whole content, None if there is no such key."""
 
     def open(self, key: str) -> BinaryIO:
-        """The content as a stream, read once from the start; StoreError if there is no such key."""
+        """The content as a stream that is read once, from the start. Raises StoreError if there is no such key."""
 
     def write(self, key: str, data: bytes) -> None:
         """Replace the content."""
 
     def write_new(self, key: str, data: bytes) -> bool:
-        """Write only if there is no such key; of several writers at once exactly one is told True."""
+        """Write only if there is no such key. Of several writers at the same time exactly one gets True."""
 
     def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
-        """Write only if the content still is `old` (None: no such key); False, and nothing written, if it is not."""
+        """Write only if the content is still `old` (None: no such key). Else return False and write nothing."""
 
     def copy_in(self, key: str, stream: BinaryIO) -> None:
-        """Replace the content by what the stream yields to its end; nothing is written if reading it fails."""
+        """Replace the content by the whole stream. Writes nothing if reading the stream fails."""
 
     def keys(self, prefix: str) -> list[str]:
         """All keys below the folder `prefix`, sorted."""
 
     def versions(self, prefix: str) -> dict[str, str]:
-        """All keys below the folder `prefix`, each with a mark that changes with its content."""
+        """All keys below the folder `prefix`, each with a mark that changes when its content changes."""
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below the folder `prefix`, sorted."""
@@ -73,11 +73,11 @@ class Store(Protocol):
 
 
 def open_store(settings: Settings, layer: Layer) -> Store:
-    """The store of a layer; reaches out to nothing yet."""
+    """The store of a layer. Does not connect yet."""
     url = settings.layer_url(layer)
     if not url.startswith("s3://"):
         return LocalStore(Path(url))
-    # Here, since minio takes a fifth of a second to import, which a local lake need not spend.
+    # Imported here: minio takes a fifth of a second, and a local lake does not need it.
     from lakehouse.lake.s3 import S3Store
 
     return S3Store(url, settings, layer)
@@ -177,7 +177,7 @@ class LocalStore:
 
     @contextmanager
     def _alone_in(self, folder: Path) -> Iterator[None]:
-        """Between processes; the lock is the folder's own and goes with this process."""
+        """One process at a time. The lock is on the folder itself and ends with the process."""
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -157,4 +157,5 @@ def test_a_store_that_ignores_conditions_is_refused_and_stays_empty(elsewhere: S
         assert objects(client) == dict.fromkeys(LAYERS, 0)
     assert run.returncode == 1
     assert f"The store at {lying['s3_endpoint']} cannot hold s3://landing/demo" in run.stdout + run.stderr
-    assert "of many who create a key at once (If-None-Match: *) exactly one succeeds" in run.stdout + run.stderr
+    promise = "of many who create a key at the same time (If-None-Match: *) exactly one succeeds"
+    assert promise in run.stdout + run.stderr

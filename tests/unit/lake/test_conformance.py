@@ -1,4 +1,4 @@
-"""The probe: an honest store passes it once; a store that breaks a promise is refused by that promise's name."""
+"""The probe: an honest store passes it once. A store that breaks a promise is refused, and the error names it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from lakehouse.steps import STEP_NAMES, Pending, StepName
 from tests.support.s3_server import s3_settings
 from tests.support.small_source import DAY, land, manifests_in, settings_in, shop
 
-CREATES = r"create a key at once \(If-None-Match: \*\) exactly one succeeds"
-CHANGES = r"change a key at once \(If-Match\) exactly one succeeds"
-READ = "what was written, or written over, is read at once"
-LISTED = "what was written is listed at once"
-GONE = "what was deleted is gone at once"
+CREATES = r"create a key at the same time \(If-None-Match: \*\) exactly one succeeds"
+CHANGES = r"change a key at the same time \(If-Match\) exactly one succeeds"
+READ = "what was written, or written over, is read immediately"
+LISTED = "what was written is listed immediately"
+GONE = "what was deleted is gone immediately"
 
 
 class Honest(LocalStore):
-    """Keeps every promise; the ones below break one each."""
+    """Keeps every promise. Each class below breaks one."""
 
 
 class TwoWinners(Honest):
@@ -90,7 +90,7 @@ class ChangeLost(Honest):
 
 
 class ReadsTheOldContent(Honest):
-    """A cache in front of it keeps what was read first."""
+    """A cache in front of the store keeps what was read first."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -115,7 +115,7 @@ class ReadsLate(Honest):
 
 
 class ListsLate(Honest):
-    """The listing is the one of before."""
+    """The listing is an old one."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -153,13 +153,13 @@ class ListsDeleted(Honest):
 
 
 LIARS = [
-    (TwoWinners, CREATES, "2 of 32 were told that they had succeeded"),
-    (EveryoneWins, CREATES, "32 of 32 were told that they had succeeded"),
-    (NoneWins, CREATES, "none of 32 were told that they had succeeded"),
+    (TwoWinners, CREATES, "2 of 32 were answered with success"),
+    (EveryoneWins, CREATES, "32 of 32 were answered with success"),
+    (NoneWins, CREATES, "none of 32 were answered with success"),
     (WinnerOverwritten, CREATES, "what is read back is not the content of the one that succeeded"),
     (ConditionsRefused, CREATES, "32 of 32 were answered with an error: .*NotImplemented: a header is not known"),
-    (EveryoneChanges, CHANGES, "32 of 32 were told that they had succeeded"),
-    (NoneChanges, CHANGES, "none of 32 were told that they had succeeded"),
+    (EveryoneChanges, CHANGES, "32 of 32 were answered with success"),
+    (NoneChanges, CHANGES, "none of 32 were answered with success"),
     (ChangeLost, CHANGES, "what is read back is not the content of the one that succeeded"),
     (ReadsTheOldContent, READ, "the content of before was read after a write"),
     (ReadsLate, READ, "nothing was read after a write"),
@@ -177,7 +177,7 @@ def s3(tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def put(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The address of everything that is put into an S3 store, from here on."""
+    """The address of everything that is put into an S3 store from now on."""
     puts: list[str] = []
     write, write_if = S3Store.write, S3Store._write_if
 
@@ -195,7 +195,7 @@ def put(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def ignore(monkeypatch: pytest.MonkeyPatch, header: str) -> None:
-    """Make of the S3 store one that does not know a header."""
+    """Let the S3 store ignore a header."""
     write_if = S3Store._write_if
 
     def writes_whatever(store: S3Store, key: str, data: bytes, condition: dict[str, str]) -> bool:
@@ -211,7 +211,7 @@ def test_an_honest_store_passes_and_nothing_is_left_in_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("liar", "promise", "finding"), LIARS, ids=[liar.__name__ for liar, *_ in LIARS])
-def test_a_store_that_breaks_a_promise_is_refused_by_its_name(
+def test_a_store_that_breaks_a_promise_is_refused_with_the_promise_named(
     tmp_path: Path, liar: type[LocalStore], promise: str, finding: str
 ) -> None:
     with pytest.raises(StoreError) as refused:
@@ -220,14 +220,14 @@ def test_a_store_that_breaks_a_promise_is_refused_by_its_name(
     says = str(refused.value)
     assert says.startswith(f"The store at http://store:9000 cannot hold {tmp_path}: ")
     assert re.search(rf"promise: .*{promise}.*\n  found:   {finding}\n", says)
-    assert "\nTwo runs at once could lose data there, so nothing was written.\nUse MinIO, AWS S3 " in says
-    # TwoWinners itself wrote elsewhere.
+    assert "\nTwo runs at the same time could lose data there, so nothing was written.\nUse MinIO, AWS S3 " in says
+    # TwoWinners also wrote to a second key.
     assert [key for key in LocalStore(tmp_path).keys("") if not key.endswith("-second")] == []
 
 
-def test_a_store_that_cannot_be_written_is_not_said_to_break_a_promise(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_is_not_accused_of_a_broken_promise(tmp_path: Path) -> None:
     class Lost(Honest):
-        """Goes out of reach with the first condition."""
+        """Cannot be reached any more after the first conditional write."""
 
         lost = False
 
@@ -252,7 +252,7 @@ def test_s3_is_probed_once_per_layer_and_the_next_command_puts_nothing(s3: Setti
 
     assert put == []
     assert first.count(f"s3://bronze/lake/{NOTE}") == first.count(f"s3://silver/lake/{NOTE}") == 1
-    assert not [url for url in first if url.startswith("s3://landing")]  # its user is another
+    assert not [url for url in first if url.startswith("s3://landing")]  # it has another user
     of_one_key = {url: first.count(url) for url in first if "/created" in url}
     assert list(of_one_key.values()) == [32] * (2 * conformance.ROUNDS)
     assert open_store(s3, "bronze").keys(conformance.PROBES) == []
@@ -313,7 +313,7 @@ def test_an_interrupted_probe_proves_nothing_and_cleans_up(s3: Settings, monkeyp
     assert open_store(s3, "bronze").keys(conformance.PROBES) == []
 
 
-def test_what_a_killed_probe_left_is_in_nobodys_way(s3: Settings, tmp_path: Path) -> None:
+def test_keys_left_by_a_killed_probe_are_harmless(s3: Settings, tmp_path: Path) -> None:
     for key in (f"{conformance.PROBES}/dead/created0", NOTE):
         open_store(s3, "landing").write(key, b"0")
 
@@ -333,7 +333,7 @@ def test_a_folder_is_not_probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert is_proven(settings, "landing")
 
 
-# Everything that writes: nothing may be written to a store that lies.
+# No command may write to a store that lies.
 
 
 def test_a_delivery_is_not_landed_in_a_store_that_lies(
@@ -365,7 +365,7 @@ Asked = list[tuple[Layer, ...]]
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """The layers whose proof was asked for, each time; none of them is proven."""
+    """The layers of each request for a proof. None of them is proven."""
     calls: Asked = []
 
     def refuses(settings: Settings, *layers: Layer) -> None:

@@ -1,4 +1,4 @@
-"""What a layer remembers of its batches, and what makes it forget."""
+"""What a ledger remembers about its batches, and what makes it forget."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_batch_is_done_only_for_the_fingerprint_it_was_made_from(store: Store)
     assert not ledger.is_done(NEXT_DAY, "f1")
 
 
-def test_a_batch_that_is_begun_anew_is_no_longer_vouched_for(store: Store) -> None:
+def test_a_batch_that_begins_again_loses_its_entry(store: Store) -> None:
     record(store, "shop/orders", DAY, DONE)
     record(store, "shop/orders", NEXT_DAY, DONE)
 
@@ -61,7 +61,7 @@ def test_beginning_an_unknown_batch_writes_nothing(store: Store) -> None:
 
 
 class _Racing:
-    """A store in which another writer notes a batch between a reading of the ledger and the swap, once."""
+    """A store in which another writer adds a batch between the read of the ledger and the swap, once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -87,7 +87,7 @@ def test_of_two_writers_at_the_same_time_none_loses_an_entry(store: Store, is_ne
     assert set(read_ledger(store, "shop/orders").entries) == {DAY, NEXT_DAY, *([] if is_new else [LAST_DAY])}
 
 
-def test_what_another_writer_notes_while_a_batch_begins_stays(store: Store) -> None:
+def test_what_another_writer_adds_while_a_batch_begins_stays(store: Store) -> None:
     record(store, "shop/orders", DAY, DONE)
 
     begin(cast(Store, _Racing(store)), "shop/orders", DAY)

@@ -1,4 +1,4 @@
-"""One interface, two stores: what a local folder does, an S3 bucket does too."""
+"""One interface, two stores: a local folder and an S3 bucket behave the same."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def test_a_version_changes_with_the_content_and_only_then(store: Store) -> None:
     assert store.versions("absent") == {}
 
 
-def test_of_many_who_create_a_key_at_once_one_is_told_so(store: Store) -> None:
+def test_of_many_who_create_a_key_at_the_same_time_one_succeeds(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
-        told = list(pool.map(lambda n: store.write_new("shop/claim", b"%d" % n), range(8)))
+        succeeded = list(pool.map(lambda n: store.write_new("shop/claim", b"%d" % n), range(8)))
 
-    assert sum(told) == 1
-    assert store.read("shop/claim") == b"%d" % told.index(True)
+    assert sum(succeeded) == 1
+    assert store.read("shop/claim") == b"%d" % succeeded.index(True)
 
 
-def test_of_many_who_change_the_same_content_at_once_nobody_is_lost(store: Store) -> None:
+def test_of_many_who_change_the_same_content_at_the_same_time_none_is_lost(store: Store) -> None:
     store.write("shop/list", b"")
 
     def append(n: int) -> None:
@@ -126,7 +126,7 @@ def test_keys_and_folders_are_listed_below_a_prefix_only(store: Store) -> None:
     assert store.keys("shop") == ["shop/2018-01-05/manifest.json", "shop/2018-01-05/r1/a.csv", "shop/top"]
 
 
-def test_a_full_disk_is_said_and_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(settings_in(tmp_path), "landing")
     store.write("shop/a.csv", b"old")
 
