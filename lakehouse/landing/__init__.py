@@ -1,1 +1,1 @@
-"""Delivered CSV files -> the landing layer: checked as a whole, kept as sent, named by a manifest."""
+"""Delivered CSV files -> the landing layer: checked as a whole, kept as sent, listed in a manifest."""

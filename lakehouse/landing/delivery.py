@@ -1,8 +1,8 @@
-"""Paths as a user gives them -> the CSV files in them, one entry per file, with batch date; no file is read yet.
+"""Paths from the user -> the CSV files in them, one entry per file, with batch date; no file is read yet.
 
-Folders are searched with all their folders, links followed; zip archives are looked into. Only .csv, .csv.gz and .zip
-count. What is hidden (its name starts with a dot) is left out; what cannot be looked at otherwise is a fault.
-A file's date stands at the end of its stem, else in the name of the nearest folder or archive around it that has one.
+Folders are searched recursively, and links are followed. Zip archives are opened. Only .csv, .csv.gz and .zip count.
+Hidden files (the name starts with a dot) are left out. Anything else that cannot be read is a fault.
+A file's date is at the end of its stem, else in the name of the nearest enclosing folder or archive that has one.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _DATE_AT_END = re.compile(r"(?P<stem>.*?)[ _.-]*(?<!\d)(?P<date>\d{4}-\d{2}-\d{2
 
 
 class Unreadable(Exception):
-    """A file is gone, out of reach or damaged; the text says which."""
+    """A file is gone, inaccessible or damaged; the text says which."""
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A CSV file, plain or gzipped, on its own or in a zip. `stem` is its name without date and endings."""
+    """A CSV file, plain or gzipped, possibly in a zip. `stem` is its name without date and extensions."""
 
     path: Path
     member: str | None
@@ -43,7 +43,7 @@ class FoundFile:
 
     @property
     def shown(self) -> str:
-        """How messages name it."""
+        """Its name in messages."""
         return f"{self.path.name}:{self.member}" if self.member else f"{self.path.parent.name}/{self.name}"
 
     @property
@@ -53,14 +53,14 @@ class FoundFile:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """Changes when the file is written to. Raises Unreadable if it is gone."""
+        """Changes when the file is written. Raises Unreadable if it is gone."""
         with reading():
             status = self.path.stat()
         return status.st_mtime_ns, status.st_size
 
     @contextmanager
     def open_as_delivered(self) -> Iterator[BinaryIO]:
-        """The bytes to keep in landing. Opening and reading them raises Unreadable, and nothing else."""
+        """The bytes to keep in landing. Opening and reading them raise only Unreadable."""
         with ExitStack() as stack:
             with reading():
                 if self.member is None:
@@ -72,7 +72,7 @@ class FoundFile:
 
     @contextmanager
     def open_csv(self) -> Iterator[BinaryIO]:
-        """The bytes of the CSV; raises as `open_as_delivered`."""
+        """The bytes of the CSV. Raises the same as `open_as_delivered`."""
         with self.open_as_delivered() as stream:
             if not self.is_gzip:
                 yield stream
@@ -91,28 +91,28 @@ class Delivery:
     faults: list[str] = field(default_factory=list)
 
     def ignore(self, why: str, name: str) -> None:
-        """Leave a file out, and know of it."""
+        """Leave a file out, and note it."""
         self.ignored.setdefault(why, []).append(name)
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Whatever opening or reading a file raises within it becomes Unreadable."""
+    """Turn every error of opening or reading a file into Unreadable."""
     try:
         yield
     except Unreadable:
         raise
     except OSError as error:
         raise Unreadable(error.strerror or str(error)) from error
-    # A damaged zip makes zipfile raise a dozen types, few of them documented.
+    # A damaged zip makes zipfile raise a dozen types of error, few of them documented.
     except Exception as error:
         raise Unreadable(str(error) or type(error).__name__) from error
 
 
 def find_files(paths: Sequence[Path], batch_date: date | None = None, *, may_be_empty: bool = False) -> Delivery:
-    """All CSV files under the paths, by path; `batch_date` beats every date in a name.
+    """All CSV files under the paths, sorted by path. `batch_date` takes precedence over every date in a name.
 
-    Faults: absent or unreadable paths, folders and archives, contradicting dates; no file at all, unless that may be.
+    Faults: absent or unreadable paths, folders and archives; contradictory dates; no file, unless `may_be_empty`.
     """
     found = Delivery(batch_date)
     seen: set[Path] = set()
@@ -136,10 +136,10 @@ def find_files(paths: Sequence[Path], batch_date: date | None = None, *, may_be_
 def _add_folder(
     found: Delivery, folder: Path, names: Sequence[str], around: Set[tuple[int, int]], seen: set[Path]
 ) -> None:
-    """All below a folder. `names`: its own and those of the folders around it, the nearest first.
+    """Add all files below a folder. `names`: its own and those of the enclosing folders, the nearest first.
 
-    `around` are the same folders' identities: a link back to one of them would lead round in circles for ever, and
-    leads to nothing that is not found without it.
+    `around` are the identities of these folders. A link back to one of them is not followed: it would lead in circles
+    indefinitely, and everything behind it is found anyway.
     """
     try:
         with os.scandir(folder) as entries:
@@ -162,7 +162,7 @@ def _add_folder(
 
 
 def _status(found: Delivery, path: Path, shown: str) -> os.stat_result | None:
-    """Of the file or folder, or of what a link leads to; None and a fault if it is out of reach."""
+    """The status of a file, a folder or a link's target; None and a fault if it is inaccessible."""
     try:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -182,7 +182,7 @@ def _shown(path: Path) -> str:
 
 
 def _add(found: Delivery, path: Path, status: os.stat_result, folders: Sequence[str], is_given: bool) -> None:
-    """One file of the disk. `folders` are the names around it, the nearest first."""
+    """Add one file on the disk. `folders` are the names of the enclosing folders, the nearest first."""
     is_zip = path.name.lower().endswith(".zip")
     if not is_zip and _stem(path.name) is None:
         if is_given:
@@ -205,7 +205,7 @@ def _add_members(found: Delivery, path: Path, folders: Sequence[str]) -> None:
         found.faults.append(f"{path.name}: is no zip archive, or is damaged ({error})")
         return
     for member in members:
-        # Some archivers of Windows write its separator.
+        # Some Windows archivers write backslashes.
         name = member.replace("\\", "/")
         if name.endswith("/"):
             continue
@@ -257,7 +257,7 @@ def _is_hidden(parts: Iterable[str]) -> bool:
 
 
 class _Reader:
-    """A stream that is only read, and says Unreadable for whatever the layers below it raise."""
+    """A stream for reading that turns every error of the layers below into Unreadable."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

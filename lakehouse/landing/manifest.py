@@ -1,4 +1,4 @@
-"""`<source>/<batch_date>/manifest.json` of the landing layer: which file of a batch is current, per table."""
+"""`<source>/<batch_date>/manifest.json` of the landing layer -> a batch's current file per table."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class DeliveredFile:
-    """One accepted file. `size`, `sha256` and all offsets are of the uncompressed bytes, `longest_record` is in bytes.
+    """One accepted file. `size`, `sha256` and offsets refer to the uncompressed bytes. `longest_record` is in bytes.
 
-    `columns` are the contract's names in the file's order; `data_starts` is the offset behind the header.
+    `columns` are the contract's names in the file's order. `data_starts` is the offset after the header.
     """
 
     key: str
@@ -35,18 +35,18 @@ class DeliveredFile:
 
     @property
     def fingerprint(self) -> str:
-        """Says what was delivered, not where it lies nor when it came."""
+        """Identifies what was delivered, whatever its place and time."""
         return f"{self.sha256}:{self.name}:{self.records}"
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> DeliveredFile:
-        """What `dataclasses.asdict` made of one, through JSON."""
+        """The file whose `dataclasses.asdict` went through JSON."""
         return cls(**{**fields, "columns": tuple(fields["columns"])})
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A batch. A table that is None was withdrawn: downstream empties the batch's partition.
+    """A batch. A table that is None was withdrawn, so the later steps empty the batch's partition.
 
     A table absent from `tables` was never delivered in this batch.
     """
@@ -56,12 +56,12 @@ class Manifest:
     tables: dict[str, DeliveredFile | None]
 
     def input_fingerprint(self, table: str) -> str:
-        """Of what this batch holds for a table; `withdrawn` also when it was never delivered."""
+        """The fingerprint of a table's file in this batch; `withdrawn` also if it was never delivered."""
         delivered = self.tables.get(table)
         return delivered.fingerprint if delivered else "withdrawn"
 
     def with_tables(self, changed: dict[str, DeliveredFile | None]) -> Manifest:
-        """This batch with some tables delivered anew or withdrawn."""
+        """This batch with some tables delivered again or withdrawn."""
         return replace(self, tables=dict(sorted({**self.tables, **changed}.items())))
 
     def to_json(self) -> bytes:
@@ -84,7 +84,7 @@ def manifest_key(source: str, batch_date: date) -> str:
 
 
 def read_manifest(lakehouse: Lakehouse, batch_date: date) -> Manifest | None:
-    """What the batch of this date holds, None if nothing was accepted for it."""
+    """The batch of this date, None if nothing was accepted for it."""
     return _read(lakehouse.landing, lakehouse.contract.source, batch_date)
 
 
@@ -92,7 +92,7 @@ def read_manifests(lakehouse: Lakehouse) -> list[Manifest]:
     """All batches of the source, by date."""
     store, source = lakehouse.landing, lakehouse.contract.source
     dates = [date.fromisoformat(name) for name in store.folders(source) if is_date(name)]
-    # On S3 every read is a round trip of some milliseconds: hundreds of batches must not add up.
+    # On S3 every read is a round trip of some milliseconds, which would add up over hundreds of batches.
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda day: _read(store, source, day), dates))
     return [manifest for manifest in found if manifest is not None]
@@ -101,12 +101,12 @@ def read_manifests(lakehouse: Lakehouse) -> list[Manifest]:
 def _read(store: Store, source: str, batch_date: date) -> Manifest | None:
     data = store.read(manifest_key(source, batch_date))
     manifest = Manifest.from_json(data) if data is not None else None
-    # Without any table, not even a withdrawn one: its only delivery was taken back before it was complete.
+    # A manifest without any table, even a withdrawn one: its only delivery was undone before it was complete.
     return manifest if manifest and manifest.tables else None
 
 
 def is_date(name: str) -> bool:
-    """Whether a folder of the source may be a batch's."""
+    """Whether a folder of the source may be the folder of a batch."""
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", name):
         return False
     try:

@@ -1,8 +1,8 @@
-"""Bytes of a CSV file -> what landing must know of them: broken quoting, records, longest record, odd bytes.
+"""Bytes of a CSV file -> what landing must know about them: broken quoting, records, longest record, odd bytes.
 
-One vectorised pass in constant memory, stricter than the parsers: they turn `"oops` and the lines after it into one
-value without a word. A quote opens after a comma, a newline or the start and closes before a comma, a newline or the
-end; a close with an open right behind it is one doubled quote. A newline is LF or CRLF. A blank line is no record.
+One vectorised pass in constant memory. It is stricter than the parsers, which silently turn `"oops` and the lines after
+it into one value. A quote opens after a comma, a newline or the start, and closes before a comma, a newline or the end.
+A close immediately followed by an open is one doubled quote. A newline is LF or CRLF. A blank line is no record.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Findings:
-    """What a file is made of. `size` and `sha256` are of all its bytes; `records` are those after the header.
+    """What a file consists of. `size` and `sha256` refer to all its bytes. `records` counts those after the header.
 
-    `header` is the first record's bytes without BOM and newline, empty if there is none; `data_starts` the offset
-    behind its newline. `longest_record` is in bytes, newline included. With faults the counts mean nothing.
+    `header` is the first record without BOM and newline, empty if there is none. `data_starts` is the offset after its
+    newline. `longest_record` is in bytes, newline included. If there are faults, the counts mean nothing.
     """
 
     size: int
@@ -50,7 +50,7 @@ class Findings:
 
 
 def scan(stream: BinaryIO, chunk_size: int = CHUNK) -> Findings:
-    """Read a file to its end, once. Whatever reading raises comes through."""
+    """Read a file to its end, once. Errors of the reading are not caught."""
     scanner = _Scanner()
     while chunk := stream.read(chunk_size):
         scanner.feed(chunk)
@@ -58,7 +58,7 @@ def scan(stream: BinaryIO, chunk_size: int = CHUNK) -> Findings:
 
 
 def whole_records(stream: BinaryIO, chunk_size: int = CHUNK) -> Iterator[tuple[bytes, list[int]]]:
-    """Pieces of a stream that `scan` found no fault in, cut between records: the bytes, and each record's end in them.
+    """Pieces of a stream without faults by `scan`, cut between records: the bytes, and each record's end in them.
 
     The newline belongs to its record. The ends include those of blank lines.
     """
@@ -76,13 +76,13 @@ def whole_records(stream: BinaryIO, chunk_size: int = CHUNK) -> Iterator[tuple[b
 
 
 def count_fields(record: bytes) -> int:
-    """Fields of one record without its newline."""
+    """The number of fields of one record without its newline."""
     data = np.frombuffer(record, np.uint8)
     return int(_outside(np.flatnonzero(data == _COMMA), np.flatnonzero(data == _QUOTE), 0).size) + 1
 
 
 def newlines_outside_quotes(data: Bytes, quotes_before: int) -> Positions:
-    """Where records end in a part of a file that `quotes_before` quotes precede."""
+    """Where records end in a part of a file. `quotes_before`: how many quotes precede the part."""
     return _outside(np.flatnonzero(data == _LF), np.flatnonzero(data == _QUOTE), quotes_before)
 
 
@@ -94,7 +94,7 @@ def _outside(positions: Positions, quotes: Positions, quotes_before: int) -> Pos
 
 
 class _Scanner:
-    """The pass itself. It looks at every byte together with its neighbours: the last byte of a chunk waits."""
+    """The pass itself. It looks at every byte together with its neighbours, so the last byte of a chunk waits."""
 
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
@@ -104,9 +104,9 @@ class _Scanner:
         self._has_nul = False
         self._faults: list[str] = []
         self._waiting = b""
-        self._start = 0  # offset behind the BOM
+        self._start = 0  # offset after the BOM
         self._offset = 0  # of the first waiting byte
-        self._before = _LF  # the byte before it: a file starts like a line
+        self._before = _LF  # the byte before it: the start of a file counts as the start of a line
         self._quotes = 0
         self._lines = 0
         self._opened_on_line = 0
@@ -135,7 +135,7 @@ class _Scanner:
         data = self._waiting
         if self._offset == 0:
             data = self._without_bom(data)
-        # The virtual newline ends the last record. A file that ends with its own gets a blank line: no record.
+        # The added newline ends the last record. A file that ends with a newline gets a blank line, which is no record.
         self._look_at(data + b"\n\n")
         if self._quotes % 2 and not self._faults:
             self._faults.append(f"the quote that opens on line {self._opened_on_line} is never closed")
@@ -168,7 +168,7 @@ class _Scanner:
                 self._is_utf8 = False
 
     def _look_at(self, data: bytes) -> None:
-        """All bytes but the last, which waits for its neighbour."""
+        """Check all bytes but the last, which waits for its neighbour."""
         self._waiting = data[-1:]
         if self._faults or len(data) < 2:
             return

@@ -1,7 +1,7 @@
 """A delivery of CSV files -> `landing/<source>/<batch_date>/r<n>/<file>` and the batch's manifest.
 
 Every whole-file check happens here, on all files, before anything is accepted: no later step may refuse a file.
-The manifests are written last: a landing that is killed before leaves nothing but files that nobody names.
+The manifests are written last. A landing that is killed earlier leaves only files that no manifest names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lakehouse.landing.quoting import Findings, scan
 
 @dataclass(frozen=True)
 class Landed:
-    """A batch after a delivery. `changed` are the tables whose content is new; empty: all of it had been landed."""
+    """A batch after a delivery. `changed` are the tables with new content; empty: everything had been landed before."""
 
     manifest: Manifest
     changed: tuple[str, ...]
@@ -35,7 +35,7 @@ class Landed:
 
 @dataclass(frozen=True)
 class _Checked:
-    """A file that was read to its end, and belongs to a table."""
+    """A file that was read to its end and belongs to a table."""
 
     file: FoundFile
     table: TableContract
@@ -66,17 +66,17 @@ def land(
     *,
     only: date | None = None,
 ) -> list[Landed]:
-    """Accept the files under the paths, as one batch or as several; by batch date.
+    """Accept the files under the paths as one batch or several; returns them by batch date.
 
-    A delivery is accepted as a whole or not at all, also when it holds several batches: if one of them cannot be
-    written, those before it are taken back. Only a process that is killed, or loses the store, between two of them
-    leaves the earlier ones accepted; the same delivery landed again completes it. Each batch keeps the tables that this
-    delivery does not contain. `log` is told which files were ignored.
+    A delivery is accepted as a whole or not at all, even when it holds several batches: if one of them cannot be
+    written, the earlier ones are undone. Only a process that is killed, or loses the store, between two batches leaves
+    the earlier ones accepted. Landing the same delivery again completes it. Each batch keeps the tables that this
+    delivery does not contain. `log` gets the names of the ignored files.
 
-    `only`: of all that lies under the paths, take what is dated so and nothing else, if there is any; what belongs to
-    no day is told to `log` then, since it must not stop the others.
+    `only`: take only the files of this batch date, if there are any. Files that belong to no day then go to `log`,
+    since they must not stop the others.
 
-    Raises DeliveryRefused with all faults of all files, StoreError naming the batches that could not be taken back.
+    Raises DeliveryRefused with all faults of all files, and StoreError that names the batches that cannot be undone.
     """
     delivery = find_files(paths, batch_date, may_be_empty=only is not None)
     if only is not None:
@@ -108,7 +108,7 @@ def land(
 
 
 def remove(lakehouse: Lakehouse, batch_date: date, table: str) -> Landed:
-    """Withdraw a table from a batch: what came from it vanishes downstream with the next run.
+    """Withdraw a table from a batch. The next run removes its rows from all later stages.
 
     Raises DeliveryRefused if the batch never held the table.
     """
@@ -161,7 +161,8 @@ def _check_bytes(contract: Contract, file: FoundFile, faults: list[str]) -> _Che
 def _date_of_undated(lakehouse: Lakehouse, files: Sequence[_Checked]) -> date:
     """The newest batch that holds exactly these contents, unless a later one holds others; else today (UTC).
 
-    What came again after something else was sent is news: taken for the old batch, it would never become current.
+    Content that returns after something else was sent is a new batch; filed under the old date it would never be
+    current.
     """
     delivered = {c.table.name: c.delivered((), "").fingerprint for c in files}
     for manifest in reversed(read_manifests(lakehouse)):
@@ -215,7 +216,7 @@ def _accept(
     batches: dict[date, dict[str, DeliveredFile]],
     sources: dict[tuple[date, str], _Checked],
 ) -> list[Landed]:
-    """Copy all files, then write the manifests; if either fails, undo all of it."""
+    """Copy all files, then write the manifests. If either fails, undo everything."""
     ensure_conformance(lakehouse.settings, "landing")
     store = lakehouse.landing
     staged: dict[date, dict[str, DeliveredFile | None]] = {}
@@ -243,7 +244,7 @@ def _accept(
                 f"Part of this delivery may stay accepted, as it cannot be taken back: batch {', '.join(kept)}.\n"
                 "Land the same delivery again to complete it."
             ) from error
-        # A file that stays is one that no manifest names.
+        # If a file stays, no manifest names it.
         with suppress(StoreError):
             for key in copied:
                 store.delete(key)
@@ -256,9 +257,9 @@ def _take_back(
     staged: dict[date, dict[str, DeliveredFile | None]],
     before: dict[date, Manifest],
 ) -> list[str]:
-    """Give each table of these batches what it held `before`, unless another landing has changed it since.
+    """Give each table of these batches the file it had `before`, unless another landing has changed it since.
 
-    Says which batches may still hold what was staged: their manifests could not be written.
+    Returns the batches that may still hold what was staged, because their manifests could not be written.
     """
     kept = []
     for day, old in before.items():
@@ -269,10 +270,10 @@ def _take_back(
     return kept
 
 
-def _restore(store: Store, key: str, ours: dict[str, DeliveredFile | None], before: Manifest) -> None:
+def _restore(store: Store, key: str, staged: dict[str, DeliveredFile | None], before: Manifest) -> None:
     while (data := store.read(key)) is not None:
         current = Manifest.from_json(data)
-        to_restore = {table for table, file in ours.items() if current.tables.get(table) == file}
+        to_restore = {table for table, file in staged.items() if current.tables.get(table) == file}
         if not to_restore:
             return
         others = {table: file for table, file in current.tables.items() if table not in to_restore}
@@ -282,7 +283,7 @@ def _restore(store: Store, key: str, ours: dict[str, DeliveredFile | None], befo
 
 
 def _claim_revision(store: Store, source: str, day: date, files: dict[str, DeliveredFile]) -> str:
-    """The next folder `r<n>` of a batch, ours alone: its delivery.json is written once, by one landing."""
+    """The next folder `r<n>` of a batch, for this landing alone: only one landing can write its delivery.txt."""
     batch = f"{source}/{day.isoformat()}"
     taken = [int(name[1:]) for name in store.folders(batch) if name[1:].isdigit()]
     number = max(taken, default=0) + 1
@@ -315,9 +316,9 @@ def _update(
     changed: dict[str, DeliveredFile | None],
     before: dict[date, Manifest] | None = None,
 ) -> Manifest:
-    """Change a batch's manifest in one step; another landing's tables, written meanwhile, stay.
+    """Change a batch's manifest in one step. Tables that another landing writes meanwhile stay.
 
-    `before` is told what the batch held, ahead of the change: a write that fails may have happened nevertheless.
+    `before` gets the old manifest ahead of the change, since a write that fails may have happened nevertheless.
     """
     key = manifest_key(source, day)
     while True:

@@ -1,4 +1,4 @@
-"""What is found under the paths of a delivery: everything, or a fault that names what is out of reach."""
+"""find_files returns every file under the paths of a delivery, or a fault that names what cannot be read."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import pytest
 
 from lakehouse.landing.delivery import HIDDEN, NOT_CSV, find_files
 
-NOBODY = 65534
+PLAIN_USER = 65534
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty folder without a date in any name around it."""
+    """An empty folder. No folder around it has a date in its name."""
     (tmp_path / "in").mkdir()
     return tmp_path / "in"
 
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """The same, and everyone may look into it: tmp_path is its owner's alone."""
+    """The same, but every user may read it: only its owner may read tmp_path."""
     with tempfile.TemporaryDirectory() as made:
         Path(made).chmod(0o755)
         yield Path(made)
@@ -34,10 +34,10 @@ def open_folder() -> Iterator[Path]:
 
 @contextmanager
 def as_a_plain_user() -> Iterator[None]:
-    """Root may read everything."""
+    """Drop root's permissions meanwhile, since root may read everything."""
     user = os.geteuid()
     if user == 0:
-        os.seteuid(NOBODY)
+        os.seteuid(PLAIN_USER)
     try:
         yield
     finally:
@@ -70,7 +70,7 @@ def test_a_folder_that_cannot_be_read_is_a_fault_beside_the_files_that_can(open_
     assert delivery.faults == [f"{open_folder.name}/2018-01-02: cannot be read (Permission denied)"]
 
 
-def test_what_lies_behind_a_folder_without_permission_is_a_fault(open_folder: Path) -> None:
+def test_a_path_through_a_folder_without_permission_is_a_fault(open_folder: Path) -> None:
     closed = put(open_folder / "closed" / "orders.csv").parent
     (open_folder / "2018-01-01").mkdir()
     (open_folder / "2018-01-01" / "more").symlink_to(closed / "deeper")
@@ -94,7 +94,7 @@ def test_a_link_to_a_folder_is_followed_under_its_own_name(folder: Path, tmp_pat
     assert found(folder) == [("more/orders.csv", date(2018, 1, 1)), ("more/orders.csv", date(2018, 1, 2))]
 
 
-def test_a_link_back_to_a_folder_around_it_is_not_followed_for_ever(folder: Path) -> None:
+def test_a_link_back_to_an_enclosing_folder_is_not_followed(folder: Path) -> None:
     put(folder / "2018-01-01" / "orders.csv")
     (folder / "2018-01-01" / "up").symlink_to(folder)
     (folder / "2018-01-01" / "here").symlink_to(".")
@@ -121,7 +121,7 @@ def test_a_pipe_is_a_fault_and_is_not_waited_for(folder: Path) -> None:
     assert find_files([folder]).faults == ["in/orders.csv: is no ordinary file"]
 
 
-def test_what_nobody_could_take_for_a_delivery_is_ignored_and_named(folder: Path) -> None:
+def test_what_is_clearly_no_delivery_is_ignored_and_named(folder: Path) -> None:
     put(folder / "orders.csv")
     put(folder / ".git" / "config")
     with socket.socket(socket.AF_UNIX) as plug:

@@ -1,4 +1,4 @@
-"""A delivery is accepted as a whole or refused with all its faults; a batch keeps what was not delivered again."""
+"""A delivery is accepted as a whole or refused with all its faults. A batch keeps tables not delivered again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def put(tmp_path: Path) -> Callable[[str, bytes], Path]:
-    """Write a file below `in/` and give back its path."""
+    """Write a file below `in/` and return its path."""
 
     def write(name: str, content: bytes) -> Path:
         path = tmp_path / "in" / name
@@ -66,7 +66,7 @@ def batches(settings: Settings, *paths: Path, batch_date: date | None = None) ->
 
 
 def refusal(settings: Settings, *paths: Path, batch_date: date | None = None) -> list[str]:
-    """The faults of a delivery that is refused, which accepts nothing."""
+    """The faults of a delivery that is refused. Nothing of it is accepted."""
     before = manifests_in(settings)
     with pytest.raises(DeliveryRefused) as refused:
         landing.land(Lakehouse(settings, SHOP), paths, batch_date)
@@ -105,13 +105,13 @@ def test_the_batch_date_comes_from(settings: Settings, put: Put, tmp_path: Path,
     assert batches(settings, tmp_path / "in") == {expected: ["orders"]}
 
 
-def test_the_batch_date_given_by_hand_beats_every_name(settings: Settings, put: Put) -> None:
+def test_a_batch_date_given_by_the_user_beats_every_name(settings: Settings, put: Put) -> None:
     path = put("2018-01-05/orders_2018-01-06.csv", ORDERS)
 
     assert batches(settings, path, batch_date=date(2018, 2, 1)) == {"2018-02-01": ["orders"]}
 
 
-def test_an_undated_delivery_is_the_batch_that_holds_exactly_it_else_todays(settings: Settings, put: Put) -> None:
+def test_an_undated_delivery_is_the_batch_with_exactly_its_content_else_todays(settings: Settings, put: Put) -> None:
     path = put("orders.csv", ORDERS)
     batches(settings, path, batch_date=DAY)
 
@@ -133,7 +133,7 @@ def test_an_undated_delivery_that_comes_again_after_another_is_todays(settings: 
     assert batches(settings, path) == {day: [] for day in today}
 
 
-def test_an_undated_delivery_is_the_old_batch_where_what_came_later_was_withdrawn(settings: Settings, put: Put) -> None:
+def test_an_undated_delivery_is_the_old_batch_if_later_content_was_withdrawn(settings: Settings, put: Put) -> None:
     path, second = put("orders.csv", ORDERS), date(2018, 5, 2)
     batches(settings, path, batch_date=date(2018, 5, 1))
     path.write_bytes(ORDERS + b"o3,3.00,\n")
@@ -159,7 +159,7 @@ def test_a_folder_of_dated_folders_is_several_batches(settings: Settings, put: P
     assert [m.batch_date for m in manifests_in(settings)] == [date(2018, 1, 5), date(2018, 1, 6)]
 
 
-def test_zip_gzip_and_hidden_files_are_seen_through(settings: Settings, put: Put, tmp_path: Path) -> None:
+def test_zip_and_gzip_are_opened_and_hidden_files_left_out(settings: Settings, put: Put, tmp_path: Path) -> None:
     put("in.zip", zipped(**{"a/orders.csv": ORDERS, "__MACOSX/a/._orders.csv": b"?", "a/README.md": b"x"}))
     put("words.csv.gz", gzip.compress(WORDS))
     put(".orders.csv", b"an editor's copy")
@@ -178,7 +178,7 @@ def test_an_archives_name_dates_its_files(settings: Settings, put: Put, name: st
     assert batches(settings, path) == {"2018-01-05": ["orders"], "2018-01-07": ["words"]}
 
 
-def test_a_zip_may_have_the_separators_of_windows(settings: Settings, put: Put) -> None:
+def test_a_zip_may_have_windows_separators(settings: Settings, put: Put) -> None:
     path = put("in.zip", zipped(**{"data\\2018-01-05\\": b"", "data\\2018-01-05\\orders.csv": ORDERS}))
 
     assert batches(settings, path) == {"2018-01-05": ["orders"]}
@@ -407,7 +407,7 @@ def test_a_disk_that_fills_up_between_two_batches_accepts_neither(
 
 @pytest.fixture
 def full_at_manifest(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Says of which batch the manifest finds the disk full; with `for_good`, so does all that is written later."""
+    """Make the disk full when the manifest of a given batch is written; with `for_good`, for later writes too."""
     write = LocalStore.write
 
     def set_up(day: str, *, for_good: bool = False, written: bool = False) -> None:
@@ -428,7 +428,7 @@ def full_at_manifest(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("written", [False, True], ids=["not written", "written although it failed"])
-def test_a_manifest_that_cannot_be_written_takes_the_batches_before_it_back(
+def test_a_manifest_that_cannot_be_written_undoes_the_batches_before_it(
     settings: Settings, put: Put, tmp_path: Path, full_at_manifest: Callable[..., None], written: bool
 ) -> None:
     put("2018-01-04/orders.csv", ORDERS)
@@ -451,7 +451,7 @@ def test_a_manifest_that_cannot_be_written_takes_the_batches_before_it_back(
     assert batches(settings, tmp_path / "in") == {day: ["orders"] for day in ("2018-01-03", "2018-01-04", "2018-01-05")}
 
 
-def test_batches_that_cannot_be_taken_back_are_named_and_completed_by_landing_again(
+def test_batches_that_cannot_be_undone_are_named_and_completed_by_landing_again(
     settings: Settings,
     put: Put,
     tmp_path: Path,
@@ -472,7 +472,7 @@ def test_batches_that_cannot_be_taken_back_are_named_and_completed_by_landing_ag
         assert open_store(settings, "landing").read(manifest.tables["orders"].key) == ORDERS
 
 
-def test_what_another_landing_changed_meanwhile_is_not_taken_back(
+def test_what_another_landing_changed_meanwhile_is_not_undone(
     settings: Settings, put: Put, full_at_manifest: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = put("orders_2018-01-04.csv", ORDERS), put("orders_2018-01-05.csv", ORDERS)
@@ -492,7 +492,7 @@ def test_what_another_landing_changed_meanwhile_is_not_taken_back(
     assert [(m.batch_date, list(m.tables)) for m in manifests_in(settings)] == [(date(2018, 1, 4), ["words"])]
 
 
-def test_a_landing_that_died_before_its_manifest_left_nothing_that_counts(settings: Settings, put: Put) -> None:
+def test_a_landing_that_died_before_its_manifest_accepted_nothing(settings: Settings, put: Put) -> None:
     open_store(settings, "landing").write("shop/2018-01-05/r1/delivery.txt", b"")
     open_store(settings, "landing").write("shop/2018-01-05/r1/orders.csv", ORDERS[:20])
     assert manifests_in(settings) == []
@@ -505,7 +505,7 @@ def test_a_landing_that_died_before_its_manifest_left_nothing_that_counts(settin
     assert manifest.tables["orders"].key == "shop/2018-01-05/r2/orders.csv"
 
 
-def test_two_landings_of_one_batch_at_once_both_count(
+def test_two_landings_of_one_batch_at_the_same_time_both_count(
     settings: Settings, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [put("words.csv", WORDS)]
@@ -528,7 +528,7 @@ def test_two_landings_of_one_batch_at_once_both_count(
     }
 
 
-def test_landings_at_once_never_share_a_revision(settings: Settings, put: Put) -> None:
+def test_landings_at_the_same_time_never_share_a_revision(settings: Settings, put: Put) -> None:
     versions = [ORDERS + b"o%d,3.00,\n" % number for number in range(3, 9)]
     paths = [put(f"{number}/orders.csv", content) for number, content in enumerate(versions)]
 

@@ -1,4 +1,4 @@
-"""The pass over the bytes, against a slow state machine that is obviously right."""
+"""The pass over the bytes agrees with a slow state machine that is obviously right."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BOM = b"\xef\xbb\xbf"
 @dataclass
 class Slow:
     is_sound: bool
-    lines: list[bytes]  # with their newline, blank ones too
+    lines: list[bytes]  # with their newline, including blank lines
     fields: list[int]
 
     @property
@@ -28,7 +28,7 @@ class Slow:
 
 
 def read_slowly(data: bytes) -> Slow:
-    """One byte after the other. Where a field starts, within a bare one, within quotes, behind a closing quote."""
+    """Byte by byte. States: start of a field, within a bare field, within quotes, after a closing quote."""
     text = data.removeprefix(BOM)
     state, line, lines, count, fields = "start", b"", [], 1, []
     unsound = Slow(False, [], [])
