@@ -1,1 +1,1 @@
-"""Landed files -> bronze: every record as sent, in Delta tables; what cannot be read goes to `rejected`."""
+"""Landed files -> bronze: every record as sent, in Delta tables. Unreadable records go to `rejected`."""

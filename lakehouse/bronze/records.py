@@ -1,7 +1,7 @@
 """A landed CSV -> Arrow batches of its readable records, each with its position; the others go to `reject`.
 
-pyarrow's streaming reader, one block at a time, so memory does not grow with the file. Records with bytes that are not
-UTF-8 or with NUL never reach it: it would drop the whole block, and could not give back the bytes as sent.
+pyarrow's streaming reader reads one block at a time, so memory does not grow with the file. Records that are not UTF-8
+or hold NUL never reach it: it would drop the whole block, and could not return the bytes as sent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WRONG_NUMBER_OF_FIELDS = "wrong number of fields"
 NOT_UTF8 = "not UTF-8"
 HOLDS_NUL = "holds a NUL byte"
 
-# Called with position, reason and the bytes as sent, without their newline; not in the order of the file.
+# Called with position, reason and the bytes as sent, without their newline. The calls are not in the file's order.
 Reject = Callable[[int, str, bytes], None]
 Positions = npt.NDArray[np.int64]
 
@@ -42,12 +42,12 @@ def read_records(
     is_clean = file.is_utf8 and not file.has_nul
     pieces = _chunks(stream) if is_clean else _keep_readable(stream, len(file.columns), numbering, reject)
     header = ",".join(file.columns).encode() + b"\n"
-    # The parser fails on a record longer than a block. One byte more: a block may end before a carriage return.
+    # The parser fails on a record longer than a block. Plus one byte, since a block may end before a carriage return.
     block_size = max(block_size, len(header), file.longest_record) + 1
     data = _Blocks(chain([header], pieces))
 
     def skip_wrong_length(row: pa.csv.InvalidRow) -> str:
-        position = numbering.skip(row.number - 1)  # the parser counts the header too, blank lines never
+        position = numbering.skip(row.number - 1)  # the parser counts the header, but no blank lines
         reject(position, WRONG_NUMBER_OF_FIELDS, row.text.encode())
         return "skip"
 
@@ -65,21 +65,21 @@ def read_records(
 
 
 class Numbering:
-    """Which position in the file each row of the parser has: some records were removed before it, some it skips."""
+    """The position in the file of each row of the parser: some records are removed before it, and it skips others."""
 
     def __init__(self) -> None:
         self._next = 1
         self._pending: list[int] = []  # positions from _next on that are not the parser's rows
-        # The i-th removed record (from 0) at position p: p - i. Never falls, so a search finds how many lie before.
+        # p - i for the i-th removed record (from 0) at position p. Never falls, so a search counts the earlier ones.
         self._shifts = array("q")
 
     def remove(self, position: int) -> None:
-        """A record that the parser never sees. Called in the order of the file."""
+        """Note a record that the parser never sees. Called in the order of the file."""
         self._shifts.append(position - len(self._shifts))
         self._pending.append(position)
 
     def skip(self, number: int) -> int:
-        """The parser skips the `number`-th record that it sees, counted from 1: its position in the file."""
+        """Note that the parser skips the `number`-th record it sees, from 1. Returns its position in the file."""
         position = number + bisect_right(self._shifts, number)
         self._pending.append(position)
         return position
@@ -97,7 +97,7 @@ class Numbering:
 
 
 def _keep_readable(stream: BinaryIO, fields: int, numbering: Numbering, reject: Reject) -> Iterator[bytes]:
-    """The bytes without the records that are not text, without blank lines."""
+    """The bytes without unreadable records and blank lines."""
     position = 0
     for data, ends in whole_records(stream):
         kept = []
@@ -138,8 +138,8 @@ def _skip(stream: BinaryIO, count: int) -> None:
 class _Blocks(io.RawIOBase):
     """Pieces of bytes as one stream, which the parser reads block by block.
 
-    A read gives all it was asked for, since a short one would make a short block, except that none but the last ends
-    with a carriage return: pyarrow 26 drops a line feed at the start of the next block, even one within quotes.
+    A read returns as many bytes as requested, since a short read would make a short block. Only the last block may end
+    with a carriage return: pyarrow 26 drops a line feed at the start of the next block, even within quotes.
     """
 
     def __init__(self, pieces: Iterator[bytes]) -> None:

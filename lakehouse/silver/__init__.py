@@ -1,1 +1,1 @@
-"""Bronze -> silver: typed rows, one per key and batch; everything else goes to `quarantine` with its reasons."""
+"""Bronze -> silver: typed rows, one per key and batch. Invalid and superseded rows go to `quarantine` with reasons."""

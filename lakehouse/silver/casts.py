@@ -1,6 +1,6 @@
-"""A value as sent (text) -> a typed value, or null where it is not of its type's canonical form. Column expressions.
+"""A value as sent (text) -> a typed value, or null if it is not in its type's canonical form. Column expressions.
 
-Spark's own casts forgive: `10.505` becomes 10.51, `1e3` 1000.00, `2018` a timestamp, and `+02:00` is dropped. So a
+Spark's own casts are lenient: `10.505` becomes 10.51, `1e3` 1000.00, `2018` a timestamp, and `+02:00` is dropped. So a
 value is cast only if its whole text matches the canonical form of its type, and then the cast must succeed.
 ASCII digits only; no trimming; years 1900 to 2199; no rounding of decimals; no value out of its type's range.
 """
@@ -26,18 +26,18 @@ def cast(value: Column, type_: ColumnType) -> Column:
         return value
     typed = sf.when(value.rlike(canonical_form(type_)), value.try_cast(type_.spark))
     if type_.kind == "double":
-        # Plus 0.0, for -0.0 is 0.0: some of Spark's ways of grouping write one for the other, some do not.
+        # Plus 0.0 turns -0.0 into 0.0: they are equal, but not all of Spark's ways of grouping treat them so.
         return sf.when(sf.abs(typed) < sf.lit(float("inf")), typed + sf.lit(0.0))
     return typed
 
 
 def canonical_form(type_: ColumnType) -> str:
-    r"""The regular expression (Java's) for the whole text of a value; there is none for text.
+    r"""The regular expression (Java's) for the whole text of a value. The type text has none.
 
     It begins with `\A` and ends with `\z`: Java's `$` also matches before a newline at the end.
     """
     if type_.kind == "decimal":
-        # Of decimal(2,2) the 0 in 0.25 is no digit that counts; what does not fit, the cast refuses.
+        # In decimal(2,2) the 0 of 0.25 does not count as a digit. The cast refuses what does not fit.
         whole = f"-?[0-9]{{1,{max(type_.precision - type_.scale, 1)}}}"
         return rf"\A{whole}(?:\.[0-9]{{1,{type_.scale}}})?\z" if type_.scale else rf"\A{whole}\z"
     forms = {

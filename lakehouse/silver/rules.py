@@ -1,7 +1,8 @@
-"""Bronze rows of one batch -> the same rows typed and graded: kept, duplicate, superseded or faulty. DataFrames only.
+"""Bronze rows of one batch -> the same rows, typed and graded: accepted, duplicate, superseded or invalid.
 
-A row is faulty if a value is not of its type or breaks a rule of severity error. Of valid rows that are equal in all
-contract columns the one with the highest `_row` is kept; of those with one key, too: the others are superseded.
+A row is invalid if a value is not of its type or violates a rule of severity error. Of valid rows that are equal in all
+contract columns, the one with the highest `_row` is kept; the others are duplicates. Of the rest with the same key, the
+one with the highest `_row` is accepted; the others are superseded. DataFrames only.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from pyspark.sql import functions as sf
 from lakehouse.contract.model import ColumnType, Rule, TableContract
 from lakehouse.silver.casts import cast, text_or_null
 
-# The grades of a row; in quarantine SUPERSEDED is the reason, too.
+# The grades of a row. In quarantine SUPERSEDED is also the reason.
 ACCEPTED, DUPLICATE, SUPERSEDED, INVALID = "accepted", "duplicate", "superseded", "invalid"
-# An entry of a Postgres index holds 2,700 bytes at most. Indexed are keys, what refers to another table, and in the
-# marts whatever a contract's pattern says is short.
+# An entry of a Postgres index holds 2,700 bytes at most. Indexes are on keys, on references to other tables, and in the
+# marts on columns that a contract's pattern keeps short.
 LONGEST_KEY_BYTES = 2000
 KEY_TOO_LONG = f"key: longer than {LONGEST_KEY_BYTES} bytes"
 REFERENCE_TOO_LONG = f"longer than {LONGEST_KEY_BYTES} bytes"
-# ops.changed_keys joins the columns of a key by it.
+# ops.changed_keys joins the columns of a key with it.
 KEY_SEPARATOR = chr(31)
 KEY_HAS_SEPARATOR = "key: holds the control character U+001F"
 
 
 def with_types(bronze: DataFrame, table: TableContract) -> DataFrame:
-    """The contract columns typed, null where the text is not of the type; `_has_<column>`: whether there is a text."""
+    """The contract columns, typed, null if the text is not of the type; `_has_<column>`: whether there is a text."""
     return bronze.select(
         *(cast(text_or_null(column.name), column.type).alias(column.name) for column in table.columns),
         *(text_or_null(column.name).isNotNull().alias(f"_has_{column.name}") for column in table.columns),
@@ -37,9 +38,9 @@ def with_types(bronze: DataFrame, table: TableContract) -> DataFrame:
 
 
 def graded_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
-    """Every row: contract columns typed, `_row`, `_grade`, `_reasons`, `_warnings`; if quarantined its `_record`.
+    """Every row: contract columns typed, `_row`, `_grade`, `_reasons`, `_warnings`, and `_record` if quarantined.
 
-    All in one job, by sorting: for a batch that one task can take. A large one is graded by the functions below.
+    One job does everything by sorting, for a batch that fits one task. The functions below grade a large batch.
     """
     reasons = _reasons(violations(table))
     warnings = _reasons([(rule.reason, violates(rule, type_)) for rule, type_ in _warning_rules(table)])
@@ -67,11 +68,11 @@ def graded_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
 def distinct_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
     """One row per distinct typed content: `_is_valid`, how many rows have it (`_copies`), the highest `_row` of them.
 
-    Faulty rows are counted here too; each of them stands in `invalid_rows` by itself.
+    Invalid rows are counted here too. `invalid_rows` has each of them.
     """
     is_invalid = reduce(Column.__or__, [violation for _, violation in violations(table)], sf.lit(False))
     graded = with_types(bronze, table).select(*table.column_names, "_row", (~is_invalid).alias("_is_valid"))
-    # Grouping by hash: a window over all columns would sort them, which takes three times as long on wide rows.
+    # Groups by hash: a window over all columns would sort them, which takes three times as long on wide rows.
     return graded.groupBy(*table.column_names, "_is_valid").agg(
         sf.max("_row").alias("_row"), sf.count(sf.lit(1)).alias("_copies")
     )
@@ -91,14 +92,14 @@ def invalid_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
 
 
 def superseded_rows(bronze: DataFrame, newest: DataFrame, table: TableContract) -> DataFrame:
-    """`_row`, `_reasons` and `_record`, like `invalid_rows`, of the rows that a later row of their key replaced."""
+    """`_row`, `_reasons` and `_record`, like `invalid_rows`, of rows that a later row with the same key replaced."""
     superseded = newest.where("not _is_newest").select("_row")
     reasons = sf.array(sf.lit(SUPERSEDED)).alias("_reasons")
     return bronze.join(superseded, on="_row", how="left_semi").select("_row", reasons, as_sent(table).alias("_record"))
 
 
 def counts_of(distinct: DataFrame, table: TableContract) -> dict[str, Column]:
-    """Aggregates over `distinct_rows`: the rows of each grade. `keys` are distinct keys of valid rows."""
+    """Aggregates over `distinct_rows`: the number of rows per grade. `keys`: distinct keys of valid rows."""
     valid, copies = sf.col("_is_valid"), sf.col("_copies")
     counts = {
         "bronze": sf.sum(copies),
@@ -107,13 +108,13 @@ def counts_of(distinct: DataFrame, table: TableContract) -> dict[str, Column]:
         "valid": sf.count(sf.when(valid, sf.lit(1))),
     }
     if table.key:
-        # Of a struct, for count(distinct a, b) leaves out rows in which one of them is null.
+        # A struct, since count(distinct a, b) leaves out rows in which one of them is null.
         counts["keys"] = sf.count_distinct(sf.when(valid, sf.struct(*table.key)))
     return counts
 
 
 def warnings_of(table: TableContract) -> dict[str, Column]:
-    """reason -> aggregate: the valid rows that break a rule of severity warning."""
+    """reason -> aggregate: the number of valid rows that violate a rule of severity warning."""
     return {
         rule.reason: sf.sum(sf.when(sf.col("_is_valid") & violates(rule, type_), 1))
         for rule, type_ in _warning_rules(table)
@@ -126,13 +127,13 @@ def _warning_rules(table: TableContract) -> list[tuple[Rule, ColumnType]]:
 
 
 def _reasons(violations: list[tuple[str, Column]]) -> Column:
-    """Of those violations that a row has, the reasons, as an array."""
+    """The reasons of the violations that a row has, as an array."""
     found = [sf.when(violation, sf.lit(reason)) for reason, violation in violations]
     return sf.array_compact(sf.array(*found)) if found else sf.array().cast("array<string>")
 
 
 def violations(table: TableContract) -> list[tuple[str, Column]]:
-    """(reason, whether a row of `with_types` has it) for all that makes a row faulty, in the contract's order."""
+    """(reason, whether a row of `with_types` has it) for all that makes a row invalid, in the contract's order."""
     found: list[tuple[str, Column]] = []
     for column in table.columns:
         value, is_there = sf.col(column.name), sf.col(f"_has_{column.name}")
@@ -140,7 +141,7 @@ def violations(table: TableContract) -> list[tuple[str, Column]]:
             found.append((column.type_reason, is_there & value.isNull()))
         for rule in column.rules:
             if rule.severity == "error":
-                # An empty value and one that is not of its type are two different faults.
+                # An empty value and a value of the wrong type are two different violations.
                 violation = ~is_there if rule.check == "required" else violates(rule, column.type)
                 found.append((rule.reason, violation))
     return [*found, *_index_violations(table)]
@@ -163,7 +164,7 @@ def _index_violations(table: TableContract) -> list[tuple[str, Column]]:
 
 
 def violates(rule: Rule, type_: ColumnType) -> Column:
-    """Whether a typed value breaks the rule: true or false, never null. A null breaks `required` only."""
+    """Whether a typed value violates the rule: true or false, never null. A null violates `required` only."""
     value = sf.col(rule.column)
     if rule.check == "required":
         return value.isNull()
@@ -183,5 +184,5 @@ def _bound(number: Decimal, type_: ColumnType) -> Column:
 
 
 def as_sent(table: TableContract) -> Column:
-    """The record as JSON text, its values as they were sent."""
+    """The record as JSON text, with its values as sent."""
     return sf.to_json(sf.struct(*table.column_names), {"ignoreNullFields": "false"})

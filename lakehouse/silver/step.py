@@ -1,8 +1,8 @@
 """bronze -> `silver/<source>/<table>`, typed and unique, and `silver/quarantine/<source>/<table>`; per table and batch.
 
-A small batch is one Spark job, whose result this process commits. Of a large one, one job types, grades and counts all
-rows and keeps the result in memory, one writes it, and what is faulty or superseded takes more. Quarantine is committed
-before the table, the ledger comes last: whatever a killed run leaves is replaced.
+A small batch is one Spark job, whose result this process commits. For a large batch, one job types, grades and counts
+all rows and keeps the result in memory, a second one writes it, and invalid or superseded rows take more jobs.
+Quarantine is committed before the table, and the ledger is written last, so leftovers of a killed run are replaced.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 # Up to this size a batch is small: one task and one commit by this process are faster than shuffles and a commit by
-# Spark, and its rows fit into the heap. Bytes are those delivered: in bronze a repetitive gigabyte is a few megabytes.
+# Spark, and the rows fit into the heap. Bytes are as delivered: in bronze a repetitive gigabyte is a few megabytes.
 SMALL_ROWS = 200_000
 SMALL_BYTES = 64 * 1024 * 1024
-# Where the commit has to be Spark's all the same, rows come here only to go back: worth it for a day, not a history.
+# Where Spark must commit anyway, the rows come here only to go back: worth it for a day's batch, not for a history.
 SMALL_ROWS_RETURNED = 20_000
 SMALL_BYTES_RETURNED = 4 * 1024 * 1024
 
 
 def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: SparkSession) -> StepResult:
-    """Bring a table's batch from bronze to silver; nothing if that is done. The caller holds the table's lock.
+    """Make a table's batch in silver from bronze, unless that is done. The caller holds the table's lock.
 
     Counts: bronze = duplicates + superseded + quarantined + silver. A withdrawn table has an empty partition.
     Raises LakehouseError if bronze does not hold what the manifest names, SparkError or StoreError if the work cannot
-    be done, ReconciliationError if rows went missing.
+    be done, and ReconciliationError if rows are missing.
     """
     begin = time.monotonic()
     store, path, day = lakehouse.silver, table_path(table), manifest.batch_date
@@ -91,7 +91,7 @@ def _require_bronze(store: Store, path: str, day: date, fingerprint: str) -> Non
 
 
 def _as_of(table: TableContract, day: date) -> TableContract:
-    """The table with the rules of that day: a column is not required before the day from which it is demanded."""
+    """The table with the rules of that day: a column is not required before the first day that demands it."""
     demanded = table.demanded_columns(day)
     columns = tuple(
         column
@@ -105,7 +105,7 @@ def _as_of(table: TableContract, day: date) -> TableContract:
 class _Batch:
     """One table's batch on its way from bronze (`source`) to silver (`target`).
 
-    `replace_small` and `replace_large` write both partitions anew, with the same result; they return the counts of what
+    `replace_small` and `replace_large` replace both partitions, with the same result. They return the counts of what
     was written and the seconds it took.
     """
 
@@ -168,7 +168,7 @@ class _Batch:
         return Entry(fingerprint, counts, warnings), phases
 
     def _sent_rows(self) -> DataFrame:
-        """The batch's rows in bronze, all contract columns as text; null in a column that bronze does not have yet."""
+        """The batch's rows in bronze with all contract columns as text. A column that bronze lacks is null."""
         schema = ", ".join([*(f"`{name}` string" for name in self._table.column_names), "_row bigint"])
         if not self._source.files:
             return self._spark.createDataFrame([], schema)
@@ -194,7 +194,7 @@ class _Batch:
         return counts, {reason: found[reason] for reason in reasons if found[reason]}
 
     def _warnings(self, kept: DataFrame) -> dict[str, int]:
-        """Warnings by reason, of these rows only."""
+        """The warnings of these rows, by reason."""
         from lakehouse.silver import rules
 
         reasons = rules.warnings_of(self._table)

@@ -1,4 +1,4 @@
-"""A text becomes a value only if it is of its type's canonical form: Spark's answer is that of a slow, plain parser."""
+"""A text becomes a value only if it has the canonical form of its type. Spark agrees with a slow, plain parser."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ASCII_DIGITS = "0123456789"
 
 
 def parse(text: str | None, type_: ColumnType) -> Any:
-    """What a value is worth by the design, character by character."""
+    """The value of a text by the design, character by character."""
     if text is None or text == "":
         return None
     parse_kind = {
@@ -60,7 +60,7 @@ def parse_integer(text: str, bits: int) -> int | None:
 
 
 def split_number(text: str) -> tuple[str, str] | None:
-    """The digits before and after the point; None if it is no plain number."""
+    """The digits before and after the point; None if the text is no plain number."""
     digits = text[1:] if text[0] == "-" else text
     parts = digits.split(".")
     if len(parts) > 2 or not all(are_digits(part) for part in parts):
@@ -128,7 +128,7 @@ def cast_in_spark(spark):
 def assert_like_the_parser(texts: list[str | None], answer: list[list[Any]]) -> None:
     for type_, values in zip(TYPES, answer, strict=True):
         expected = [parse(text, type_) for text in texts]
-        # By their writing, for -0.0 == 0.0 and only the latter is right; decimals by value, for 1 and 1.00 are equal.
+        # By their text, since -0.0 == 0.0 and only the latter is right. Decimals by value, since 1 and 1.00 are equal.
         wrong = [
             (text, want, value)
             for text, want, value in zip(texts, expected, values, strict=True)
@@ -180,7 +180,7 @@ def test_the_parser_says_what_the_design_says(text, type_, value):
 
 
 def nearly(*parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Texts of this form, some of them with a character too many, too few, or another one."""
+    """Texts of this form, some of them with one character added, removed or replaced."""
     whole = st.tuples(*parts).map("".join)
     anything = st.text(st.sampled_from("0123456789-+.:, TZe\n\u0664\uff15\u00a0"), max_size=2)
     damaged = st.tuples(whole, st.integers(0, 22), st.integers(0, 2), anything).map(

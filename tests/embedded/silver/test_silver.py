@@ -1,4 +1,4 @@
-"""Of a batch in bronze every row is kept, a duplicate, superseded or quarantined with its reasons; nothing else."""
+"""Every row of a batch in bronze is accepted, a duplicate, superseded, or quarantined with its reasons."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.made_up_shop import FIRST, HEADER, SECOND, Shop, orders
 
 @pytest.fixture(params=["as a small batch", "as a large batch"])
 def shop(new_workspace, spark, tmp_path, request, monkeypatch):
-    """All of this holds however many rows there are: small batches take another way than large ones."""
+    """Run every test for small and large batches, since the two take different paths."""
     if request.param == "as a large batch":
         monkeypatch.setattr(silver, "SMALL_ROWS", -1)
         monkeypatch.setattr(silver, "SMALL_ROWS_RETURNED", -1)
@@ -43,7 +43,7 @@ def counts(bronze: int, *, duplicates: int = 0, superseded: int = 0, quarantined
     }
 
 
-def test_a_row_is_typed_and_says_where_it_came_from(shop):
+def test_a_row_is_typed_and_names_its_origin(shop):
     result = shop.to_silver(shop.deliver("o1,1,10.5,paid,4.5", "o2,2,,,"))
 
     assert result.counts == counts(2)
@@ -54,7 +54,7 @@ def test_a_row_is_typed_and_says_where_it_came_from(shop):
     assert not shop.has_delta_table("quarantine/shop/orders")
 
 
-def test_a_faulty_row_is_quarantined_as_sent_with_every_reason(shop):
+def test_an_invalid_row_is_quarantined_as_sent_with_every_reason(shop):
     result = shop.to_silver(shop.deliver('"",x,-1.00,lost,"1,5"', "o2,2,1.00,new,5"))
 
     assert result.counts == counts(2, quarantined=1)
@@ -78,7 +78,7 @@ def test_a_warning_is_counted_and_the_row_kept(shop):
     assert shop.warnings() == {"score: more than 5": 1, "status: required, but empty": 1}
 
 
-def test_of_equal_rows_the_last_one_stays(shop):
+def test_of_equal_rows_the_last_one_is_kept(shop):
     result = shop.to_silver(shop.deliver("o1,1,1.0,,", "o1,1,1.00,,", "o1,1,1,,"))
 
     assert result.counts == counts(3, duplicates=2)
@@ -109,7 +109,7 @@ def test_a_b_a_of_one_key_ends_as_a(shop):
     assert shop.quarantine() == [(2, ["superseded"])]
 
 
-def test_a_faulty_row_supersedes_nothing_and_is_no_duplicate(shop):
+def test_an_invalid_row_supersedes_nothing_and_is_no_duplicate(shop):
     result = shop.to_silver(shop.deliver("o1,1,1.00,new,", "o1,1,1.00,lost,", "o1,1,1.00,lost,"))
 
     assert result.counts == counts(3, quarantined=2)
@@ -152,14 +152,14 @@ def test_a_batch_of_some_hundred_rows_is_graded_to_the_row(shop):
     assert [row for (row,) in shop.silver("_row")] == list(range(151, 201))
 
 
-def test_a_header_alone_gives_an_empty_partition(shop):
+def test_a_file_with_only_a_header_gives_an_empty_partition(shop):
     result = shop.to_silver(shop.deliver())
 
     assert result.counts == counts(0)
     assert shop.silver() == []
 
 
-def test_a_batch_again_writes_no_version(shop):
+def test_the_same_batch_again_writes_no_version(shop):
     manifest = shop.deliver("o1,1,1.00,new,", "o1,1,x,new,")
     shop.to_silver(manifest)
     versions = [shop.delta_table(key).version() for key in ("shop/orders", "quarantine/shop/orders")]
@@ -191,7 +191,7 @@ def test_a_withdrawn_table_has_an_empty_partition(shop):
     assert (shop.silver(), shop.quarantine()) == ([], [])
 
 
-def test_what_a_killed_run_left_is_replaced(shop, monkeypatch):
+def test_leftovers_of_a_killed_run_are_replaced(shop, monkeypatch):
     manifest = shop.deliver("o1,1,1.00,new,", "o2,1,x,,")
 
     def killed(*_):
@@ -221,7 +221,7 @@ def test_quarantine_is_committed_before_the_table(shop, monkeypatch):
     assert not shop.has_delta_table("shop/orders")
 
 
-def test_rows_that_go_missing_are_noticed(shop, monkeypatch):
+def test_missing_rows_are_noticed(shop, monkeypatch):
     manifest = shop.deliver("o1,1,1.00,new,", "o2,1,1.00,new,")
     whole = silver._Batch._sent_rows
     monkeypatch.setattr(silver._Batch, "_sent_rows", lambda batch: whole(batch).limit(1))
@@ -241,7 +241,7 @@ def test_bronze_must_hold_what_was_landed(shop):
 def test_a_column_that_came_later_is_null_before_and_required_only_since(shop):
     channel = Column("channel", ColumnType("text"), "", (Rule("channel", "required", "error"),), since=SECOND)
     newer = shop.with_table(orders(channel), HEADER + ",channel")
-    shop.to_silver(shop.deliver("o0,1,1.00,new,", day=date(2018, 1, 4)))  # before the contract knew of it
+    shop.to_silver(shop.deliver("o0,1,1.00,new,", day=date(2018, 1, 4)))  # before the contract had the column
 
     shop = shop.with_table(newer.table)
     shop.to_silver(shop.deliver("o1,1,1.00,new,"))
@@ -252,7 +252,7 @@ def test_a_column_that_came_later_is_null_before_and_required_only_since(shop):
 
 
 @pytest.mark.parametrize("kind", [ColumnType("bigint"), ColumnType("text")], ids=str)
-def test_a_column_of_another_type_starts_the_table_over(shop, kind):
+def test_a_changed_column_type_starts_the_table_over(shop, kind):
     shop.to_silver(shop.deliver("o1,1,1.00,new,"))
     second = shop.deliver("o2,2,1.00,new,", day=SECOND)
     shop.to_silver(second)
@@ -267,14 +267,14 @@ def test_a_column_of_another_type_starts_the_table_over(shop, kind):
     assert set(ledger.read_ledger(open_store(shop.settings, "silver"), "shop/orders").entries) == {SECOND}
 
 
-def test_a_key_that_no_index_could_hold_is_a_fault(shop):
+def test_a_key_too_long_for_an_index_is_invalid(shop):
     result = shop.to_silver(shop.deliver(f"{'é' * 1001},1,1.00,new,", f"{'x' * 2000},1,1.00,new,"))
 
     assert result.counts == counts(2, quarantined=1)
     assert shop.quarantine() == [(1, [KEY_TOO_LONG])]
 
 
-def test_what_a_table_without_key_is_looked_up_by_must_fit_too(shop):
+def test_the_indexed_column_of_a_table_without_key_must_fit_too(shop):
     shop = shop.with_table(orders(key=()))
 
     shop.to_silver(shop.deliver(f"{'x' * 2001},1,1.00,new,", "o1,1,1.00,new,"))
@@ -282,7 +282,7 @@ def test_what_a_table_without_key_is_looked_up_by_must_fit_too(shop):
     assert shop.quarantine() == [(1, [KEY_TOO_LONG])]
 
 
-def test_a_reference_that_no_index_could_hold_is_a_fault(shop):
+def test_a_reference_too_long_for_an_index_is_invalid(shop):
     shelf = Column("shelf", ColumnType("text"), "", references=("shelves", "shelf"))
     shop = shop.with_table(orders(shelf), HEADER + ",shelf")
 
@@ -291,13 +291,13 @@ def test_a_reference_that_no_index_could_hold_is_a_fault(shop):
     assert shop.quarantine() == [(1, ["shelf: longer than 2000 bytes"])]
 
 
-def test_a_key_that_holds_what_separates_its_columns_is_a_fault(shop):
+def test_a_key_that_holds_the_separator_of_its_columns_is_invalid(shop):
     shop.to_silver(shop.deliver("o\x1f1,1,1.00,new,", "o1,1,1.00,new,"))
 
     assert shop.quarantine() == [(1, [KEY_HAS_SEPARATOR])]
 
 
-def test_columns_may_be_called_as_those_of_the_quarantine(shop):
+def test_columns_may_have_the_names_of_the_quarantine_columns(shop):
     names = ("record", "reasons", "warnings")
     shop = shop.with_table(
         orders(*(Column(name, ColumnType("text"), "") for name in names)), HEADER + ",".join(["", *names])
@@ -314,7 +314,7 @@ def test_columns_may_be_called_as_those_of_the_quarantine(shop):
 @pytest.mark.parametrize(
     ("pattern", "kept"),
     [("[0-9]{5}", ["01234"]), ("a|b", ["a", "b"])],
-    ids=["a pattern counts for the whole text", "also one with alternatives"],
+    ids=["a pattern applies to the whole text", "also one with alternatives"],
 )
 def test_a_pattern_is_for_the_whole_value(shop, pattern, kept):
     zips = Column("zip", ColumnType("text"), "", (Rule("zip", "pattern", "error", pattern=pattern),))
@@ -365,7 +365,7 @@ def test_a_batch_of_many_rows_or_of_many_bytes_is_written_by_spark(shop, monkeyp
     assert "Spark" in shop.delta_table().history(1)[0]["engineInfo"]
 
 
-def test_where_spark_does_not_commit_atomically_all_commits_are_its_own(shop, monkeypatch):
+def test_where_spark_does_not_commit_atomically_it_makes_all_commits(shop, monkeypatch):
     monkeypatch.setattr(LocalStore, "spark_commits_atomically", False)
 
     shop.to_silver(shop.deliver("o1,1,10.50,paid,4.5", "o1,1,10.50,new,", "o2,2,x,,", day=FIRST))
@@ -394,11 +394,11 @@ def test_where_spark_does_not_commit_atomically_all_commits_are_its_own(shop, mo
         (False, 1, 4 * 2**20 + 1, False),
     ],
 )
-def test_rows_that_would_come_here_only_to_go_back_are_soon_too_many(is_atomic, rows, size, is_small):
+def test_a_batch_whose_rows_would_go_back_to_spark_is_small_only_up_to_lower_limits(is_atomic, rows, size, is_small):
     assert silver._is_small(is_atomic, rows, size) is is_small
 
 
-def test_where_spark_does_not_commit_atomically_its_files_are_merged_and_removed_by_spark(shop, spark, monkeypatch):
+def test_where_spark_does_not_commit_atomically_it_also_merges_and_removes_the_files(shop, spark, monkeypatch):
     monkeypatch.setattr(LocalStore, "spark_commits_atomically", False)
     shop.to_silver(shop.deliver("o1,1,1.00,new,"))
     before = shop.delta_table()

@@ -1,4 +1,4 @@
-"""A batch in bronze is its file as sent, replaced as a whole, in a folder and on S3."""
+"""A batch in bronze holds its file as sent and is replaced as a whole, in a folder and on S3."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def local(tmp_path: Path) -> Settings:
     return settings_in(tmp_path)
 
 
-def test_every_record_arrives_as_sent_with_where_it_came_from(lake: Settings, tmp_path: Path) -> None:
+def test_every_record_arrives_as_sent_with_its_origin(lake: Settings, tmp_path: Path) -> None:
     counts = run_bronze(lake, land(lake, tmp_path, orders=TWO))
 
     assert counts == {"records": 2, "rejected": 0, "bronze": 2}
@@ -109,7 +109,7 @@ def test_a_withdrawn_tables_batch_becomes_empty(lake: Settings, tmp_path: Path) 
     assert not bronze.run(Lakehouse(lake, shop()), orders(), withdrawn).done
 
 
-def test_a_changed_contract_reads_the_batch_anew(local: Settings, tmp_path: Path) -> None:
+def test_a_changed_contract_reads_the_batch_again(local: Settings, tmp_path: Path) -> None:
     manifest = land(local, tmp_path, orders=TWO)
     run_bronze(local, manifest)
 
@@ -161,10 +161,10 @@ def test_a_crash_between_commit_and_ledger_cannot_make_an_old_delivery_look_done
     assert values_of(local, "order_id") == [("o1",), ("o2",)]
 
 
-def test_a_run_that_is_killed_while_writing_leaves_the_batch_before(local: Settings, tmp_path: Path) -> None:
+def test_a_run_that_is_killed_while_writing_leaves_the_old_batch(local: Settings, tmp_path: Path) -> None:
     run_bronze(local, land(local, tmp_path, orders=TWO))
     manifest = land(local, tmp_path, orders=TWO + b"o3,3.00,\n")
-    # A process of its own, which ends as by SIGKILL when the rows are written and not yet committed.
+    # A separate process that ends as by SIGKILL when the rows are written but not yet committed.
     program = (
         "import os, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
         "from tests.support.small_source import *; from lakehouse.bronze import step as bronze\n"
@@ -275,7 +275,7 @@ def test_many_rejected_records_do_not_stay_in_memory(
     assert values_of(local, "_row") == [(101,)]
 
 
-# What a record of a property test is, whether it must come back, and with which reason if not.
+# A record of a property test, and the reason for its rejection (None: it must come back).
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
 VALUES = st.lists(
     st.one_of(TEXT, st.sampled_from(["", '"', ",", "\n", "\r\n", "\r", '""', "a\nb,c", "NULL", " x "])),
@@ -378,14 +378,14 @@ def test_positions_are_right_however_rows_are_removed_skipped_and_cut_into_block
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """A busy machine can only add to a peak: one pair of runs that shows it is enough."""
+    """A busy machine can only add to a peak, so one pair of runs that shows it is enough."""
     growths = (peak_of_bronze(tmp_path / f"{n} large", 400) - peak_of_bronze(tmp_path / f"{n}", 150) for n in range(3))
 
     assert any(growth < 125 for growth in growths)
 
 
 def peak_of_bronze(folder: Path, megabytes: int) -> float:
-    """Of a process of its own, in MB."""
+    """The peak of memory of a separate process, in MB."""
     folder.mkdir()
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
@@ -396,11 +396,11 @@ def peak_of_bronze(folder: Path, megabytes: int) -> float:
     path = folder / "orders.csv"
     with path.open("wb") as stream:
         stream.write(HEADER)
-        # Random text: what compresses well would hide a writer that keeps everything.
+        # Random text, since text that compresses well would hide a writer that keeps everything.
         stream.writelines(b"o1,1.00,%s\n" % os.urandom(500).hex().encode() for _ in range(megabytes * 1000))
     landing.land(Lakehouse(settings_in(folder), shop()), [path], DAY)
     command = [sys.executable, "-c", program, str(folder), str(PROJECT_DIR)]
-    # With as many arenas as threads, what malloc keeps differs by 200 MB from run to run.
+    # With an arena per thread, the memory that malloc keeps varies by 200 MB from run to run.
     environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
     ran = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     path.unlink()

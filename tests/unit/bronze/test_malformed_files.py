@@ -1,4 +1,4 @@
-"""Every way a CSV file may be broken: its right values arrive, its records are rejected, or it is refused."""
+"""Ways to break a CSV file, each with its outcome: the right values arrive, records are rejected, or it is refused."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ ARRIVES: dict[str, tuple[bytes, list[tuple[str, str, str]]]] = {
         HEADER + GOOD + b"\n" * 3_000_000 + b"o2,2.00,y\n",
         [("o1", "1.00", "x"), ("o2", "2.00", "y")],
     ),
-    # Whether a value is one of its type is silver's to say: here it stands as sent.
+    # Silver decides whether a value is of its type. Bronze keeps it as sent.
     "bad date": (
         HEADER + b"2018-02-30,2018,2018-01-05 10:00:00+02:00\n",
         [("2018-02-30", "2018", "2018-01-05 10:00:00+02:00")],
@@ -175,7 +175,7 @@ def test_a_table_of_one_column_keeps_empty_values_that_are_quoted(lake: Settings
 
 
 def test_a_crlf_in_quotes_survives_wherever_the_parsers_blocks_end(lake: Settings, tmp_path: Path) -> None:
-    # Blocks end at every MB: comments of 7 bytes and of 8 put the CRLF on each side of it and astride.
+    # Blocks end at every MB. Comments of 7 and 8 bytes put the CRLF before, after and across that point.
     records = [b'o,1,"%b\r\n%b"\n' % (b"x" * (n % 7), b"y" * (n % 5)) for n in range(300_000)]
 
     run_bronze(lake, land(lake, tmp_path, orders=HEADER + b"".join(records)))
@@ -207,7 +207,7 @@ def test_a_zip_cut_short_is_refused(lake: Settings, tmp_path: Path, lost: int) -
 
 @pytest.mark.parametrize("flipped", [0x01, 0x40, 0x80, 0xFF])
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
-def test_a_zip_with_any_byte_changed_gives_its_right_content_or_is_refused(
+def test_a_zip_with_any_byte_changed_gives_the_right_content_or_is_refused(
     lake: Settings, tmp_path: Path, compression: int, flipped: int
 ) -> None:
     archive = io.BytesIO()
