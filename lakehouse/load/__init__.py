@@ -1,1 +1,1 @@
-"""Silver -> `raw_<source>` in the warehouse: a batch is published in one transaction."""
+"""Silver -> `raw_<source>` in the warehouse: each batch is published in one transaction."""

@@ -1,7 +1,7 @@
 """A Spark partition's Arrow batches -> rows in a staging table, by binary COPY. Runs in Spark's Python workers.
 
-Every call stamps a random `_task` on its rows and returns it. A task that Spark runs twice therefore leaves two sets of
-rows, of which only the one whose id came back is published.
+Every call stamps a random `_task` on its rows and returns it. So a task that Spark runs twice leaves two sets of rows.
+Only the set whose id was returned is published.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RETURNED = "task bigint, rows bigint"
 
 @dataclass(frozen=True)
 class StagingTable:
-    """Where the rows go. The password is not in here, as this travels in plain sight: only where a worker finds it."""
+    """Where the rows go. This object is not encrypted on its way, so it names only the password's place."""
 
     host: str
     port: int
@@ -33,7 +33,7 @@ class StagingTable:
     sslmode: str
 
     def address(self) -> str:
-        """libpq's address of the database, with the password as this worker finds it."""
+        """The database's address for libpq, with the password that this worker finds."""
         password = os.environ.get(self.password_variable) or Path(self.password_file).read_text().strip()
         return (
             f"postgresql://loader:{quote(password, safe='')}@{self.host}:{self.port}/{self.database}"
@@ -41,7 +41,7 @@ class StagingTable:
         )
 
     def copy(self, batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        """Stream the batches into the table in one transaction; yields one row of RETURNED."""
+        """Stream the batches into the table in one transaction. Yields one row of RETURNED."""
         from adbc_driver_postgresql import dbapi
 
         rest = iter(batches)
@@ -61,7 +61,7 @@ class StagingTable:
 
         schema = first.schema.append(pa.field("_task", pa.int64()))
         reader = pa.RecordBatchReader.from_batches(schema, stamped())
-        # The cursor is closed before its connection: the driver crashes the other way round.
+        # The cursor is closed before its connection: in the other order the driver crashes.
         with dbapi.connect(self.address()) as connection:
             with connection.cursor() as cursor:
                 cursor.adbc_ingest(self.table, reader, mode="append", db_schema_name=self.schema)

@@ -1,6 +1,6 @@
-"""The contract -> the tables of `raw_<source>`: made, extended, indexed, replaced. All as the role loader.
+"""The contract -> the tables of `raw_<source>`: created, extended, indexed, replaced. All as the role loader.
 
-Indexes: on the key and batch date (newest version of a key), and on the batch date (replacing a batch).
+Indexes: on the key and batch date (to find the newest version of a key), and on the batch date (to replace a batch).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from lakehouse.lakehouse import Lakehouse
 
 
 def ensure(lakehouse: Lakehouse) -> None:
-    """Make what is missing: the schema, tables, columns that the contract added. Two at once do not collide.
+    """Create what is missing: the schema, tables, columns added to the contract. Two calls at the same time are safe.
 
-    A column whose type the contract changed empties its table: every batch of it is loaded again anyway.
+    A changed column type empties the table, whose batches are all loaded again anyway.
     """
     with lakehouse.cursor() as cursor:
         if _is_as_the_contract_says(cursor, lakehouse.contract):
@@ -29,10 +29,10 @@ def ensure(lakehouse: Lakehouse) -> None:
 
 
 def create_staging(lakehouse: Lakehouse, table: TableContract, name: str) -> str:
-    """An empty table of this name with the columns of a raw table and `_task`; returns the name.
+    """Create an empty table of this name with the columns of a raw table and `_task`; returns the name.
 
-    Unlogged (half the writing) when its rows are going to be inserted; not when it is going to become the table itself,
-    since an unlogged table is empty after a crash.
+    It is unlogged (half the writing) if its rows will be copied into the raw table. It is logged if it will become the
+    raw table itself, since an unlogged table is empty after a crash.
     """
     columns = _definitions([*table.sql_columns, ("_task", "bigint")])
     with lakehouse.cursor() as cursor:
@@ -43,7 +43,7 @@ def create_staging(lakehouse: Lakehouse, table: TableContract, name: str) -> str
 
 
 def may_be_replaced(cursor: Cursor, contract: Contract, table: TableContract) -> bool:
-    """Whether the table has no rows and no view depends on it, so that another table can take its place."""
+    """Whether another table can replace this one: it has no rows, and no view depends on it."""
     relation = sql.Identifier(contract.raw_schema, table.name)
     cursor.execute(sql.SQL("select exists (select from {})").format(relation))
     (has_rows,) = cursor.fetchone() or (True,)
@@ -56,7 +56,7 @@ def may_be_replaced(cursor: Cursor, contract: Contract, table: TableContract) ->
 
 
 def swap_in(cursor: Cursor, contract: Contract, table: TableContract, staging: str) -> None:
-    """Let the staging table become the table: without `_task`, indexed. Its grants are the schema's default ones."""
+    """Make the staging table the table: without `_task`, indexed. It has the schema's default grants."""
     old, new = (sql.Identifier(contract.raw_schema, name) for name in (table.name, staging))
     cursor.execute("set local maintenance_work_mem = '256MB'")
     cursor.execute(sql.SQL("alter table {} drop column _task").format(new))
@@ -68,12 +68,12 @@ def swap_in(cursor: Cursor, contract: Contract, table: TableContract, staging: s
 
 def _is_as_the_contract_says(cursor: Cursor, contract: Contract) -> bool:
     there = _columns_there(cursor, contract)
-    # A column that the contract gave up stays in its table.
+    # A column that was removed from the contract stays in its table.
     return all(dict(table.sql_columns).items() <= there.get(table.name, {}).items() for table in contract.tables)
 
 
 def _columns_there(cursor: Cursor, contract: Contract) -> dict[str, dict[str, str]]:
-    """Table -> column -> type, as the contract writes types."""
+    """Table -> column -> type, written as in the contract."""
     cursor.execute(
         """
         select tables.relname, columns.attname, format_type(columns.atttypid, columns.atttypmod)
@@ -107,9 +107,9 @@ def _bring_up_to_date(cursor: Cursor, contract: Contract, table: TableContract, 
 
 
 def _start_over(cursor: Cursor, contract: Contract, table: TableContract) -> None:
-    """A type changed: the table, empty, with every batch of it to be loaded and the marts to be built from nothing."""
+    """After a changed type: empty the table, mark all its batches as not loaded, and the marts as not built."""
     relation = sql.Identifier(contract.raw_schema, table.name)
-    cursor.execute(sql.SQL("drop table {} cascade").format(relation))  # dbt's views on it, too
+    cursor.execute(sql.SQL("drop table {} cascade").format(relation))  # and dbt's views on it
     _bring_up_to_date(cursor, contract, table, None)
     cursor.execute(
         "update ops.load_log set is_current = false where source = %s and table_name = %s and is_current",

@@ -1,7 +1,7 @@
 """silver -> `raw_<source>.<table>`: a batch is replaced in one transaction; per table and batch.
 
-Spark's tasks copy the rows into a staging table that belongs to this call; then the driver publishes the rows of the
-tasks that returned. Readers see the old batch or the new one. `ops.changed_keys` gets the keys whose rows differ.
+Spark's tasks copy the rows into a new staging table of this call. Then the driver publishes the rows of the tasks that
+returned. Readers see the old batch or the new one. `ops.changed_keys` gets the keys whose rows differ.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 
 def ensure_tables(lakehouse: Lakehouse) -> None:
-    """Make the schema raw_<source> and every table of the contract, empty, where they are not there yet."""
+    """Create the schema raw_<source> and an empty table for each table of the contract, where missing."""
     raw_tables.ensure(lakehouse)
 
 
 def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: SparkSession) -> StepResult:
-    """Publish a table's batch; nothing if that is done. The caller holds the table's lock, not the lock `publish`.
+    """Publish a table's batch, unless that is done. The caller holds the table's lock, but not the lock `publish`.
 
     Counts: silver = raw. A withdrawn table has no rows left of this batch. Raises LakehouseError if silver does not
-    hold what the manifest names, WarehouseError if rows cannot be copied, ReconciliationError if rows went missing.
+    hold what the manifest names, WarehouseError if rows cannot be copied, ReconciliationError if rows are missing.
     """
     begin = time.monotonic()
     fingerprints = expected(table, manifest)
@@ -68,7 +68,7 @@ def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: S
 
 
 def drop_leftovers(lakehouse: Lakehouse, table: TableContract) -> list[str]:
-    """Drop the staging tables that killed loads of this table left; their names. The caller holds the table's lock."""
+    """Drop staging tables left by killed loads of this table; returns the names. The caller holds the table's lock."""
     pattern = re.compile(rf"_staging_{table.name}_[0-9a-f]{{8}}")
     with lakehouse.cursor() as cursor:
         cursor.execute("select tablename from pg_tables where schemaname = %s", (lakehouse.contract.raw_schema,))
@@ -119,7 +119,7 @@ def _copy(
     day: date,
     staging: str,
 ) -> list[tuple[int, int]]:
-    """Every row of the partition into the staging table; (task, rows) of each task that returned. One action."""
+    """Copy the partition into the staging table, in one action; returns (task, rows) of each task that returned."""
     from pyspark.sql import functions as sf
 
     settings, schema = lakehouse.settings, lakehouse.contract.raw_schema
@@ -134,7 +134,7 @@ def _copy(
         sslmode="require" if settings.target is Target.AWS else "prefer",
     )
     names = [name for name, _ in table.sql_columns]
-    # The day is the name of the files' folder, not in the files.
+    # The batch date is in the name of the files' folder, not in the files.
     silver_rows = spark.read.schema(table.spark_schema).parquet(*rows.files)
     silver_rows = silver_rows.withColumn("_batch_date", sf.lit(day).cast("date")).select(*names)
     try:
@@ -149,7 +149,7 @@ def _copy(
 
 @dataclass(frozen=True)
 class _Publication:
-    """The transaction that replaces one batch of a table. `rows`: how many there must be."""
+    """The transaction that replaces one batch of a table. `rows`: the expected number of rows."""
 
     cursor: Cursor
     contract: Contract
@@ -186,8 +186,8 @@ class _Publication:
         return int(load_id)
 
     def _replace_table(self, staging: str, tasks: list[tuple[int, int]]) -> None:
-        """Nothing is in the table yet and nobody depends on it: the staging table takes its place."""
-        # A task that was given up may still be copying: it ends first, and its rows are deleted with the others.
+        """The table is empty and no view depends on it, so the staging table takes its place."""
+        # An abandoned task may still be copying. Wait for its end, then delete its rows with the others.
         self.cursor.execute(sql.SQL("lock table {} in access exclusive mode").format(self._relation(staging)))
         self.cursor.execute(
             sql.SQL("delete from {} where _task <> all(%s)").format(self._relation(staging)), (_ids(tasks),)
@@ -213,7 +213,7 @@ class _Publication:
         self._check(self.cursor.rowcount)
 
     def _differing_keys(self, new_rows: sql.Composable) -> sql.Composable:
-        """Query for the keys whose rows differ between the batch's old and new rows; `except` takes nulls as equal."""
+        """Query for the keys whose old and new rows differ in this batch; `except` treats nulls as equal."""
         key = sql.SQL(" || chr(31) || ").join(
             sql.SQL("coalesce({}::text, '')").format(sql.Identifier(name)) for name in self.table.unique_key
         )

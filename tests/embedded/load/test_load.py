@@ -1,4 +1,4 @@
-"""A table's batch in the warehouse is what silver holds, whatever was there before; readers see one or the other."""
+"""A table's batch in the warehouse becomes what silver holds. Readers see the old batch or the new one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def shop(new_workspace, spark, tmp_path):
 
 
 def changed_keys(shop: Shop) -> list[str | None]:
-    """Of the last load, sorted; order_id and item, with a bar between."""
+    """The changed keys of the last load, sorted: order_id and item with a bar between."""
     statement = "select key from ops.changed_keys where load_id = (select max(load_id) from ops.load_log)"
     keys = [key for (key,) in shop.query(statement)]
     return sorted((key if key is None else key.replace(chr(31), "|") for key in keys), key=str)
@@ -41,7 +41,7 @@ def object_id(shop: Shop) -> int:
 
 
 class TestTheFirstBatch:
-    """Into a table without rows: a table takes its place."""
+    """Into an empty table, which the staging table replaces."""
 
     def test_is_there_as_in_silver(self, shop):
         before = object_id(shop)
@@ -71,14 +71,14 @@ class TestTheFirstBatch:
         assert shop.query("select order_id from raw_shop.orders", "transformer") == [("o1",)]
 
     def test_leaves_out_rows_of_tasks_that_did_not_return(self, shop, monkeypatch):
-        copy_and_be_told_twice(monkeypatch)
+        copy_twice(monkeypatch)
 
         result = shop.load("o1,1,1.00,new,", "o2,1,1.00,new,")
 
         assert result.counts["raw"] == 2
         assert shop.raw("order_id") == [("o1",), ("o2",)]
 
-    def test_goes_by_insert_where_a_view_depends_on_the_table(self, shop):
+    def test_is_inserted_if_a_view_depends_on_the_table(self, shop):
         shop.query("create view raw_shop.seen as select order_id from raw_shop.orders; select 1")
         before = object_id(shop)
 
@@ -90,7 +90,7 @@ class TestTheFirstBatch:
 
 
 class TestALaterBatch:
-    """Into a table with rows: they are inserted."""
+    """Into a table with rows: the new ones are inserted."""
 
     @pytest.fixture(autouse=True)
     def first_batch(self, shop):
@@ -163,14 +163,14 @@ class TestALaterBatch:
         assert changed_keys(shop) == ["o1|1", "o2|1", "o3|"]
 
     def test_leaves_out_rows_of_tasks_that_did_not_return(self, shop, monkeypatch):
-        copy_and_be_told_twice(monkeypatch)
+        copy_twice(monkeypatch)
 
         result = shop.load("o5,1,1.00,new,", "o6,1,1.00,new,", day=SECOND)
 
         assert result.counts["raw"] == 2
         assert shop.raw("order_id")[3:] == [("o5",), ("o6",)]
 
-    def test_of_which_rows_went_missing_is_not_published(self, shop, monkeypatch):
+    def test_with_missing_rows_is_not_published(self, shop, monkeypatch):
         lose_a_task(monkeypatch)
 
         with pytest.raises(ReconciliationError, match="1 rows in silver, 0 were copied"):
@@ -248,7 +248,7 @@ class TestAContractThatChanges:
         assert newer.raw("order_id, channel") == [("o1", "web"), ("o2", None)]
         assert changed_keys(newer) == ["o1|1"]
 
-    def test_a_column_of_another_type_starts_the_table_over(self, shop):
+    def test_a_changed_column_type_starts_the_table_over(self, shop):
         shop.load("o1,1,1.00,new,")
         shop.query(
             "insert into ops.marts_state (source, load_id, project_hash, status) values ('shop', 1, '', 'complete'); "
@@ -266,7 +266,7 @@ class TestAContractThatChanges:
         changed.load("o1,3000000000,1.00,new,")
         assert changed.raw("item") == [(3_000_000_000,)]
 
-    def test_a_column_that_it_no_longer_has_stays_and_is_null_from_then_on(self, shop):
+    def test_a_removed_column_stays_and_is_null_from_then_on(self, shop):
         shop.load("o1,1,1.00,new,5")
         fewer = shop.with_table(replace(shop.table, columns=shop.table.columns[:-1]), HEADER.removesuffix(",score"))
         load.ensure_tables(Lakehouse(shop.settings, fewer.contract))
@@ -286,7 +286,7 @@ class TestAContractThatChanges:
         load.ensure_tables(Lakehouse(shop.settings, fewer.contract))
 
 
-def test_a_table_without_key_names_all_its_columns(shop):
+def test_a_changed_key_of_a_table_without_key_is_all_its_columns(shop):
     keyless = shop.with_table(orders(key=()))
     keyless.load("o1,1,1.00,new,1")
 
@@ -311,7 +311,7 @@ def test_a_silver_that_lost_rows_is_noticed(shop):
         shop.to_raw(manifest)
 
 
-def test_a_refusing_warehouse_is_told_without_its_password(shop, monkeypatch):
+def test_a_refusing_warehouse_is_reported_without_its_password(shop, monkeypatch):
     manifest = shop.deliver("o1,1,1.00,new,")
     shop.to_silver(manifest)
     make = raw_tables.create_staging
@@ -330,8 +330,8 @@ def test_batches_of_three_days_are_all_there_in_any_order(shop):
     assert shop.raw("amount") == [(Decimal("5.00"),), (Decimal("6.00"),), (Decimal("7.00"),)]
 
 
-def copy_and_be_told_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every task's rows are committed twice, as by a task that fails after its commit and runs again."""
+def copy_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commit every task's rows twice, as by a task that fails after its commit and runs again."""
     once = StagingTable.copy
 
     def twice(target, batches):
@@ -343,6 +343,6 @@ def copy_and_be_told_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lose_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows are committed under ids that nobody is told."""
+    """Commit rows under ids that are not returned."""
     whole = load._copy
     monkeypatch.setattr(load, "_copy", lambda *given: [(task + 1, rows) for task, rows in whole(*given)])

@@ -18,7 +18,7 @@ from lakehouse.load import step as load
 from lakehouse.settings import PROJECT_DIR
 from tests.support.made_up_shop import Shop, contract_of
 
-# Type -> texts and the values they stand for.
+# Type -> texts and their values.
 EXTREMES: dict[str, list[tuple[str, Any]]] = {
     "text": [
         ("x", "x"),
@@ -89,7 +89,7 @@ def test_a_value_arrives_as_it_was_sent(shop, number, name):
         ]
 
 
-def test_nothing_was_lost_on_the_way(shop):
+def test_no_row_was_lost(shop):
     assert shop.quarantine() == [] if shop.has_delta_table("quarantine/shop/orders") else True
     assert shop.query("select count(*) from raw_shop.orders") == [(1 + max(map(len, EXTREMES.values())),)]
 
