@@ -1,1 +1,1 @@
-"""The Spark that the steps run on: its session, its jars, the JDK, and what its errors mean."""
+"""Settings -> the Spark session that the steps run on; with its jars, its JDK, and the meaning of its errors."""

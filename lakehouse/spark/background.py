@@ -1,4 +1,4 @@
-"""Settings -> a Spark session that starts while other work goes on."""
+"""Settings -> a Spark session that starts in the background."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class SparkWhenNeeded:
-    """A Spark session that starts in the background and is waited for by the first step that needs it.
+    """A Spark session that starts in the background. The first step that needs it waits for it.
 
-    A given session is used, and left open. `short_run`: see spark_session.
+    A `given` session is used instead and stays open. `short_run`: see spark_session.
     """
 
     def __init__(self, settings: Settings, given: SparkSession | None = None, *, short_run: bool = False) -> None:
@@ -34,12 +34,12 @@ class SparkWhenNeeded:
         self._open.close()
 
     def prepare(self) -> None:
-        """Begin to start; returns immediately."""
+        """Start in the background; returns immediately."""
         if self._given is None and self._starting is None:
             self._starting = self._starter.submit(self._start)
 
     def session(self) -> SparkSession:
-        """The session, once it is there."""
+        """The session; waits until it has started."""
         if self._given is not None:
             return self._given
         self.prepare()

@@ -1,25 +1,25 @@
-"""What a Spark session raises, classic or Connect -> the one line of it that says why."""
+"""An error of a Spark session, classic or Connect -> the one line of it that says why."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
 
-# "Caused by: java.io.IOException: No space left on device", but not "at java.io.IOException..." nor plain text.
+# Matches "Caused by: java.io.IOException: No space left on device", not "at java.io.IOException..." or plain text.
 CAUSE = re.compile(r"(?:Caused by: |: )?([A-Za-z_][\w.$]*(?:Error|Exception)(?:: .*)?)")
 LONGEST_REASON = 500
 
 
 def spark_errors() -> tuple[type[Exception], ...]:
-    """To be caught around a job: a failed one, and a Java or a Connect server that is gone."""
+    """The errors to catch around a job: it failed, or Java or the Connect server is gone."""
     from pyspark.errors import PySparkException  # pyspark takes half a second to import
 
     found: list[type[Exception]] = [PySparkException, ConnectionError]
-    with suppress(ImportError):  # the client of Spark Connect comes without
+    with suppress(ImportError):  # the client of Spark Connect lacks it
         from py4j.protocol import Py4JError
 
         found.append(Py4JError)
-    with suppress(ImportError):  # and Spark itself without this
+    with suppress(ImportError):  # Spark itself lacks this
         from grpc import RpcError
 
         found.append(RpcError)
@@ -27,8 +27,8 @@ def spark_errors() -> tuple[type[Exception], ...]:
 
 
 def reason_of(error: Exception) -> str:
-    """The deepest cause that a page of traces names; without one, how the error begins."""
-    if callable(details := getattr(error, "details", None)):  # gRPC's own
+    """The deepest cause in the traces; without one, the beginning of the error."""
+    if callable(details := getattr(error, "details", None)):  # an error of gRPC
         return str(details())
     lines = [line.strip() for line in str(error).splitlines()]
     causes = [match[1] for line in lines if (match := CAUSE.fullmatch(line))]

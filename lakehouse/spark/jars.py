@@ -1,4 +1,4 @@
-"""spark/jars.lock -> the jars it names, in `settings.jars_path`, each checked against its SHA-256.
+"""spark/jars.lock -> the jars it lists, in `settings.jars_path`, each checked against its SHA-256.
 
 The lock has two parts: `delta`, which every session needs, and `s3`, which only a lake on an S3 store needs.
 """
@@ -41,14 +41,14 @@ class Jar:
 
     @property
     def path(self) -> str:
-        """Where it is below the root of a Maven repository."""
+        """Its path below the root of a Maven repository."""
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.name}"
 
 
 def ensure_jars(settings: Settings, parts: Iterable[str] | None = None) -> list[Path]:
-    """The jars of these parts of the lock (unset: those this target needs), fetched where they are not there yet.
+    """The jars of these parts of the lock (unset: those this target needs). Fetches missing ones.
 
-    Raises SetupError that names every jar that could not be fetched or is not what the lock says.
+    Raises SetupError that names every jar that could not be fetched or differs from the lock.
     """
     wanted = set(needed_parts(settings) if parts is None else parts)
     jars = [jar for jar in read_lock() if jar.part in wanted]
@@ -72,7 +72,7 @@ def ensure_jars(settings: Settings, parts: Iterable[str] | None = None) -> list[
 
 
 def needed_parts(settings: Settings) -> tuple[str, ...]:
-    """Which parts of the lock a session with these settings needs on this machine."""
+    """The parts of the lock that a session with these settings needs on this machine."""
     if settings.spark_remote:
         return ()
     on_s3 = any(url.startswith("s3://") for url in (settings.layer_url("bronze"), settings.layer_url("silver")))
@@ -80,7 +80,7 @@ def needed_parts(settings: Settings) -> tuple[str, ...]:
 
 
 def read_lock(lock: Path = LOCK) -> list[Jar]:
-    """The lines of the lock, in its order. Raises SetupError for a line that is none."""
+    """The jars of the lock, in its order. Raises SetupError for an invalid line."""
     jars: list[Jar] = []
     part = ""
     for line in lock.read_text(encoding="utf-8").splitlines():
@@ -95,7 +95,7 @@ def read_lock(lock: Path = LOCK) -> list[Jar]:
 
 
 def is_intact(jar: Jar, folder: Path) -> bool:
-    """Whether the jar is in the folder and is the one of the lock."""
+    """Whether the folder has the jar, with the checksum of the lock."""
     try:
         with (folder / jar.name).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256
@@ -104,7 +104,7 @@ def is_intact(jar: Jar, folder: Path) -> bool:
 
 
 def _fetch(settings: Settings, jar: Jar, folder: Path) -> str | None:
-    """Put the jar into the folder, whole or not at all; the fault, if there is one."""
+    """Put the jar into the folder, whole or not at all; returns the fault, if any."""
     url = f"{settings.maven_url.rstrip('/')}/{jar.path}"
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - a setting of the user

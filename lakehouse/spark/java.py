@@ -1,4 +1,4 @@
-"""This machine -> the JDK that Spark runs on. Standard library only: bootstrap.py asks before anything is installed."""
+"""This machine -> the JDK that Spark runs on. Standard library only: bootstrap.py runs it before any installation."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ KEPT_IN = (
 
 
 def find_java() -> Path:
-    """The `java` of a JDK 17 or 21: of JAVA_HOME, else on the PATH, else where macOS and Linux keep them.
+    """The `java` of a JDK 17 or 21: from JAVA_HOME, else the PATH, else the usual folders of macOS and Linux.
 
-    Raises SetupError that names what was found instead and where to get one.
+    Raises SetupError that names what was found instead and where to get a JDK.
     """
     found: list[str] = []
     for java in _candidates():
@@ -36,7 +36,7 @@ def find_java() -> Path:
 
 
 def version_of(java: Path) -> int | None:
-    """The major version, or None where the program does not start (macOS has a placeholder that only prints)."""
+    """The major version, None if the program does not start (macOS has a placeholder that only prints)."""
     try:
         answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,6 +1,6 @@
-"""Settings -> the Spark session: in this process, or a client of a Spark Connect server. The only builder of one.
+"""Settings -> the Spark session: in this process, or a client of a Spark Connect server. No other module builds one.
 
-The steps use DataFrames and SQL only, so they do not see the difference.
+The steps use only DataFrames and SQL, so both work the same for them.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CONNECT_PORT = 15002  # unless the address says another
+CONNECT_PORT = 15002  # unless the address has another one
 CONNECT_SECONDS = 10
 
-# What every session is told, wherever it runs.
+# The settings of every session, wherever it runs.
 SESSION_CONFIGURATION = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
     "spark.sql.shuffle.partitions": "4",
-    # 50 by default: 50 tasks for the log of the smallest table.
+    # The default is 50, which means 50 tasks even for the log of the smallest table.
     "spark.databricks.delta.snapshotPartitions": "2",
 }
 
 
 @contextmanager
 def spark_session(settings: Settings, *, short_run: bool = False) -> Iterator[SparkSession]:
-    """A session, closed at the end; the JVM of one in this process stays until the process ends, for the next one.
+    """A session, closed at the end. Its JVM in this process stays for the next session until the process ends.
 
-    `short_run`: the session lives so briefly that the JVM's second compiler would cost more than it saves.
-    Raises SetupError when there is no JDK, a jar cannot be had, or Spark does not start.
+    `short_run`: the session is so short that the JVM's second compiler would cost more than it saves.
+    Raises SetupError when there is no JDK, a jar cannot be fetched, or Spark does not start.
     """
     spark = _remote(settings, settings.spark_remote) if settings.spark_remote else _local(settings, short_run)
     try:
@@ -55,7 +55,7 @@ def spark_session(settings: Settings, *, short_run: bool = False) -> Iterator[Sp
 
 
 def log_file(settings: Settings) -> Path:
-    """Where a Spark in this process writes what it would say on standard error."""
+    """The file that Spark in this process writes to, in place of standard error."""
     return settings.workspace_dir / "logs" / "spark.log"
 
 
@@ -63,15 +63,15 @@ def _remote(settings: Settings, address: str) -> SparkSession:
     from grpc import RpcError
     from pyspark.sql.connect.session import SparkSession as RemoteSession
 
-    server = urlsplit(address.split("/;")[0])  # what follows may hold a token
+    server = urlsplit(address.split("/;")[0])  # the rest may hold a token
     try:
-        # Spark itself would try for ten minutes.
+        # Without this check Spark would try for ten minutes.
         with socket.create_connection((server.hostname or "", server.port or CONNECT_PORT), CONNECT_SECONDS):
             pass
         builder = RemoteSession.builder.channelBuilder(_channel(address, settings.connect_token()))
         for name, value in SESSION_CONFIGURATION.items():
             builder = builder.config(name, value)
-        os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as `builder.remote` does: functions.py looks at it
+        os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as `builder.remote` does; functions.py reads it
         session = cast("SparkSession", builder.getOrCreate())
         if settings.spark_pages:
             pages = f"{settings.spark_pages.rstrip('/')}/app/?appId={session.conf.get('spark.app.id')}"
@@ -90,7 +90,7 @@ def _remote(settings: Settings, address: str) -> SparkSession:
 
 
 def _channel(address: str, token: str | None) -> Any:
-    """The way to a server, the token not in its address: that would stand in the environment of every child process.
+    """A channel to a server. The token is not in the address, which every child process has in its environment.
 
     pyspark's own `token=` forces TLS.
     """
@@ -105,7 +105,7 @@ def _channel(address: str, token: str | None) -> Any:
 
 
 def _local(settings: Settings, short_run: bool) -> SparkSession:
-    # Not at the top: the client of Spark Connect comes without.
+    # Not at the top, since the client of Spark Connect lacks them.
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
     from pyspark.sql import SparkSession
@@ -114,7 +114,7 @@ def _local(settings: Settings, short_run: bool) -> SparkSession:
     jars = ensure_jars(settings)
     os.environ["JAVA_HOME"] = str(java.parent.parent)
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    # A host name that does not resolve, or resolves to another address, would stop or expose the driver.
+    # A host name that does not resolve would stop the driver; one that resolves to another address would expose it.
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     configuration = SparkConf(loadDefaults=False).setAll(list(_configuration(settings, jars, short_run).items()))
     log = log_file(settings)
@@ -124,7 +124,7 @@ def _local(settings: Settings, short_run: bool) -> SparkSession:
             with log.open("ab") as sink:
                 gateway = launch_gateway(configuration, {"stdout": sink, "stderr": sink})  # type: ignore[no-untyped-call]
             SparkContext._ensure_initialized(gateway=gateway)
-        # Only now, so that they do not stand in the arguments of the JVM, which every user of the machine can read.
+        # Only now, which keeps them out of the JVM's arguments: every user of the machine can read those.
         configuration.setAll(list(_store_access(settings).items()))
         context = SparkContext.getOrCreate(configuration)
     except PySparkRuntimeError as error:
@@ -137,7 +137,7 @@ def _local(settings: Settings, short_run: bool) -> SparkSession:
 
 
 def _configuration(settings: Settings, jars: list[Path], short_run: bool) -> dict[str, str]:
-    # One throw-away heap for small jobs on few cores: the parallel collector does most work per second.
+    # For small jobs on few cores and a short-lived heap, the parallel collector has the highest throughput.
     java_options = "-XX:+UseParallelGC -Duser.timezone=UTC"
     if short_run:
         java_options += " -XX:TieredStopAtLevel=1"
@@ -156,7 +156,7 @@ def _configuration(settings: Settings, jars: list[Path], short_run: bool) -> dic
         "spark.sql.warehouse.dir": str(settings.workspace_dir / "spark-warehouse"),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        # Batches as large as COPY likes them; the default is 10,000 rows.
+        # A good batch size for COPY; the default is 10,000 rows.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
     }
 
@@ -170,7 +170,7 @@ def _store_access(settings: Settings) -> dict[str, str]:
         access["spark.hadoop.fs.s3a.endpoint"] = settings.s3_endpoint
         access["spark.hadoop.fs.s3a.path.style.access"] = "true"
         access["spark.hadoop.fs.s3a.connection.ssl.enabled"] = str(settings.s3_endpoint.startswith("https")).lower()
-    if user := settings.store_user("silver"):  # who may read bronze, too
+    if user := settings.store_user("silver"):  # this user may also read bronze
         access["spark.hadoop.fs.s3a.access.key"] = user.access_key
         access["spark.hadoop.fs.s3a.secret.key"] = user.secret_key
     return access

@@ -1,4 +1,4 @@
-"""A Spark Connect server of this machine, and a Python process that is its client."""
+"""A Spark Connect server on this machine, and a Python process that is its client."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_SECONDS = 120
 
 @contextmanager
 def connect_server(settings: Settings, port: int, folder: Path, token: str) -> Iterator[str]:
-    """The address of a server whose tasks are tried three times, and that asks for this token."""
+    """The address of a server that requires this token and tries each task three times."""
     java = find_java()
     configuration = {
         "spark.connect.grpc.binding.port": str(port),
@@ -66,7 +66,7 @@ def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 
 def run_client(script: str, *arguments: object) -> str:
-    """What a Python process of its own writes: one process has a classic Spark or a Connect client, not both."""
+    """The output of a separate Python process: one process has a classic Spark or a Connect client, not both."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT_DIR, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The steps work through a Spark Connect server as they do on a Spark of their own."""
+"""The steps work the same through a Spark Connect server as on a Spark in their process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.made_up_shop import FIRST, Shop
 
 TOKEN = "the-token-of-this-server"
 
-# Takes the batch that lies in bronze to the warehouse. In `prepare` a test may change what the workers do.
+# Processes the batch that is in bronze, up to the warehouse. `prepare`: code by which a test changes the workers.
 CLIENT = """
     import sys
     from pathlib import Path
@@ -71,7 +71,7 @@ def address(server, tmp_path_factory):
 
 @pytest.fixture
 def shop(new_workspace, tmp_path):
-    """Without a Spark of its own."""
+    """A shop without a Spark in this process."""
     shop = Shop(new_workspace(source="shop"), None, tmp_path / "delivery")
     load.ensure_tables(Lakehouse(shop.settings, shop.contract))
     return shop
@@ -109,24 +109,24 @@ def test_a_task_that_fails_after_its_commit_and_runs_again_counts_once(shop, add
     assert shop.raw("order_id") == [("o1",), ("o2",)]
 
 
-def test_a_server_that_is_not_there_is_told_without_its_token():
-    told = run_client(REFUSED, f"sc://127.0.0.1:{free_port()}/;token=secret", "secret")
+def test_an_absent_server_is_reported_without_its_token():
+    output = run_client(REFUSED, f"sc://127.0.0.1:{free_port()}/;token=secret", "secret")
 
-    assert "LAKEHOUSE_SPARK_REMOTE" in told
-    assert "secret" not in told
+    assert "LAKEHOUSE_SPARK_REMOTE" in output
+    assert "secret" not in output
 
 
 @pytest.mark.parametrize("token", ["", "wrong-token"], ids=["no token", "a wrong token"])
-def test_a_server_refuses_who_does_not_know_its_token(address, token):
-    told = run_client(REFUSED, address, token)
+def test_a_server_refuses_a_client_without_its_token(address, token):
+    output = run_client(REFUSED, address, token)
 
-    assert "it refused the token" in told
-    assert "LAKEHOUSE_SPARK_TOKEN" in told
-    assert TOKEN not in told
-    assert "wrong-token" not in told
+    assert "it refused the token" in output
+    assert "LAKEHOUSE_SPARK_TOKEN" in output
+    assert TOKEN not in output
+    assert "wrong-token" not in output
 
 
-def test_a_spark_that_cannot_start_is_told_with_its_log(server, tmp_path):
+def test_a_spark_that_cannot_start_is_reported_with_its_log(server, tmp_path):
     script = """
         import sys
         from lakehouse.errors import SetupError
@@ -141,7 +141,7 @@ def test_a_spark_that_cannot_start_is_told_with_its_log(server, tmp_path):
     """
     settings = server.model_copy(update={"spark_driver_memory": "1k", "home": tmp_path, "workspace": "none"})
 
-    told = run_client(script, settings.model_dump_json())
+    output = run_client(script, settings.model_dump_json())
 
-    assert "LAKEHOUSE_SPARK_DRIVER_MEMORY" in told
-    assert str(tmp_path) in told
+    assert "LAKEHOUSE_SPARK_DRIVER_MEMORY" in output
+    assert str(tmp_path) in output

@@ -1,4 +1,4 @@
-"""The line of a failure that says why, out of what the several Sparks print."""
+"""reason_of finds the line that says why, in the errors of each kind of Spark."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_failures_of_every_kind_of_session_are_caught(kind: type[Exception]) -> 
     assert issubclass(kind, spark_errors())
 
 
-def test_what_grpc_itself_raises_is_an_error_of_spark_and_its_details_are_the_reason() -> None:
+def test_an_error_of_grpc_is_an_error_of_spark_and_its_details_are_the_reason() -> None:
     channel = grpc.insecure_channel("127.0.0.1:1")
 
     with pytest.raises(spark_errors()) as gone:

@@ -1,4 +1,4 @@
-"""jars.py: what is fetched is what the lock says, or nothing is kept."""
+"""jars.py keeps a fetched jar only if it is the one of the lock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def mirror(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A Maven repository on this machine: its address and its folder."""
+    """The address and the folder of a Maven repository on this machine."""
     folder = tmp_path / "mirror"
     folder.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
@@ -64,7 +64,7 @@ def test_every_line_of_the_lock_is_a_jar_with_its_checksum() -> None:
     assert len({j.name for j in locked}) == len(locked)
 
 
-def test_nothing_in_the_lock_shadows_a_jar_that_spark_brings() -> None:
+def test_no_jar_of_the_lock_shadows_one_that_comes_with_spark() -> None:
     pyspark = pytest.importorskip("pyspark")
     own = {path.name.rsplit("-", 1)[0] for path in (Path(pyspark.__file__).parent / "jars").glob("*.jar")}
 
@@ -72,7 +72,7 @@ def test_nothing_in_the_lock_shadows_a_jar_that_spark_brings() -> None:
     assert not {j.artifact for j in read_lock()} & own
 
 
-def test_a_line_that_is_no_jar_is_named(tmp_path: Path) -> None:
+def test_an_invalid_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("# delta\nabc  io.delta:delta:1.0\n")
 
     with pytest.raises(SetupError, match=r"abc  io\.delta:delta:1\.0"):
@@ -110,7 +110,7 @@ def test_a_damaged_jar_is_fetched_again(
     assert fetched.read_bytes() == CONTENT
 
 
-def test_a_jar_that_is_not_what_the_lock_says_is_refused_and_not_kept(
+def test_a_jar_that_differs_from_the_lock_is_refused_and_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: tuple[str, Path]
 ) -> None:
     url, folder = mirror
@@ -124,7 +124,7 @@ def test_a_jar_that_is_not_what_the_lock_says_is_refused_and_not_kept(
     assert list(settings.jars_path.iterdir()) == []
 
 
-def test_every_jar_that_cannot_be_fetched_is_named_with_the_setting_that_mends_it(
+def test_every_jar_that_cannot_be_fetched_is_named_with_the_setting_that_fixes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: tuple[str, Path]
 ) -> None:
     url, _ = mirror
@@ -138,7 +138,7 @@ def test_every_jar_that_cannot_be_fetched_is_named_with_the_setting_that_mends_i
     assert "LAKEHOUSE_MAVEN_URL" in str(refused.value)
 
 
-def test_without_a_network_the_setting_that_mends_it_is_named(
+def test_without_a_network_the_setting_that_fixes_it_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: tuple[str, Path]
 ) -> None:
     lock_of(monkeypatch, jar(CONTENT))

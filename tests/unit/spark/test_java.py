@@ -1,4 +1,4 @@
-"""java.py: the first JDK that Spark runs on is taken; where there is none, what was found is named, and the remedy."""
+"""java.py takes the first suitable JDK. If there is none, the error names what was found, and the remedy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JDK_8, JDK_17, JDK_21, JDK_25 = (JDK.format(version=version) for version in ("1.
 
 @pytest.fixture(autouse=True)
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
-    """Writes a shell script on a machine that has nothing else: an empty PATH, no JAVA_HOME, no system folders."""
+    """Write a shell script. The machine has nothing else: an empty PATH, no JAVA_HOME, no system folders."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setattr(java, "KEPT_IN", (f"{tmp_path}/jvm/*{{version}}*/bin/java",))
@@ -33,7 +33,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     return write
 
 
-def test_without_java_the_versions_that_would_do_are_named() -> None:
+def test_without_java_the_suitable_versions_are_named() -> None:
     with pytest.raises(
         SetupError, match=r"^Spark needs a JDK 17 or 21\.\nInstall one \(https://.*\), or set JAVA_HOME to one\.$"
     ):
@@ -41,7 +41,7 @@ def test_without_java_the_versions_that_would_do_are_named() -> None:
 
 
 @pytest.mark.parametrize("jdk", [JDK_17, JDK_21], ids=["17", "21"])
-def test_the_java_on_the_path_is_taken(jdk: str, tmp_path: Path, program: Program) -> None:
+def test_the_java_on_the_path_is_used(jdk: str, tmp_path: Path, program: Program) -> None:
     on_path = program(tmp_path / "bin" / "java", jdk)
 
     assert find_java() == on_path
@@ -52,14 +52,14 @@ def test_the_java_on_the_path_is_taken(jdk: str, tmp_path: Path, program: Progra
     [(JDK_8, "Java 8"), (JDK_25, "Java 25"), ("exit 1", "does not start")],
     ids=["too old", "too new", "a placeholder"],
 )
-def test_a_java_that_does_not_fit_is_named(jdk: str, seen: str, tmp_path: Path, program: Program) -> None:
+def test_an_unsuitable_java_is_named(jdk: str, seen: str, tmp_path: Path, program: Program) -> None:
     on_path = program(tmp_path / "bin" / "java", jdk)
 
     with pytest.raises(SetupError, match=re.escape(f"Found only: {on_path} ({seen}).")):
         find_java()
 
 
-def test_java_home_goes_before_the_path(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_java_home_comes_before_the_path(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path / "bin" / "java", JDK_17)
     at_home = program(tmp_path / "home" / "bin" / "java", JDK_21)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "home"))
@@ -68,7 +68,7 @@ def test_java_home_goes_before_the_path(tmp_path: Path, program: Program, monkey
 
 
 @pytest.mark.parametrize("jdk", [JDK_8, None], ids=["an old one", "no folder"])
-def test_a_wrong_java_home_is_passed_over(
+def test_a_wrong_java_home_is_skipped(
     jdk: str | None, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if jdk:
@@ -79,9 +79,7 @@ def test_a_wrong_java_home_is_passed_over(
     assert find_java() == on_path
 
 
-def test_every_java_that_does_not_fit_is_named(
-    tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_unsuitable_java_is_named(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     at_home = program(tmp_path / "home" / "bin" / "java", JDK_8)
     on_path = program(tmp_path / "bin" / "java", JDK_25)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "home"))
@@ -90,7 +88,7 @@ def test_every_java_that_does_not_fit_is_named(
         find_java()
 
 
-def test_the_systems_own_folder_is_looked_in(tmp_path: Path, program: Program) -> None:
+def test_the_systems_folder_is_searched(tmp_path: Path, program: Program) -> None:
     program(tmp_path / "bin" / "java", JDK_25)
     kept = program(tmp_path / "jvm" / "java-21-openjdk" / "bin" / "java", JDK_21)
 
