@@ -1,4 +1,4 @@
-"""Settings and a role -> the warehouse: made ready, connected to, locked. Other packages import from here."""
+"""Settings and a role -> the warehouse: prepared, connected to, locked. Other packages import from here."""
 
 from lakehouse.warehouse.connections import connect, cursor, uri
 from lakehouse.warehouse.locks import HeldLock, lock

@@ -25,16 +25,16 @@ CONNECT_SECONDS = 10
 
 
 class PasswordRefused(WarehouseError):
-    """The server does not take the role's password."""
+    """The server refuses the role's password."""
 
 
 class NoDatabase(WarehouseError):
-    """The server has no database of this workspace."""
+    """The server has no database for this workspace."""
 
 
 @contextlib.contextmanager
 def connect(settings: Settings, role: Role = "loader", autocommit: bool = False) -> Iterator[Connection]:
-    """A connection to the workspace's database; commits at the end, rolls back on an error, closes.
+    """A connection to the workspace's database. Commits at the end, rolls back on an error, closes.
 
     Raises WarehouseError when the server cannot be reached or refuses a statement (psycopg2's error is its cause).
     """
@@ -52,13 +52,13 @@ def connect(settings: Settings, role: Role = "loader", autocommit: bool = False)
 
 @contextlib.contextmanager
 def cursor(settings: Settings, role: Role = "loader", *, autocommit: bool = False) -> Iterator[Cursor]:
-    """A cursor of a connection of its own: one transaction, as `connect`."""
+    """A cursor on a new connection: one transaction, as in `connect`."""
     with connect(settings, role, autocommit) as connection, connection.cursor() as opened:
         yield opened
 
 
 def uri(settings: Settings, role: Role) -> str:
-    """Address of the workspace's database for a role, without password, as people reach it."""
+    """Address of the workspace's database for a role, without password, as users reach it."""
     place = settings.published_postgres or f"{settings.postgres_host}:{settings.postgres_port}"
     return f"postgresql://{role}@{place}/{settings.database_name}"
 
@@ -66,9 +66,9 @@ def uri(settings: Settings, role: Role) -> str:
 def open_connection(
     settings: Settings, role: Role | Literal["postgres"], database: str, *, asynchronous: bool = False
 ) -> Connection:
-    """A connection that the caller closes, to any database of the server.
+    """A connection to any database of the server. The caller closes it.
 
-    Raises WarehouseError with the remedy; ConfigurationError when the role has no password.
+    Raises WarehouseError with the remedy, and ConfigurationError when the role has no password.
     """
     try:
         connection: Connection = psycopg2.connect(
@@ -95,7 +95,7 @@ def open_connection(
 
 
 def finish(connection: Connection, deadline: float) -> None:
-    """Wait for what an asynchronous connection is doing; Ctrl-C ends the wait, which a blocking one would sit out.
+    """Wait until an asynchronous connection is done. Ctrl-C ends this wait, but not that of a blocking connection.
 
     Raises TimeoutError at the deadline (of `time.monotonic`).
     """
@@ -109,12 +109,12 @@ def finish(connection: Connection, deadline: float) -> None:
 
 
 def statement_error(error: psycopg2.Error, role: str) -> WarehouseError:
-    """What the server said, and the first line of the statement."""
+    """An error with the server's answer and the first line of the statement."""
     query: bytes = getattr(error.cursor, "query", None) or b""
     lines = [line.strip() for line in query.decode(errors="replace").splitlines() if line.strip()]
-    told = (error.pgerror or str(error) or type(error).__name__).strip()
+    answer = (error.pgerror or str(error) or type(error).__name__).strip()
     statement = f"\nThe statement begins: {lines[0][:200]}" if lines else ""
-    return WarehouseError(f"The warehouse refused a statement of {role}: {told}{statement}")
+    return WarehouseError(f"The warehouse refused a statement of {role}: {answer}{statement}")
 
 
 def _password(settings: Settings, role: Role | Literal["postgres"]) -> str:
@@ -124,7 +124,7 @@ def _password(settings: Settings, role: Role | Literal["postgres"]) -> str:
 
 
 def _application_name() -> str:
-    """Who this is, in pg_stat_activity and in Busy: the command, its process and machine (63 bytes at most)."""
+    """This process in pg_stat_activity and in Busy: its command, pid and machine (63 bytes at most)."""
     command = " ".join([Path(sys.argv[0]).name or "python", *sys.argv[1:2]])
     return f"{command[:30]} (pid {os.getpid()} on {socket.gethostname()[:16]})"
 

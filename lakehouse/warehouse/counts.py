@@ -1,4 +1,4 @@
-"""ops.reconciliation -> where the records of a source went: per table and batch, with the reasons of the bad ones.
+"""ops.reconciliation -> where the records of a source went: per table and batch, with the reasons of bad records.
 
 Each function takes a cursor of the role loader.
 """
@@ -11,14 +11,14 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse.contract.model import Contract
 
-# The columns of ops.reconciliation, in the way of the data.
+# The columns of ops.reconciliation, in the order of the stages.
 STAGES = ("records", "rejected", "bronze", "duplicates", "superseded", "quarantined", "silver", "raw")
 
 
 def records_per_table(
     cursor: Cursor, contract: Contract, batch_date: date | None = None
 ) -> list[tuple[str, dict[str, int]]]:
-    """Per table, in the contract's order: its records at each stage, of one batch or summed over all."""
+    """Per table, in the contract's order: its records at each stage, for one batch or summed over all."""
     sums = ", ".join(f"sum({stage})::bigint" for stage in STAGES)
     cursor.execute(
         f"select table_name, {sums} from ops.reconciliation "  # noqa: S608
@@ -40,7 +40,7 @@ def last_counted(cursor: Cursor, source: str, batch_date: date) -> datetime | No
 
 
 def reasons(cursor: Cursor, source: str, batch_date: date) -> list[tuple[str, str, int]]:
-    """(table, reason, records) of what of a batch was rejected or quarantined; most records first.
+    """(table, reason, records) for the bad records of a batch, most records first.
 
     A record counts for each of its reasons.
     """

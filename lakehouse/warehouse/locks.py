@@ -1,7 +1,7 @@
-"""A name -> a lock between runs of one workspace, held by a session of its own in the warehouse. See warehouse.lock.
+"""A name -> a lock between runs of one workspace, held by a separate session in the warehouse. See warehouse.lock.
 
-The lock ends with its session: however a run dies, nothing is left to clean up. A run that lives on without its session
-(the server restarted, the network broke) finds out by `check`, and cannot publish: `fence`.
+The lock ends with its session, so however a run dies, nothing is left to clean up. A run that goes on without its
+session (the server restarted, the network broke) finds out by `check`, and `fence` keeps it from publishing.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse.connections import finish, open_connection, statement_error
 
 CLOSING_READS = 8
-SERVER_ANSWER_MARGIN = 15  # how much later than the server this side gives up waiting
+SERVER_ANSWER_MARGIN = 15  # how much longer than the server this side waits
 
-# The sessions of this database that hold the lock with a 64-bit key (given twice), longest first. A lock's session runs
-# nothing after it got the lock, so its last change of state is that moment.
+# The sessions of this database that hold the lock with a 64-bit key (given twice), longest first. A session runs
+# nothing after it has got the lock, so its last change of state is that moment.
 HOLDERS = """
     select
         locks.pid,
@@ -44,7 +44,7 @@ HOLDERS = """
 
 @dataclass(frozen=True)
 class HeldLock:
-    """A lock this run holds, as long as the session of `connection` lives."""
+    """A lock that this run holds as long as the session of `connection` lives."""
 
     name: str
     connection: Connection
@@ -53,8 +53,8 @@ class HeldLock:
     def check(self) -> None:
         """Raise WarehouseError if the lock is lost. Costs no round trip."""
         try:
-            # The server speaks unasked to say goodbye, then hangs up: what it said is read until there is nothing more.
-            # After it hung up there is always something to read: nothing.
+            # The server sends data unasked only before it closes the connection. Read until there is nothing more.
+            # A closed connection is always readable, and the read then fails.
             for _ in range(CLOSING_READS):
                 readable, _, _ = select.select([self.connection.fileno()], [], [], 0)
                 if not readable:
@@ -65,10 +65,10 @@ class HeldLock:
         raise self._lost()
 
     def fence(self, cursor: Cursor) -> None:
-        """Tie a transaction to this lock: call it as the transaction's first statement.
+        """Tie a transaction to this lock. Call it as the transaction's first statement.
 
-        It raises WarehouseError if the lock is lost by then. Whoever takes the lock next waits until the transaction
-        ends, even when this process is killed and the server has not noticed.
+        Raises WarehouseError if the lock is already lost. The next holder of the lock waits until the transaction ends,
+        even when this process is killed and the server has not noticed.
         """
         cursor.execute("select pg_advisory_xact_lock_shared(%s)", (_key(_transactions_of(self.name)),))
         key = _key(self.name)
@@ -88,10 +88,10 @@ class HeldLock:
 def lock(
     settings: Settings, name: str, *, wait_seconds: float | None = None, shared: bool = False
 ) -> Iterator[HeldLock]:
-    """Hold a lock of this workspace by name, until the block ends or the process dies. Not reentrant.
+    """Hold a named lock of this workspace until the block ends or the process dies. Not reentrant.
 
     Waits up to `wait_seconds` (unset: `lock_wait_seconds` of the settings; 0: not at all).
-    Raises Busy naming the lock and who holds it; WarehouseError at the end of the block if the lock was lost meanwhile.
+    Raises Busy that names the lock and its holder; WarehouseError at the end of the block if the lock was lost.
     """
     wait = settings.lock_wait_seconds if wait_seconds is None else wait_seconds
     connection = open_connection(settings, "loader", settings.database_name, asynchronous=True)
@@ -120,7 +120,7 @@ def _acquire(held: HeldLock, wait: float) -> None:
             _ask(held.connection, deadline, f"select pg_advisory_lock{shared}(%s)", _key(held.name))
         elif _ask(held.connection, deadline, f"select pg_try_advisory_lock{shared}(%s)", _key(held.name)) != [(True,)]:
             raise _busy(held, wait)
-        # What a killed run fenced with this lock may still be committing: it ends before the new holder starts.
+        # A transaction that a killed run fenced with this lock may still be committing. Wait for its end.
         _ask(held.connection, deadline, f"select pg_advisory_xact_lock{shared}(%s)", _key(_transactions_of(held.name)))
     except WarehouseError as error:
         if isinstance(error.__cause__, psycopg2.errors.LockNotAvailable):
@@ -129,7 +129,7 @@ def _acquire(held: HeldLock, wait: float) -> None:
 
 
 def _release(held: HeldLock) -> None:
-    """Before closing, which the server may take a moment to notice."""
+    """Release the lock before closing the connection, which the server may notice a moment later."""
     shared: Literal["", "_shared"] = "_shared" if held.shared else ""
     _ask(
         held.connection,

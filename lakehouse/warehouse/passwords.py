@@ -1,4 +1,4 @@
-"""Secrets folder -> one random password per role of the warehouse, one file each, readable by this user only."""
+"""Secrets folder -> one random password per role of the warehouse, each in a file that only this user can read."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def superuser_password_file(settings: Settings) -> Path:
 
 
 def ensure_passwords(settings: Settings) -> None:
-    """Make a random password for each role that has none, and one for the embedded server's superuser.
+    """Make a random password for each role without one, and one for the embedded server's superuser.
 
-    A file that is there stays as it is. Raises SetupError when the folder cannot be written.
+    An existing file stays as it is. Raises SetupError when the folder cannot be written.
     """
     files = [superuser_password_file(settings)]
     files += [settings.password_file(role) for role in ROLES if getattr(settings, f"{role}_password") is None]

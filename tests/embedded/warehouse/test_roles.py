@@ -1,4 +1,4 @@
-"""Who may do what in the warehouse: each role can do its work, and no more."""
+"""Each role of the warehouse can do its work, and no more."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(settings, role, statement):
 
 @pytest.fixture(scope="module")
 def shop(new_workspace):
-    """A workspace with a raw table, an intermediate one and a mart, made by those whose work it is; one row each."""
+    """A workspace with a raw table, an intermediate one and a mart, each with one row and made by the right role."""
     settings = new_workspace()
     run(settings, "loader", "create schema raw_shop; create table raw_shop.orders as select 1 as order_id")
     run(
@@ -68,7 +68,7 @@ DENIED = {
     "a report cannot read intermediate": ("bi_reader", "select * from intermediate.int_orders"),
     "a report cannot read ops": ("bi_reader", "select * from ops.load_log"),
     "a report cannot become the loader": ("bi_reader", "set role loader"),
-    "the owner does not read raw by itself": ("owner", "select * from raw_shop.orders"),
+    "the owner cannot read raw": ("owner", "select * from raw_shop.orders"),
 }
 WRITES = {
     "insert": "insert into marts.fct_orders values (2)",
@@ -150,7 +150,7 @@ def test_a_new_ops_table_is_not_read_by_dbt_after_prepare(shop):
 
 @pytest.mark.parametrize("role", [*ROLES, "postgres"])
 @pytest.mark.parametrize("password", ["wrong", ""], ids=["a wrong password", "no password"])
-def test_nobody_gets_in_without_the_password(shop, role, password, monkeypatch):
+def test_no_role_can_connect_without_its_password(shop, role, password, monkeypatch):
     monkeypatch.setenv("PGPASSFILE", "/nonexistent")
 
     with pytest.raises(psycopg2.OperationalError, match="password"):

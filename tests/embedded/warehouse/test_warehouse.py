@@ -1,4 +1,4 @@
-"""The warehouse is ready after prepare, however it was found."""
+"""The warehouse is ready after prepare, whatever its state before."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_prepare_on_a_ready_warehouse_takes_milliseconds(settings):
     warehouse.prepare(settings)
     seconds = time.perf_counter() - started
 
-    assert seconds < 0.5  # 0.03 measured; making everything anew takes longer, see the mark
+    assert seconds < 0.5  # 0.03 was measured; making everything again takes longer
 
 
 def test_prepare_on_a_ready_warehouse_writes_nothing(settings):
@@ -74,7 +74,7 @@ def test_prepare_applied_again_keeps_the_rows(settings):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_lost_password_is_made_anew(settings, role):
+def test_a_lost_password_is_made_again(settings, role):
     settings.password_file(role).unlink()
 
     warehouse.prepare(settings)
@@ -93,7 +93,7 @@ def test_a_changed_password_counts_after_prepare(settings):
     assert rows(settings, "select 1") == [(1,)]
 
 
-def test_a_lost_superuser_password_is_mended(settings):
+def test_a_lost_superuser_password_is_set_again(settings):
     superuser_password_file(settings).unlink()
     settings.password_file("owner").unlink()
 
@@ -129,19 +129,19 @@ def test_connect_rolls_back_on_an_error(settings):
     assert rows(settings, "select count(*) from ops.runs") == [(0,)]
 
 
-def test_a_refused_statement_is_told_with_its_first_line(settings):
+def test_a_refused_statement_is_reported_with_its_first_line(settings):
     with pytest.raises(WarehouseError, match=r"(?s)absent.* does not exist.*begins: select \* from absent"):
         rows(settings, "\n  select * from absent\n where true")
 
 
-def test_a_server_that_is_not_there_is_told_with_the_command_that_starts_it(settings):
+def test_an_absent_server_is_reported_with_the_command_that_starts_it(settings):
     elsewhere = settings.model_copy(update={"postgres_port": 1})
 
     with pytest.raises(WarehouseError, match=r"(?s)127\.0\.0\.1:1 cannot be reached as loader.*lakehouse start"):
         rows(elsewhere, "select 1")
 
 
-def test_a_state_without_database_is_told_with_the_command_that_makes_it(server):
+def test_a_workspace_without_database_is_reported_with_the_command_that_makes_it(server):
     absent = server.model_copy(update={"workspace": "absent"})
 
     with pytest.raises(
@@ -175,7 +175,7 @@ def test_the_embedded_target_serves_no_other_host(settings):
 
 
 class TestAWarehouseOfOthers:
-    """Target docker: the server is there, with roles; this side may have the owner's password or not."""
+    """Target docker: the server exists, with its roles. The owner's password may be known here or not."""
 
     @pytest.fixture
     def docker(self, settings):
@@ -186,21 +186,21 @@ class TestAWarehouseOfOthers:
 
         warehouse.prepare(docker.model_copy(update={"secrets_dir": tmp_path}))
 
-    def test_the_schema_is_brought_up_by_the_owner(self, docker):
+    def test_the_owner_updates_the_schema(self, docker):
         warehouse.drop_database(docker)
 
         warehouse.prepare(docker)
 
         assert rows(docker, "select count(*) from ops.load_log") == [(0,)]
 
-    def test_without_the_owners_password_an_old_schema_is_told(self, docker, tmp_path):
+    def test_without_the_owners_password_an_old_schema_is_reported(self, docker, tmp_path):
         warehouse.drop_database(docker)
         (tmp_path / "loader_password").write_text(docker.password("loader"))
 
         with pytest.raises(WarehouseError, match=r"(?s)does not have the schema.*LAKEHOUSE_OWNER_PASSWORD"):
             warehouse.prepare(docker.model_copy(update={"secrets_dir": tmp_path}))
 
-    def test_a_wrong_password_is_told_not_mended(self, docker, tmp_path):
+    def test_a_wrong_password_is_reported_not_replaced(self, docker, tmp_path):
         (tmp_path / "loader_password").write_text("wrong")
 
         with pytest.raises(WarehouseError, match="LAKEHOUSE_LOADER_PASSWORD"):
