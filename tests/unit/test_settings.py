@@ -18,7 +18,7 @@ HEADER = b"order_id,amount,note\n"
 @pytest.mark.parametrize(
     "name", ["my files", "Daten für März", "données", "日本", "a#b", "it's (1) & more, @home+~$=;!"]
 )
-def test_a_lake_may_lie_in_a_folder_of_any_ordinary_name(tmp_path: Path, name: str) -> None:
+def test_a_lake_may_be_in_a_folder_of_any_ordinary_name(tmp_path: Path, name: str) -> None:
     settings = settings_in(tmp_path / name)
     (tmp_path / name).mkdir()
 
@@ -41,7 +41,7 @@ def test_a_folder_whose_name_an_engine_would_misread_is_refused(tmp_path: Path, 
     )
 
 
-def test_a_home_that_is_not_absolute_is_judged_by_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_home_is_checked_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a[b]").mkdir()
     monkeypatch.chdir(tmp_path / "a[b]")
 
@@ -66,7 +66,7 @@ def test_each_layer_of_a_store_has_the_user_in_the_secrets_folder(tmp_path: Path
     assert "only bronze knows" not in repr(settings.store_user("bronze"))
 
 
-def test_a_user_that_is_given_counts_for_every_layer(tmp_path: Path) -> None:
+def test_a_user_in_the_settings_counts_for_every_layer(tmp_path: Path) -> None:
     folder = store_secrets(tmp_path / "s", store_bronze_access_key="B", store_bronze_secret_key="unused")
 
     settings = Settings.load(secrets_dir=folder, s3_access_key="me", s3_secret_key="mine")
@@ -74,7 +74,7 @@ def test_a_user_that_is_given_counts_for_every_layer(tmp_path: Path) -> None:
     assert {settings.store_user(layer) for layer in LAYERS} == {StoreUser("me", "mine")}
 
 
-def test_half_a_user_of_the_store_is_refused_with_the_place_of_the_other_half(tmp_path: Path) -> None:
+def test_a_store_user_with_one_key_is_refused_with_the_place_of_the_other_key(tmp_path: Path) -> None:
     folder = store_secrets(tmp_path / "s", store_bronze_access_key="B")
 
     with pytest.raises(ConfigurationError, match=f"{folder}/store_bronze_secret_key is not"):
@@ -83,7 +83,7 @@ def test_half_a_user_of_the_store_is_refused_with_the_place_of_the_other_half(tm
         Settings.load(secrets_dir=folder, s3_secret_key="mine").store_user("bronze")
 
 
-def test_the_token_of_spark_connect_is_the_one_given_else_that_of_the_secrets_folder(tmp_path: Path) -> None:
+def test_the_token_of_spark_connect_comes_from_the_settings_else_from_the_secrets_folder(tmp_path: Path) -> None:
     folder = store_secrets(tmp_path / "s", connect_token="from the file")
 
     assert Settings.load(secrets_dir=folder).connect_token() == "from the file"
@@ -91,13 +91,13 @@ def test_the_token_of_spark_connect_is_the_one_given_else_that_of_the_secrets_fo
     assert Settings.load(secrets_dir=tmp_path / "none").connect_token() is None
 
 
-def test_on_a_store_the_states_have_folders_of_their_own() -> None:
+def test_on_a_store_each_workspace_has_its_own_folder() -> None:
     demo, main = (Settings.load(target="docker", workspace=workspace) for workspace in ("demo", "main"))
 
     assert (demo.layer_url("silver"), main.layer_url("silver")) == ("s3://silver/demo", "s3://silver/main")
 
 
-def test_a_prefix_leads_every_bucket_but_no_address_that_is_given_and_no_folder(tmp_path: Path) -> None:
+def test_a_prefix_is_put_before_every_bucket_but_not_before_a_given_address_or_a_folder(tmp_path: Path) -> None:
     settings = Settings.load(target="docker", workspace="main", s3_bucket_prefix="acme-", silver_url="s3://silver/mine")
     embedded = Settings.load(home=tmp_path, workspace="main", s3_bucket_prefix="acme-")
 
@@ -111,7 +111,7 @@ def test_a_prefix_leads_every_bucket_but_no_address_that_is_given_and_no_folder(
 
 @pytest.fixture(scope="module")
 def minio_init() -> ModuleType:
-    """The program of the image minio, which has a copy of the rule: it comes without the package."""
+    """The program of the image minio. It has a copy of the rule, since the image lacks the package."""
     spec = importlib.util.spec_from_file_location("minio_init", PROJECT_DIR / "minio_init" / "init.py")
     assert spec is not None
     assert spec.loader is not None
@@ -127,7 +127,7 @@ def minio_init() -> ModuleType:
         ("a", True),
         ("acme-", True),
         ("4-ever-", True),
-        ("x" * 56, True),  # with `landing` 63 signs, the most that a bucket's name may have
+        ("x" * 56, True),  # with `landing` 63 characters, the most that a bucket's name may have
         ("x" * 57, False),
         ("-acme", False),
         ("Acme-", False),
@@ -158,7 +158,7 @@ def test_a_prefix_that_cannot_begin_a_buckets_name_is_refused_here_and_by_minio_
             minio_init.check_prefix()
 
 
-def test_the_stacks_store_without_a_user_is_refused_with_every_place_that_was_looked_in(tmp_path: Path) -> None:
+def test_the_stacks_store_without_a_user_is_refused_with_every_place_that_was_searched(tmp_path: Path) -> None:
     settings = Settings.load(target="docker", secrets_dir=tmp_path)
 
     with pytest.raises(

@@ -22,8 +22,8 @@ FILE = DeliveredFile("shop/2018-01-05/r1/orders.csv", "orders.csv", 20, "ab" * 3
 BATCH = Manifest("shop", date(2018, 1, 5), {"orders": FILE})
 OTHER_BATCH = BATCH.with_tables({"orders": replace(FILE, sha256="cd" * 32)})
 
-# (step, version) -> hash of the package's code. Whoever changes the code of a step comes by here: if the same input
-# would give other rows, raise the version in lakehouse/steps.py; then write the new hash beside it.
+# (step, version) -> hash of the package's code. After a change to a step's code, decide: if the same input would give
+# different rows, raise the version in lakehouse/steps.py. Then write the new hash beside the version.
 CODE_OF = {
     ("bronze", 1): "0",
     ("silver", 2): "0",
@@ -61,7 +61,7 @@ def test_every_step_is_due_again_after(table: TableContract, batch: Manifest) ->
     assert [step for step in STEP_NAMES if before[step] == after[step]] == []
 
 
-def test_a_description_makes_nothing_due() -> None:
+def test_a_changed_description_makes_nothing_due() -> None:
     described = replace(orders(), description="what it means", grain="one row per order")
 
     assert expected(described, BATCH) == expected(orders(), BATCH)

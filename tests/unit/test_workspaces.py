@@ -1,4 +1,4 @@
-"""A home of version 0.1.0 is taken over once; what others keep in the same folder stays."""
+"""A home of version 0.1.0 is converted once. Other people's files in the same folder stay."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_every_state_becomes_a_workspace_and_the_last_one_stays_the_last(home: P
     assert not (home / "states").exists()
 
 
-def test_there_is_nothing_to_take_over_twice(home: Path) -> None:
+def test_a_second_conversion_finds_nothing_to_do(home: Path) -> None:
     plant(home, "states/shop/lake/x")
 
     assert take_over(home)
@@ -54,7 +54,7 @@ def test_there_is_nothing_to_take_over_twice(home: Path) -> None:
     assert names(home) == ["workspaces/shop/lake/x"]
 
 
-def test_what_others_keep_in_a_folder_of_that_name_stays(home: Path) -> None:
+def test_other_peoples_files_in_a_folder_of_that_name_stay(home: Path) -> None:
     others = ["states/Texas.csv", "states/alabama/counties.csv", "states/shop 2/lake/x"]
     plant(home, *others)
 
@@ -80,7 +80,7 @@ def test_a_workspace_under_both_names_is_refused_and_nothing_is_lost(home: Path)
     assert names(home) == both
 
 
-def test_two_processes_may_take_over_at_the_same_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_may_convert_a_home_at_the_same_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(home, "states/shop/lake/x", "states/tiny/lake/y")
     rename = Path.rename
 
@@ -95,7 +95,7 @@ def test_two_processes_may_take_over_at_the_same_time(home: Path, monkeypatch: p
     assert names(home) == ["workspaces/shop/lake/x", "workspaces/tiny/lake/y"]
 
 
-def test_the_workspace_that_is_remembered_is_the_next_command_s(home: Path) -> None:
+def test_the_next_command_uses_the_remembered_workspace(home: Path) -> None:
     remember(load_settings(workspace="shop"))
 
     assert load_settings().workspace_name == "shop"

@@ -72,9 +72,9 @@ def test_every_olist_column_and_table_is_described() -> None:
 
 
 def test_olist_keeps_its_fingerprints() -> None:
-    """Of commit 30404c2: a lake made by it would go through bronze, silver and load again, in full, with another hash.
+    """The hashes are those of commit 30404c2. With other hashes its lakes would run bronze, silver and load again.
 
-    A rule or type that is changed on purpose changes its table's line here; another way to write the same does not.
+    A rule or type that is changed on purpose changes its table's line here. Another spelling of the same does not.
     """
     assert {table.name: table.rules_hash for table in read_contract(CONTRACTS, "olist").tables} == {
         "customers": "89fabd418fb64614",
@@ -101,7 +101,7 @@ def test_olist_keeps_its_fingerprints() -> None:
         ("decimal(12,2)", pa.decimal128(12, 2), "decimal(12,2)", "numeric(12,2)"),
     ],
 )
-def test_a_type_has_one_form_per_engine(text: str, arrow: pa.DataType, spark: str, sql: str) -> None:
+def test_each_type_has_one_form_per_engine(text: str, arrow: pa.DataType, spark: str, sql: str) -> None:
     kind = ColumnType.parse(text)
 
     assert (str(kind), kind.arrow, kind.spark, kind.sql) == (text, arrow, spark, sql)
@@ -167,7 +167,7 @@ def test_the_rules_hash_ignores_descriptions_and_sees_types(tmp_path: Path) -> N
     assert hash_of(SHELF.replace("integer", "bigint")) != plain
 
 
-def test_all_faults_of_a_contract_are_named_at_once(tmp_path: Path) -> None:
+def test_all_faults_of_a_contract_are_in_one_error(tmp_path: Path) -> None:
     text = SHELF.replace("integer", "varchar(9)").replace("name: books\n", "name: Books\n")
     text += "      - {name: shelf, physicalType: text, relationships: [{to: shelves.shelf_id}]}\n"
     text += "      - {name: shop, physicalType: text, primarykey: true}\n"
@@ -228,7 +228,7 @@ def test_valid_values_that_yaml_does_not_read_as_text_are_refused(tmp_path: Path
     ]
 
 
-def test_valid_values_in_quotes_stand_as_they_are_written(tmp_path: Path) -> None:
+def test_valid_values_in_quotes_are_kept_as_written(tmp_path: Path) -> None:
     column = valid_values("{validValues: ['NO', '01', SP]}")
     write_contract(tmp_path, f"{SHELF}      - {column}\n")
 
@@ -285,7 +285,7 @@ def test_a_rule_in_the_form_of_the_standard_is_the_rule_of_quality(tmp_path: Pat
     assert rules == rules_of(tmp_path, own)
 
 
-def test_rules_of_the_standard_stand_before_those_of_quality(tmp_path: Path) -> None:
+def test_rules_of_the_standard_come_before_those_of_quality(tmp_path: Path) -> None:
     warning = custom("{minimum: 1}", "warning")
 
     rules = rules_of(tmp_path, options("{minimum: 0}", quality=warning).replace("name:", "required: true, name:", 1))
@@ -306,7 +306,7 @@ def test_rules_of_the_standard_stand_before_those_of_quality(tmp_path: Path) -> 
     ],
     ids=["range", "pattern", "valid values"],
 )
-def test_a_rule_said_in_both_forms_is_one_rule(tmp_path: Path, column: str) -> None:
+def test_a_rule_in_both_forms_is_one_rule(tmp_path: Path, column: str) -> None:
     assert len(rules_of(tmp_path, column)) == 1
 
 
@@ -363,7 +363,7 @@ def test_a_rule_that_differs_between_its_two_forms_is_refused(tmp_path: Path, co
         (options("{minimum: 0}", "numeric"), "numeric is no type of this pipeline"),
     ],
 )
-def test_what_the_standard_says_of_values_and_no_rule_can_hold_is_refused(
+def test_a_restriction_of_the_standard_that_no_rule_can_express_is_refused(
     tmp_path: Path, column: str, fault: str
 ) -> None:
     faults = quality_faults(tmp_path, column)
@@ -381,7 +381,7 @@ def test_what_the_standard_says_of_values_and_no_rule_can_hold_is_refused(
         ("~", "text"),
     ],
 )
-def test_options_that_say_what_the_type_says_are_no_rules(tmp_path: Path, values: str, physical_type: str) -> None:
+def test_options_that_repeat_the_type_are_no_rules(tmp_path: Path, values: str, physical_type: str) -> None:
     assert rules_of(tmp_path, options(values, physical_type)) == ()
 
 
@@ -449,7 +449,7 @@ def test_a_key_that_the_standard_does_not_define_is_refused(
     assert faults[0].strip().startswith(fault)
 
 
-def test_what_the_standard_defines_and_leaves_free_is_allowed(tmp_path: Path) -> None:
+def test_every_key_that_the_standard_defines_or_leaves_free_is_allowed(tmp_path: Path) -> None:
     free = "customProperties: [{property: anyName, value: {any: {key: 1}}, vendor: us}]"
     text = SHELF.replace("name: pages,", f"name: pages, businessName: Pages, unique: false, examples: [1], {free},")
     text += """
@@ -465,7 +465,7 @@ context: Ask the librarian.
     assert read_contract(tmp_path, "shelf").table("books").column_names == ("isbn", "pages")
 
 
-def test_unknown_keys_and_what_cannot_be_read_are_named_together(tmp_path: Path) -> None:
+def test_unknown_keys_and_unreadable_values_are_named_together(tmp_path: Path) -> None:
     text = SHELF.replace("name: pages,", "name: pages, requried: true, enum: [a],").replace("status", "stauts")
     write_contract(tmp_path, text)
 
@@ -480,7 +480,7 @@ def test_unknown_keys_and_what_cannot_be_read_are_named_together(tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["record", "reasons", "warnings"])
-def test_a_column_may_have_a_name_that_the_pipeline_uses_too(tmp_path: Path, name: str) -> None:
+def test_a_column_may_have_a_name_that_the_pipeline_also_uses(tmp_path: Path, name: str) -> None:
     write_contract(tmp_path, SHELF.replace("pages", name))
 
     assert read_contract(tmp_path, "shelf").table("books").column_names == ("isbn", name)
@@ -496,6 +496,6 @@ def test_names_that_postgres_would_cut_are_refused(tmp_path: Path) -> None:
     assert "a column's name has at most 63 characters" in str(refused.value)
 
 
-def test_an_unknown_source_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_source_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ContractError, match="Known sources: olist"):
         read_contract(CONTRACTS, "nowhere")
