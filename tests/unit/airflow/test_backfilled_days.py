@@ -1,4 +1,4 @@
-"""Which days `make backfill` takes: those of the range that have a batch and have ended."""
+"""Which days `make backfill` processes: those of the range that have ended and have a batch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG_AGO = date(2018, 1, 5)
 
 
 class Noon(datetime):
-    """Of today."""
+    """A datetime whose `now` is noon of TODAY."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Noon:
@@ -41,7 +41,7 @@ def test_landed_days_of_the_range_in_order() -> None:
     assert backfill._landed(LONG_AGO, LONG_AGO) == [LONG_AGO]
 
 
-def test_a_day_that_has_not_ended_is_left_out_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_day_that_has_not_ended_is_left_out_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert backfill._landed(YESTERDAY, TOMORROW) == [YESTERDAY]
 
     assert [line[:20] for line in capsys.readouterr().out.splitlines()] == [
@@ -50,6 +50,6 @@ def test_a_day_that_has_not_ended_is_left_out_and_told(capsys: pytest.CaptureFix
     ]
 
 
-def test_a_range_without_a_batch_ends_with_what_there_is() -> None:
+def test_a_range_without_a_batch_is_refused_and_the_landed_range_named() -> None:
     with pytest.raises(SystemExit, match=f"Landed are 4 batches from {LONG_AGO} to {TOMORROW}"):
         backfill._landed(date(2019, 1, 1), date(2019, 2, 1))

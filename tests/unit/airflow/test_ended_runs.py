@@ -1,4 +1,4 @@
-"""The first error line of a task's log. What is read from Airflow's database is tried on the stack."""
+"""The first error in a task's log. The tests of the stack cover what is read from Airflow's database."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ def test_the_exception_is_named_with_its_first_line(tmp_path: Path) -> None:
     assert ended_runs.first_error(file) == "StoreError: The store at minio"
 
 
-def test_what_a_first_line_announces_is_told_too(tmp_path: Path) -> None:
+def test_a_first_line_that_ends_with_a_colon_includes_the_lines_that_follow(tmp_path: Path) -> None:
     refused = {
         "exc_type": "lakehouse.errors.DeliveryRefused",
-        "exc_value": "It is refused:\n  orders: no key\nMend it.",
+        "exc_value": "It is refused:\n  orders: no key\nFix it.",
     }
     file = log(tmp_path, {"level": "error", "event": "Task failed", "error_detail": [refused]})
 
-    assert ended_runs.first_error(file) == "DeliveryRefused: It is refused:\n  orders: no key\nMend it."
+    assert ended_runs.first_error(file) == "DeliveryRefused: It is refused:\n  orders: no key\nFix it."
 
 
-def test_of_several_errors_the_first_counts(tmp_path: Path) -> None:
+def test_the_first_of_several_errors_counts(tmp_path: Path) -> None:
     file = log(tmp_path, {"level": "warning", "event": "hm"}, {"level": "error", "event": "one\ntwo"}, FAILED)
 
     assert ended_runs.first_error(file) == "one"
 
 
 @pytest.mark.parametrize(
-    ("details", "told"),
+    ("details", "expected"),
     [([{"exc_type": "KeyError", "exc_value": ""}], "KeyError"), ([], "it broke"), (None, "it broke")],
 )
-def test_what_an_exception_does_not_say_is_left_out(tmp_path: Path, details: object, told: str) -> None:
+def test_missing_parts_of_an_exception_are_left_out(tmp_path: Path, details: object, expected: str) -> None:
     file = log(tmp_path, {"level": "critical", "event": "it broke", "error_detail": details})
 
-    assert ended_runs.first_error(file) == told
+    assert ended_runs.first_error(file) == expected
 
 
 def test_a_killed_task_wrote_no_error_or_no_log_at_all(tmp_path: Path) -> None:

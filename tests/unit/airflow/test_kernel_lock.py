@@ -1,4 +1,4 @@
-"""The lock of Airflow's executor: one process at a time, and nobody waits for a dead one."""
+"""The lock of Airflow's executor: one process at a time, and no process waits for a dead one."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def lock() -> Any:
 
 @pytest.fixture
 def other(lock: Any) -> Iterator[Callable[[], Other]]:
-    """Starts a process that takes the lock, says so, and gives it back when it is told to."""
+    """Starts a process that acquires the lock, reports it, and releases the lock on request."""
     started: list[BaseProcess] = []
     fork = multiprocessing.get_context("fork")
 
     def start() -> Other:
-        ours, its = fork.Pipe()
-        process = fork.Process(target=take, args=(lock, its))
+        near, far = fork.Pipe()
+        process = fork.Process(target=hold, args=(lock, far))
         process.start()
         started.append(process)
-        return process, ours
+        return process, near
 
     yield start
     for process in started:
@@ -41,12 +41,12 @@ def other(lock: Any) -> Iterator[Callable[[], Other]]:
         process.join()
 
 
-def take(lock: Any, told: Connection) -> None:
-    told.send("begun")
+def hold(lock: Any, test: Connection) -> None:
+    test.send("begun")
     with lock:
-        told.send("has it")
-        told.recv()
-    told.send("gave it back")
+        test.send("has it")
+        test.recv()
+    test.send("released it")
 
 
 def heard(other: Other, word: str, seconds: float = SECONDS) -> bool:
@@ -60,13 +60,13 @@ def test_one_process_at_a_time(other: Callable[[], Other]) -> None:
     assert heard(second, "begun")
 
     assert not heard(second, "has it", A_WHILE)
-    first[1].send("give it back")
+    first[1].send("release it")
 
-    assert heard(first, "gave it back")
+    assert heard(first, "released it")
     assert heard(second, "has it")
 
 
-def test_one_that_is_killed_keeps_nobody_out(other: Callable[[], Other]) -> None:
+def test_a_killed_holder_locks_no_other_process_out(other: Callable[[], Other]) -> None:
     first = other()
     assert heard(first, "begun") and heard(first, "has it")
     second = other()
@@ -77,7 +77,7 @@ def test_one_that_is_killed_keeps_nobody_out(other: Callable[[], Other]) -> None
     assert heard(second, "has it")
 
 
-def test_taken_twice_it_is_given_back_with_the_second(lock: Any, other: Callable[[], Other]) -> None:
+def test_acquired_twice_it_is_free_after_the_second_release(lock: Any, other: Callable[[], Other]) -> None:
     lock.acquire()
     with lock:
         waiting = other()

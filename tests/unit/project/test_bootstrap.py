@@ -1,4 +1,4 @@
-"""bootstrap.py: a machine that lacks something gets one message with the remedy; .venv is made, mended and kept."""
+"""bootstrap.py: a machine that lacks something gets one message with a remedy; .venv is created, repaired and kept."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FindSpec = Callable[[str], object]
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A bare checkout on a machine with all that is needed, but no uv. The real .venv is out of reach."""
+    """A bare checkout on a machine that has everything needed but uv. The real .venv is out of reach."""
     folder = tmp_path / "project"
     folder.mkdir()
     for name in ("uv.lock", "pyproject.toml", "bootstrap.py"):
@@ -49,7 +49,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Programs:
-    """The programs that bootstrap.py runs: they are noted, and do to .venv what the real ones do, or fail."""
+    """Stands for the programs that bootstrap.py runs: notes them, changes .venv as they would, or fails."""
 
     def __init__(self) -> None:
         self.ran: list[str] = []
@@ -81,14 +81,14 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> Programs:
 
 
 def settle(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Make `folder` the checkout that bootstrap.py stands in."""
+    """Make `folder` the checkout that contains bootstrap.py."""
     monkeypatch.setattr(bootstrap, "PROJECT", str(folder))
     monkeypatch.setattr(bootstrap, "VENV", str(folder / ".venv"))
 
 
 @pytest.fixture
 def refused() -> Callable[[], list[str]]:
-    """Runs it to its end, a message: its lines."""
+    """Runs it until it exits with a message, and returns the message's lines."""
 
     def run() -> list[str]:
         with pytest.raises(SystemExit) as ended:
@@ -111,7 +111,7 @@ def test_a_python_that_is_too_old_can_read_it() -> None:
 
 
 @pytest.mark.parametrize("version", [(3, 6), (3, 10), (3, 14)])
-def test_a_python_that_does_not_fit_is_refused(
+def test_an_unsupported_python_is_refused(
     version: tuple[int, int], refused: Refused, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
@@ -158,7 +158,7 @@ def test_on_a_full_disk_it_says_how_much_is_needed(
     assert programs.ran == []
 
 
-def test_the_first_run_makes_a_venv_with_what_make_run_needs(project: Path, programs: Programs) -> None:
+def test_the_first_run_creates_a_venv_with_what_make_run_needs(project: Path, programs: Programs) -> None:
     bootstrap.main()
 
     assert programs.ran == ["venv", "pip", "sync"]
@@ -176,7 +176,7 @@ def test_the_first_run_makes_a_venv_with_what_make_run_needs(project: Path, prog
     ],
     ids=["the same", "newer", "older", "another program"],
 )
-def test_the_uv_on_the_path_serves_if_it_is_new_enough(
+def test_the_uv_on_the_path_is_used_if_it_is_new_enough(
     version: str, ran: list[str], tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bootstrap, "UV", "uv==0.13.9")
@@ -187,7 +187,7 @@ def test_the_uv_on_the_path_serves_if_it_is_new_enough(
     assert programs.ran == ran
 
 
-def test_the_first_run_alone_says_how_the_command_is_called(
+def test_only_the_first_run_says_how_to_call_the_command(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bootstrap.main()
@@ -242,7 +242,7 @@ def test_a_changed_lock_is_installed_into_the_same_venv(project: Path, programs:
     ],
     ids=["no venv", "no PyPI", "no index"],
 )
-def test_what_failed_is_named_and_tried_again(
+def test_a_failed_step_is_named_and_tried_again(
     failing: str, remedy: str, again: list[str], refused: Refused, project: Path, programs: Programs
 ) -> None:
     programs.failing = failing
@@ -259,7 +259,7 @@ def test_what_failed_is_named_and_tried_again(
     assert programs.ran == again
 
 
-def test_a_venv_without_pip_is_made_anew(project: Path, programs: Programs) -> None:
+def test_a_venv_without_pip_is_created_again(project: Path, programs: Programs) -> None:
     (project / ".venv" / "bin").mkdir(parents=True)
     (project / ".venv" / "bin" / "python").write_text("a program")
 
@@ -268,7 +268,7 @@ def test_a_venv_without_pip_is_made_anew(project: Path, programs: Programs) -> N
     assert programs.ran == ["venv", "pip", "sync"]
 
 
-def test_a_finished_venv_whose_python_is_gone_is_made_anew(project: Path, programs: Programs) -> None:
+def test_a_finished_venv_whose_python_is_gone_is_created_again(project: Path, programs: Programs) -> None:
     bootstrap.main()
     programs.ran.clear()
     (project / ".venv" / "bin" / "python").unlink()
@@ -310,7 +310,7 @@ def test_a_venv_that_is_a_link_is_not_emptied(
     assert programs.ran == ["pip", "sync"]
 
 
-def test_a_real_venv_killed_in_ensurepip_is_mended_and_then_only_the_index_is_missing(
+def test_a_real_venv_killed_in_ensurepip_is_created_again_and_then_only_the_index_is_missing(
     refused: Refused, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subprocess, "call", REAL_CALL)
@@ -326,7 +326,7 @@ def test_a_real_venv_killed_in_ensurepip_is_mended_and_then_only_the_index_is_mi
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """In a copy of the project that has only the Makefile, with the programs of `folder` and a shell."""
+    """Runs make in a copy of the project that has only the Makefile, with the programs of `folder` and a shell."""
     shutil.copy(PROJECT_DIR / "Makefile", folder)
     environment = {"PATH": str(folder / "bin")}
     return subprocess.run([MAKE, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-""".ci/run: what is missing is installed where there is apt-get, and named where there is not; then the targets run."""
+""".ci/run: installs what is missing if there is apt-get, else names it; then runs the make targets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ esac
 
 
 class Machine:
-    """A checkout that has only .ci/run, on a machine with a shell, git, make and Python. `ran` is what it called."""
+    """A checkout that has only .ci/run, on a machine with a shell, git, make and Python. `ran`: what .ci/run called."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bin = folder, folder / "bin"
@@ -80,7 +80,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 @pytest.mark.parametrize("version", ["17.0.15", "21.0.7"])
-def test_with_all_that_is_needed_nothing_is_installed(version: str, machine: Machine) -> None:
+def test_nothing_is_installed_on_a_complete_machine(version: str, machine: Machine) -> None:
     machine.apt(known="openjdk-17-jdk-headless")
     machine.program("java", JAVA.format(version=version))
 
@@ -115,7 +115,7 @@ def test_a_jdk_that_is_not_on_the_path_is_enough(machine: Machine) -> None:
     assert machine.ran == TARGETS
 
 
-def test_everything_that_is_missing_is_installed_at_once(machine: Machine) -> None:
+def test_everything_that_is_missing_is_installed_in_one_step(machine: Machine) -> None:
     machine.apt(known="openjdk-21-jdk-headless")
     machine.program("python3", "exit 1")
     (machine.bin / "git").unlink()
@@ -148,7 +148,7 @@ def test_without_apt_nothing_is_run_before_the_machine_is_complete(machine: Mach
 
 @pytest.fixture
 def engineless(machine: Machine) -> Machine:
-    """Where .ci/docker is the project's own, and no engine answers."""
+    """A machine with the project's own .ci/docker, on which no engine answers."""
     (machine.folder / ".ci" / "docker").unlink()
     shutil.copy(PROJECT_DIR / ".ci" / "docker", machine.folder / ".ci")
     machine.program("docker", "exit 1")
@@ -162,7 +162,7 @@ def prepare_docker(machine: Machine) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_where_an_engine_with_its_plugins_answers_nothing_is_installed(engineless: Machine) -> None:
+def test_nothing_is_installed_if_an_engine_with_its_plugins_answers(engineless: Machine) -> None:
     engineless.apt(known="docker.io")
     engineless.program("docker", "echo yes")
     engineless.program("debootstrap", "")
@@ -171,11 +171,11 @@ def test_where_an_engine_with_its_plugins_answers_nothing_is_installed(engineles
     assert engineless.ran == []
 
 
-def test_a_missing_engine_is_installed_with_what_makes_its_base_image(engineless: Machine) -> None:
+def test_a_missing_engine_is_installed_with_the_tool_that_makes_its_base_image(engineless: Machine) -> None:
     engineless.apt(known="docker.io")
     engineless.program("docker", 'case "$1" in info) exit 1 ;; esac')
 
-    prepare_docker(engineless)  # there is no dockerd in these packages: it ends when that does not start
+    prepare_docker(engineless)  # it fails in the end, as these packages contain no dockerd
 
     assert engineless.ran == [UPDATE, f"{INSTALL} docker.io iptables debootstrap"]
 

@@ -1,4 +1,4 @@
-"""What is documented is what there is: generated pages are current, and nothing is missing from them or the README."""
+"""The documentation matches the project: generated pages are current, and neither they nor the README lack anything."""
 
 import re
 import shutil
@@ -138,7 +138,7 @@ schema:
 
 @pytest.fixture(scope="module")
 def two_sources(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
-    """Pages of a project with a second contract, paths from its root."""
+    """Relative path -> page, of a project with a second contract."""
     tmp_path = tmp_path_factory.mktemp("project")
     for folder in ("contracts", "dbt"):
         shutil.copytree(PROJECT_DIR / folder, tmp_path / folder, ignore=shutil.ignore_patterns("target", "logs"))

@@ -22,7 +22,7 @@ ELSEWHERE = {
         ["pydantic", "pydantic_core", "pydantic_settings", "annotated_types", "typing_inspection", "dotenv", "certifi"],
     ),
 }
-# Fails for whatever is neither the standard library's, nor this project's, nor allowed.
+# Fails for every module that is neither in the standard library, nor in this project, nor allowed.
 IMPORT_WITH_ALL_ELSE_BLOCKED = """
 import sys
 allowed = {*sys.argv[2].split(","), *sys.stdlib_module_names, "lakehouse", "typing_extensions"}
@@ -68,7 +68,7 @@ def test_a_package_says_in_one_sentence_what_it_is_and_imports_nothing(package: 
     code = (PROJECT_DIR / "lakehouse" / package / "__init__.py").read_text(encoding="utf-8")
 
     assert code.startswith('"""')
-    if package not in ("cli", "warehouse"):  # a program, and a face
+    if package not in ("cli", "warehouse"):  # cli is a program; warehouse re-exports
         assert "import" not in code.split('"""')[2]
 
 

@@ -1,4 +1,4 @@
-"""Every program of the repository is one that `make lint` reads, and no shell script goes on after a failure."""
+"""`make lint` reads every program of the repository, and every shell script stops at the first failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAKEFILE = (PROJECT_DIR / "Makefile").read_text()
 
 
 def tracked() -> dict[Path, bool]:
-    """Every file, and whether it may be executed."""
+    """Every file, and whether it is executable."""
     listed = subprocess.run(["git", "ls-files", "--stage"], cwd=PROJECT_DIR, capture_output=True, text=True, check=True)
     fields = [line.split(maxsplit=3) for line in listed.stdout.splitlines()]
     return {PROJECT_DIR / name: mode == "100755" for mode, _, _, name in fields if (PROJECT_DIR / name).exists()}

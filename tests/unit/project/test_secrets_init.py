@@ -1,4 +1,4 @@
-"""secrets_init/secrets-init: makes what is missing, hands out what belongs to whom, and prints who has new files."""
+"""secrets_init/secrets-init: generates missing secrets, gives each consumer its own, prints who has new files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STORE_USERS = {
     f"store_{layer}_{part}_key" for layer in ("landing", "bronze", "silver") for part in ("access", "secret")
 }
 AIRFLOW = {"airflow_sql_alchemy_conn", "airflow_fernet_key", "airflow_jwt_secret", "airflow_api_secret_key"}
-# Said here once more on purpose: who gets to see a secret changes in two places or not at all.
+# Repeated here on purpose: a change of who gets a secret must be made in two places.
 CONSUMERS: dict[str, tuple[int, set[str]]] = {
     "postgres": (999, {"postgres_password", "owner_password", *ROLES, "airflow_db_password"}),
     "minio": (1000, {"store_root_user", "store_root_password"}),
@@ -44,7 +44,7 @@ CONSUMERS: dict[str, tuple[int, set[str]]] = {
     "airflow-triggerer": (50000, {*AIRFLOW, "store_landing_access_key", "store_landing_secret_key"}),
     "cli": (50000, {"owner_password", *ROLES, "connect_token", *STORE_USERS}),
 }
-EVERYBODY = sorted(CONSUMERS)
+ALL_CONSUMERS = sorted(CONSUMERS)
 
 
 class Stack:
@@ -69,7 +69,7 @@ class Stack:
         )
 
     def run(self, *arguments: str, **environment: str) -> list[str]:
-        """The consumers that were named as changed."""
+        """Run it and return the consumers that it names as changed."""
         process = self.start(*arguments, **environment)
         output, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
@@ -102,13 +102,13 @@ def empty(tmp_path: Path) -> Stack:
 @pytest.fixture(scope="module")
 def first_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("first_start")
-    assert Stack(folder).run() == EVERYBODY
+    assert Stack(folder).run() == ALL_CONSUMERS
     return folder
 
 
 @pytest.fixture
 def stack(first_start: Path, tmp_path: Path) -> Stack:
-    """Started once, in folders of this test."""
+    """A stack after its first start, in folders of this test."""
     subprocess.run(["cp", "-a", f"{first_start}/.", str(tmp_path)], check=True)
     return Stack(tmp_path)
 
@@ -117,7 +117,7 @@ def who_has(*names: str) -> list[str]:
     return sorted(consumer for consumer, (_, files) in CONSUMERS.items() if files & set(names))
 
 
-def test_each_consumer_gets_its_own_and_no_other(stack: Stack) -> None:
+def test_each_consumer_gets_its_own_secrets_and_no_others(stack: Stack) -> None:
     assert {name: set(files) for name, files in stack.given().items()} == {
         name: files for name, (_, files) in CONSUMERS.items()
     }
@@ -127,7 +127,7 @@ def test_each_consumer_gets_its_own_and_no_other(stack: Stack) -> None:
             assert file.stat().st_uid == (uid if os.getuid() == 0 else os.getuid())
 
 
-def test_one_secret_is_the_same_for_all_who_get_it_and_no_two_are_equal(stack: Stack) -> None:
+def test_a_secret_is_the_same_for_all_its_consumers_and_no_two_secrets_are_equal(stack: Stack) -> None:
     values: dict[str, set[str]] = {}
     for files in stack.given().values():
         for name, value in files.items():
@@ -136,7 +136,7 @@ def test_one_secret_is_the_same_for_all_who_get_it_and_no_two_are_equal(stack: S
     assert len({value for several in values.values() for value in several}) == len(values)
 
 
-def test_secrets_are_long_and_of_the_form_that_their_readers_want(stack: Stack) -> None:
+def test_secrets_are_long_and_of_the_form_that_their_consumers_need(stack: Stack) -> None:
     made = {name: value for files in stack.given().values() for name, value in files.items()}
     assert len(base64.urlsafe_b64decode(made.pop("airflow_fernet_key"))) == 32
     assert len(made["airflow_jwt_secret"]) >= 64
@@ -157,7 +157,7 @@ def test_a_second_run_changes_nothing_and_says_nothing(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=["without", "with a newline", "with Windows' newline"])
-def test_a_users_own_file_goes_before_a_made_one(stack: Stack, end: str) -> None:
+def test_a_users_own_file_replaces_a_generated_secret(stack: Stack, end: str) -> None:
     (stack.own / "loader_password").write_bytes(f"of-my-own{end}".encode())
 
     assert stack.run() == who_has("loader_password")
@@ -166,7 +166,7 @@ def test_a_users_own_file_goes_before_a_made_one(stack: Stack, end: str) -> None
     assert stack.run() == []
 
 
-def test_an_own_file_that_is_removed_again_gives_way_to_a_new_secret(stack: Stack) -> None:
+def test_removing_an_own_file_generates_a_new_secret(stack: Stack) -> None:
     made = stack.show("loader_password")
     (stack.own / "loader_password").write_text("of-my-own")
     stack.run()
@@ -177,7 +177,7 @@ def test_an_own_file_that_is_removed_again_gives_way_to_a_new_secret(stack: Stac
     assert stack.show("loader_password") not in ("of-my-own", made)
 
 
-def test_an_own_password_stands_in_the_address_made_of_it(stack: Stack) -> None:
+def test_an_own_password_is_in_the_address_derived_from_it(stack: Stack) -> None:
     (stack.own / "airflow_db_password").write_text("p@ss:/%w")
 
     stack.run()
@@ -205,9 +205,7 @@ def test_an_own_password_stands_in_the_address_made_of_it(stack: Stack) -> None:
         ("lodaer_password", b"a-slip-of-the-pen", "no such secret. Known are: postgres_password"),
     ],
 )
-def test_an_own_file_that_cannot_be_used_is_refused_by_name(
-    stack: Stack, name: str, content: bytes, complaint: str
-) -> None:
+def test_an_unusable_own_file_is_refused_and_named(stack: Stack, name: str, content: bytes, complaint: str) -> None:
     before = stack.given()
     (stack.own / name).write_bytes(content)
     (stack.own / "owner_password").write_text("this-one-is-good")
@@ -219,12 +217,12 @@ def test_an_own_file_that_cannot_be_used_is_refused_by_name(
     assert (stack.given(), stack.show("owner_password")) == (before, before["cli"]["owner_password"])
 
 
-def test_the_webhook_is_never_made(stack: Stack) -> None:
+def test_the_webhook_is_never_generated(stack: Stack) -> None:
     assert "slack_webhook" not in {name for files in stack.given().values() for name in files}
     assert "Put your own into secrets/slack_webhook" in stack.refusal("show", "slack_webhook")
 
 
-def test_the_users_webhook_is_given_to_the_scheduler_alone_and_taken_away_with_its_file(stack: Stack) -> None:
+def test_only_the_scheduler_gets_the_users_webhook_and_loses_it_with_its_file(stack: Stack) -> None:
     before = stack.given()
     webhook = "https://hooks.slack.com/services/T000/B000/of-my-own"
     (stack.own / "slack_webhook").write_text(f"{webhook}\n")
@@ -245,7 +243,7 @@ def test_the_users_webhook_is_given_to_the_scheduler_alone_and_taken_away_with_i
     assert stack.run() == []
 
 
-def test_all_faults_are_told_at_once(stack: Stack) -> None:
+def test_one_message_names_all_faults(stack: Stack) -> None:
     (stack.own / "owner_password").write_text("")
     (stack.own / "connect_token").write_text("short")
 
@@ -270,7 +268,7 @@ def test_a_readme_in_the_users_folder_is_no_secret(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("name", ["store_silver_access_key", "store_silver_secret_key", "postgres_password"])
-def test_a_forgotten_secret_is_made_anew_for_all_who_get_it(stack: Stack, name: str) -> None:
+def test_a_forgotten_secret_is_replaced_for_all_its_consumers(stack: Stack, name: str) -> None:
     before = stack.show(name)
 
     stack.run("forget", name)
@@ -279,7 +277,7 @@ def test_a_forgotten_secret_is_made_anew_for_all_who_get_it(stack: Stack, name: 
     assert stack.show(name) != before
 
 
-def test_a_forgotten_password_stands_in_the_address_made_of_it(stack: Stack) -> None:
+def test_a_forgotten_password_is_replaced_in_the_address_derived_from_it(stack: Stack) -> None:
     stack.run("forget", "airflow_db_password")
 
     assert stack.run() == who_has("airflow_db_password", "airflow_sql_alchemy_conn")
@@ -311,15 +309,15 @@ def test_with_the_known_password_the_stack_does_not_listen_beyond_this_machine(e
     empty.refusal(BIND_ADDRESS=address)
 
     (empty.own / "airflow_admin_password").write_text("another\n")
-    assert empty.run(BIND_ADDRESS=address) == EVERYBODY
+    assert empty.run(BIND_ADDRESS=address) == ALL_CONSUMERS
 
 
 @pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.2"])
-def test_on_this_machine_the_known_password_will_do(stack: Stack, address: str) -> None:
+def test_the_known_password_is_accepted_on_this_machine(stack: Stack, address: str) -> None:
     assert stack.run(BIND_ADDRESS=address) == []
 
 
-def test_what_a_consumer_may_not_have_is_removed_and_what_it_lacks_or_spoilt_put_back(stack: Stack) -> None:
+def test_files_that_a_consumer_must_not_have_are_removed_and_missing_or_changed_ones_restored(stack: Stack) -> None:
     before = stack.given()
     (stack.consumers / "spark-master" / "owner_password").write_text("left by an older version")
     (stack.consumers / "minio" / ".new").write_text("left by a killed run")
@@ -343,26 +341,26 @@ def test_no_secret_is_printed(empty: Stack) -> None:
     assert [value for value in (*values, "too-short") if value in printed] == []
 
 
-def test_of_two_at_once_one_does_it(empty: Stack) -> None:
+def test_of_several_runs_at_the_same_time_one_does_the_work(empty: Stack) -> None:
     processes = [empty.start() for _ in range(3)]
     outputs = sorted(process.communicate(timeout=60)[0] for process in processes)
 
     assert [process.returncode for process in processes] == [0, 0, 0]
-    assert outputs == ["", "", "".join(f"changed {consumer}\n" for consumer in EVERYBODY)]
+    assert outputs == ["", "", "".join(f"changed {consumer}\n" for consumer in ALL_CONSUMERS)]
 
 
-def test_what_changed_is_told_until_it_is_settled_whoever_ran_in_between(stack: Stack) -> None:
+def test_changes_are_reported_until_they_are_settled_even_after_other_runs(stack: Stack) -> None:
     stack.run("settled")
     assert stack.run("changed") == []
     stack.run("forget", "loader_password")
-    stack.run()  # a bare `docker compose up`, which starts nobody anew
+    stack.run()  # a bare `docker compose up`, which restarts no service
 
     assert stack.run("changed") == stack.run("changed") == ["airflow-scheduler", "cli", "postgres", "spark-worker"]
     stack.run("settled")
     assert stack.run("changed") == []
 
 
-def test_killed_at_any_moment_the_next_run_completes_it_and_names_who_changed(stack: Stack) -> None:
+def test_the_run_after_a_killed_one_completes_it_and_names_all_changed_consumers(stack: Stack) -> None:
     stack.run("forget", "loader_password", "store_root_user")
     started = time.monotonic()
     stack.run()

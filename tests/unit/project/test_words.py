@@ -1,4 +1,4 @@
-"""The lint of words to avoid: whole words are found wherever they are, and each exception is one that is needed."""
+"""The lint of words to avoid: it finds whole words everywhere, and every exception must be needed."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ def test_parts_of_words_and_of_paragraphs_are_not_found(project: Path, text: str
     assert words.main([]) == 0
 
 
-def test_binaries_and_what_is_on_the_list_of_files_are_not_read(project: Path) -> None:
+def test_binaries_and_skipped_files_are_not_read(project: Path) -> None:
     (project / "page.lock").write_text("whilst")
     (project / "page.bin").write_bytes(b"\0\xff whilst")
 
     assert words.main([]) == 0
 
 
-def test_an_allowed_line_is_kept_and_no_other(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_the_allowed_line_is_accepted(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "words_allowed.toml").write_text(ALLOWED)
     (project / "page.md").write_text("As he said: whilst.\nwhilst\n")
     (project / "other.md").write_text("As he said: whilst.\n")
@@ -98,7 +98,7 @@ def test_an_entry_that_allows_nothing_is_an_error(project: Path, capsys: pytest.
     assert "allows nothing any more: page.md: he said: whilst" in capsys.readouterr().out
 
 
-def test_some_files_alone_can_be_read(project: Path) -> None:
+def test_it_can_read_only_some_files(project: Path) -> None:
     (project / "words_allowed.toml").write_text(ALLOWED)
     (project / "page.md").write_text("As he said: while.\n")
     (project / "good.md").write_text("while")
