@@ -1,6 +1,6 @@
-"""Docker, for tests that take single images of ours; skipped without it, but in CI a missing engine is a failure.
+"""Docker, for tests of this project's single images; they are skipped without it, but fail in CI.
 
-One store and one warehouse for the whole session; each test has a prefix and a database of its own.
+One store and one warehouse for the whole session; each test has its own prefix and its own database.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def skip_or_fail(reason: str) -> None:
 
 @pytest.fixture(scope="session")
 def compose_plugin() -> None:
-    """`docker compose` is there; it needs no engine to read a file."""
+    """Requires `docker compose`, which needs no engine to read a file."""
     if lacks("docker", "compose", "version"):
         skip_or_fail("there is no docker compose")
 
 
 @pytest.fixture(scope="session")
 def engine(no_settings_of_the_developer: None) -> None:
-    """A Docker engine with our images, and without what a killed session left."""
+    """A Docker engine with this project's images, and without leftovers of a killed session."""
     if lacks("docker", "info"):
         skip_or_fail("there is no Docker engine: install and start one (.ci/docker does), then: make images")
     for image in (image_of("minio"), image_of("postgres")):
@@ -78,7 +78,7 @@ def numbers() -> Iterator[int]:
 
 @pytest.fixture
 def lake(store: StoreServer, numbers: Iterator[int], tmp_path: Path) -> Settings:
-    """Of a client of the store: a prefix of this test alone, in each layer's bucket, and that layer's own user."""
+    """Settings of a client of the store: only this test's prefix in each layer's bucket, and that layer's own user."""
     users = [f"store_{layer}_{half}_key" for layer in LAYERS for half in ("access", "secret")]
     settings = settings_in(
         tmp_path,
@@ -111,7 +111,7 @@ def client(warehouse: WarehouseServer, tmp_path: Path) -> Callable[..., Settings
 
 @pytest.fixture
 def settings(client: Callable[..., Settings], numbers: Iterator[int]) -> Settings:
-    """Of a client that knows all passwords, and a database of this test alone."""
+    """Settings of a client that knows all passwords, with a database for this test only."""
     made = client(f"test_{next(numbers)}", *ROLES)
     package_warehouse.prepare(made)
     return made

@@ -1,6 +1,6 @@
-"""A process of its own: what the log store of the Spark image does on the real store; prints what came of it.
+"""Runs in a separate process: uses the log store of the Spark image on the real store and prints the results.
 
-Its jar has to be on the class path when the JVM starts (SPARK_DIST_CLASSPATH).
+The log store's jar must be on the class path when the JVM starts (SPARK_DIST_CLASSPATH).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WRITERS, APPENDS = 8, 3
 
 
 def main(settings: Settings, folder: Path) -> dict[str, Any]:
-    """What each step said."""
+    """The result of each step."""
     session.SESSION_CONFIGURATION[LOG_STORE_OF_S3A] = CONDITIONAL_LOG_STORE
     with session.spark_session(settings, short_run=True) as spark:
         store = open_store(settings, "silver")
@@ -78,11 +78,11 @@ class Commits:
         return "written"
 
     def race(self, name: str) -> list[str]:
-        """What each of several writers at once was told, and whether what is there is the winner's."""
+        """The answers to several writers at the same time, and whether the file's content is the winner's."""
         with ThreadPoolExecutor(WRITERS) as threads:
-            told = list(threads.map(lambda number: self.put(name, f"writer {number}"), range(WRITERS)))
-        there = self.read(name)
-        return [*sorted(told), "the winner's" if there == [f"writer {told.index('written')}"] else f"{there}"]
+            answers = list(threads.map(lambda number: self.put(name, f"writer {number}"), range(WRITERS)))
+        content = self.read(name)
+        return [*sorted(answers), "the winner's" if content == [f"writer {answers.index('written')}"] else f"{content}"]
 
     def read(self, name: str) -> list[str]:
         lines = self._store.read(self._path(name), self._configuration)

@@ -1,6 +1,6 @@
-"""A process of its own: a batch's way through silver and load with Spark on the real store; prints what came of it.
+"""Runs in a separate process: runs silver and load of a batch with Spark on the real store, prints the results.
 
-Spark's jars for S3 have to be on the class path when its JVM starts, and the tests of other folders start one without.
+Spark's jars for S3 must be on the class path when its JVM starts, and tests of other folders start a JVM without them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.made_up_shop import SECOND, Shop
 
 
 def main(settings: Settings, folder: Path) -> dict[str, Any]:
-    """What each step said."""
+    """The result of each step."""
     came: dict[str, Any] = {}
     with spark_session(settings, short_run=True) as spark:
         shop = Shop(settings, spark, folder)

@@ -1,4 +1,4 @@
-"""docker-compose.yml keeps the stack's promises of security, as far as the file alone can show them."""
+"""docker-compose.yml keeps the stack's security promises, as far as the file alone can show it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GIGABYTE = 1024**3
 
 
 def config(*profiles: str, **environment: str) -> dict[str, Any]:
-    """What Compose makes of the file, without the .env of this machine."""
+    """The file as Compose reads it, without the .env of this machine."""
     options = [part for profile in profiles for part in ("--profile", profile)]
     own = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "COMPOSE_DISABLE_ENV_FILE": "1", **environment}
     done = subprocess.run(
@@ -53,18 +53,18 @@ def config(*profiles: str, **environment: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def services(compose_plugin: None) -> dict[str, Any]:
-    """Of every profile."""
+    """The services of every profile."""
     return dict(config("*")["services"])
 
 
-def test_services_stand_in_the_order_in_which_the_data_meets_them() -> None:
+def test_services_are_in_the_order_in_which_the_data_meets_them() -> None:
     written = yaml.safe_load((PROJECT_DIR / "docker-compose.yml").read_text())
 
     assert list(written["services"]) == IN_ORDER
 
 
 @pytest.mark.usefixtures("compose_plugin")
-def test_a_backup_finds_ones_own_secrets_whatever_their_folder_is_called(tmp_path: Path) -> None:
+def test_a_backup_finds_the_users_secrets_in_a_folder_of_any_name(tmp_path: Path) -> None:
     for folder in ("secrets", "my own secrets"):
         environment = {**os.environ, "COMPOSE_DISABLE_ENV_FILE": "1", "SECRETS_DIR": str(tmp_path / folder)}
 
@@ -97,7 +97,7 @@ def test_the_profile_ui_publishes_to_this_machine_only(services: dict[str, Any])
             assert port["host_ip"] == "127.0.0.1", name
 
 
-def test_no_service_can_do_more_than_it_must(services: dict[str, Any]) -> None:
+def test_no_service_has_more_privileges_than_it_needs(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service.get("cap_add", []) == (["CHOWN"] if name == "secrets-init" else []), name
@@ -108,13 +108,13 @@ def test_no_service_can_do_more_than_it_must(services: dict[str, Any]) -> None:
         assert service.get("network_mode") in ({"none"} if name == "secrets-init" else {None}), name
 
 
-def test_no_image_of_ours_is_looked_for_on_a_public_registry(services: dict[str, Any]) -> None:
+def test_no_image_of_this_project_is_pulled_from_a_public_registry(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service["build"], name
         assert service["pull_policy"] == "never", name
 
 
-def test_every_service_has_limits_an_init_and_logs_that_end(services: dict[str, Any]) -> None:
+def test_every_service_has_limits_an_init_and_logs_of_limited_size(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert int(service["mem_limit"]) > 0, name
         assert 0 < service["pids_limit"] <= 1500, name
@@ -122,13 +122,13 @@ def test_every_service_has_limits_an_init_and_logs_that_end(services: dict[str, 
         assert {"max-size", "max-file"} <= set(service["logging"]["options"]), name
 
 
-def test_what_runs_at_once_may_take_8_gb(services: dict[str, Any]) -> None:
+def test_all_running_services_together_may_use_8_gb(services: dict[str, Any]) -> None:
     always = sum(int(service["mem_limit"]) for name, service in services.items() if name not in ONE_SHOTS)
 
     assert always + int(services["cli"]["mem_limit"]) <= 8 * GIGABYTE
 
 
-def test_every_service_that_stays_is_started_again_and_asked_every_other_second(services: dict[str, Any]) -> None:
+def test_every_lasting_service_is_restarted_and_probed_every_two_seconds(services: dict[str, Any]) -> None:
     for name, service in services.items():
         if name in ONE_SHOTS:
             assert service["restart"] == "no", name
@@ -149,7 +149,7 @@ def test_secrets_come_as_files_and_each_service_mounts_its_own(services: dict[st
             assert all(v.get("read_only") for v in service.get("volumes", []) if v["target"] == "/run/secrets"), name
 
 
-def test_a_bi_tool_meets_the_warehouse_and_nothing_else(services: dict[str, Any]) -> None:
+def test_a_bi_tool_reaches_only_the_warehouse(services: dict[str, Any]) -> None:
     assert {name for name, service in services.items() if "bi" in (service.get("networks") or {})} == {"postgres"}
 
 
@@ -163,15 +163,15 @@ def test_store_and_cluster_are_on_networks_without_a_way_out(services: dict[str,
 
 @pytest.mark.usefixtures("compose_plugin")
 @pytest.mark.parametrize("part", ["postgres", "minio", "spark", "airflow"])
-def test_another_image_takes_the_place_of_ours_in_every_service_that_has_it(part: str) -> None:
+def test_a_user_supplied_image_replaces_this_projects_in_all_its_services(part: str) -> None:
     before, after = (
         {name: service["image"] for name, service in config("*", **setting)["services"].items()}
         for setting in ({}, {f"{part.upper()}_IMAGE": "mine"})
     )
 
-    ours = f"ecommerce-data-pipeline/{part}"
-    assert ours in before.values()
-    assert after == {name: "mine" if image == ours else image for name, image in before.items()}
+    default = f"ecommerce-data-pipeline/{part}"
+    assert default in before.values()
+    assert after == {name: "mine" if image == default else image for name, image in before.items()}
 
 
 @pytest.mark.usefixtures("compose_plugin")
@@ -186,16 +186,16 @@ def test_the_bundled_store_can_be_left_out() -> None:
 
 
 @pytest.mark.usefixtures("compose_plugin")
-def test_the_prefix_of_the_buckets_reaches_who_makes_them_and_who_uses_them() -> None:
+def test_all_services_that_create_or_use_buckets_get_their_prefix() -> None:
     services = config("*", STORE_BUCKET_PREFIX="acme-")["services"]
 
-    told = {
+    given = {
         (name, variable)
         for name, service in services.items()
         for variable, value in (service.get("environment") or {}).items()
         if value == "acme-"
     }
-    assert told == {
+    assert given == {
         ("minio-init", "STORE_BUCKET_PREFIX"),
         ("airflow-scheduler", "LAKEHOUSE_S3_BUCKET_PREFIX"),
         ("airflow-triggerer", "LAKEHOUSE_S3_BUCKET_PREFIX"),

@@ -1,4 +1,4 @@
-"""What these tests do without an engine or images, and with what a killed session of theirs left."""
+"""What the integration tests do without an engine or images, and with the leftovers of a killed session."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def run_a_test(**environment: str) -> str:
     return done.stdout
 
 
-def test_without_an_engine_they_are_skipped_and_say_what_to_do(tmp_path: Path) -> None:
+def test_without_an_engine_tests_are_skipped_and_say_what_to_do(tmp_path: Path) -> None:
     said = run_a_test(PATH=str(tmp_path))
 
     assert "1 skipped" in said
     assert "there is no Docker engine: install and start one (.ci/docker does), then: make images" in said
 
 
-def test_without_the_images_they_are_skipped_and_say_what_to_do(engine: None) -> None:
+def test_without_the_images_tests_are_skipped_and_say_what_to_do(engine: None) -> None:
     said = run_a_test(**NO_IMAGE)
 
     assert "1 skipped" in said
@@ -48,7 +48,7 @@ def test_without_the_images_they_are_skipped_and_say_what_to_do(engine: None) ->
 
 
 @pytest.mark.parametrize("without", ["an engine", "images"])
-def test_in_ci_they_fail(engine: None, tmp_path: Path, without: str) -> None:
+def test_in_ci_these_tests_fail(engine: None, tmp_path: Path, without: str) -> None:
     said = run_a_test(CI="true", **({"PATH": str(tmp_path)} if without == "an engine" else NO_IMAGE))
 
     assert "1 error" in said

@@ -1,8 +1,8 @@
-"""The store takes no upload whose signature is not right: above all not those of MinIO's two unfixed flaws.
+"""The store accepts no upload with an invalid signature, above all none that uses MinIO's two unfixed flaws.
 
-In both, whoever knows an access key writes without its secret key, as an upload "with unsigned trailer":
-  CVE-2026-41145  the key is named in the address; the signature is looked at only if it is in the header Authorization
-  CVE-2026-40344  an archive to be unpacked (`snowball`): the signature is not looked at
+In both, a client that knows only an access key can write, with an upload "with unsigned trailer":
+  CVE-2026-41145  the address names the key; MinIO checks the signature only if it is in the header Authorization
+  CVE-2026-40344  an archive to be unpacked (`snowball`); MinIO does not check the signature
 The image is compiled without this kind of upload (minio_init/Dockerfile).
 """
 
@@ -32,7 +32,7 @@ REFUSED = range(400, 500)
 
 
 class Forger:
-    """Knows the access key of the layer landing, and nothing else."""
+    """A client that knows only the access key of the layer landing."""
 
     def __init__(self, store: StoreServer, prefix: str) -> None:
         self.store = store
@@ -95,7 +95,7 @@ def forger(store: StoreServer, lake: Settings) -> Forger:
 
 @pytest.fixture
 def owner(store: StoreServer) -> Minio:
-    """Who has the secret key, too."""
+    """The client that also has the secret key."""
     return store.client(*store.keys_of("landing"))
 
 
@@ -115,7 +115,7 @@ def test_a_forged_upload_with_unsigned_trailer_is_refused(forger: Forger, in_add
 
 
 @BY_ADDRESS
-def test_a_forged_part_of_somebody_elses_upload_is_refused(forger: Forger, owner: Minio, in_address: bool) -> None:
+def test_a_forged_part_of_another_users_upload_is_refused(forger: Forger, owner: Minio, in_address: bool) -> None:
     name = f"{forger.prefix}/large"
     upload = owner._create_multipart_upload("landing", name, {})
 
@@ -158,7 +158,7 @@ def test_a_forged_upload_of_any_other_kind_is_refused(forger: Forger, kind: str,
     assert present(forger.store, forger.prefix) == []
 
 
-def test_the_same_uploads_with_a_right_signature_are_taken(lake: Settings, store: StoreServer, owner: Minio) -> None:
+def test_the_same_uploads_with_a_valid_signature_are_accepted(lake: Settings, store: StoreServer, owner: Minio) -> None:
     prefix = lake.workspace_name
     address = owner.presigned_put_object("landing", f"{prefix}/by address", timedelta(minutes=5))
 

@@ -1,4 +1,4 @@
-"""What the Dockerfiles build with: where Debian's packages come from."""
+"""What all image builds share: where Debian's packages come from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from lakehouse.settings import PROJECT_DIR
 from tests.support.servers import image_of
 
-# Both forms that images have, and an apt-get that only tells how it was called.
+# Both forms that sources have in images, and an apt-get that only prints its arguments.
 SOURCES = """
 echo 'deb http://deb.debian.org/debian trixie main' >/etc/apt/sources.list
 echo 'deb http://security.debian.org/debian-security/ trixie-security main' >>/etc/apt/sources.list
@@ -23,7 +23,7 @@ MAIN, SECURITY = "https://mirror.example/d", "http://mirror.example/s"
 
 
 def sources_after_apt_install(mirrors: str, before: str = "") -> str:
-    script = PROJECT_DIR / "images" / "apt-install"
+    script = PROJECT_DIR / "docker" / "apt-install"
     command = ["docker", "run", "--rm", "--network", "none", "--user", "root", "--env", f"DEBIAN_MIRROR={mirrors}"]
     command += ["--volume", f"{script}:/usr/local/bin/apt-install:ro", "--entrypoint", "sh"]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Our MinIO takes the place of the official one; neither server starts without a password."""
+"""This project's MinIO can replace the official one; neither server starts without a password."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_minio_has_the_root_user_it_was_given(engine: None) -> None:
     ("service", "says"),
     [("minio", "The root user needs a name and a password"), ("postgres", "The superuser needs a password")],
 )
-def test_without_a_password_neither_starts(engine: None, service: str, says: str) -> None:
+def test_neither_server_starts_without_a_password(engine: None, service: str, says: str) -> None:
     with DockerContainer(image_of(service), labels=labels()) as container:
         status = container.wait()
         said = b"".join(container.get_logs()).decode()

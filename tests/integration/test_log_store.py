@@ -1,4 +1,4 @@
-"""The log store of the Spark image: commits on S3 that overwrite no other, Spark's or delta-rs'."""
+"""The log store of the Spark image: its commits on S3 overwrite no other, neither Spark's nor delta-rs'."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAKEN = "java.nio.file.FileAlreadyExistsException"
 
 @pytest.fixture(scope="module")
 def jar(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Out of the image."""
+    """The jar from the image."""
     image = image_of("spark-master")
     if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode != 0:
         pytest.fail(f"the image {image} is not there: make images")
@@ -35,7 +35,7 @@ def jar(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def said(
     store: StoreServer, numbers: Iterator[int], jars_dir: Path, jar: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
-    """One process for all tests: Spark takes longer to start than all else."""
+    """One process for all tests, since starting Spark takes longest."""
     folder = tmp_path_factory.mktemp("log store")
     settings = settings_in(
         folder,
@@ -49,7 +49,7 @@ def said(
     return output_of(script, settings, folder / "delivery", SPARK_DIST_CLASSPATH=str(jar))
 
 
-def test_of_several_writers_at_once_one_wins(said: dict[str, Any]) -> None:
+def test_one_of_several_writers_at_the_same_time_wins(said: dict[str, Any]) -> None:
     assert said["race"] == [TAKEN] * (WRITERS - 1) + ["written", "the winner's"]
 
 
@@ -57,12 +57,12 @@ def test_a_put_repeated_because_its_answer_was_lost_has_succeeded(said: dict[str
     assert said["again"] == ["written", "written", TAKEN]
 
 
-def test_what_may_be_overwritten_is(said: dict[str, Any]) -> None:
+def test_a_put_that_may_overwrite_does(said: dict[str, Any]) -> None:
     assert said["overwritten"] == ["written", "written"]
     assert said["content"] == ["mine", "2"]
 
 
-def test_spark_and_delta_rs_append_to_one_table_at_once_and_nothing_is_lost(said: dict[str, Any]) -> None:
+def test_spark_and_delta_rs_append_to_one_table_at_the_same_time_and_nothing_is_lost(said: dict[str, Any]) -> None:
     assert said["appended"] == 4 * APPENDS
     assert said["rows"] == said["version"] == said["appended"]
 

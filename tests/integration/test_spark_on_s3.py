@@ -20,13 +20,13 @@ from tests.support.small_source import settings_in
 
 @dataclass(frozen=True)
 class Done:
-    """What the process did: what it said, and the workspace that it left."""
+    """What the process printed, and the workspace that it left."""
 
     said: dict[str, Any]
     shop: Shop
 
     def history(self, key: str) -> list[dict[str, Any]]:
-        """The commits of a Delta table, the first one first."""
+        """The commits of a Delta table, oldest first."""
         return self.shop.delta_table(key).history()[::-1]
 
 
@@ -38,7 +38,7 @@ def done(
     jars_dir: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Done:
-    """One process for all tests: Spark takes longer to start than all else."""
+    """One process for all tests, since starting Spark takes longest."""
     folder = tmp_path_factory.mktemp("spark")
     secrets = secrets_of(store.folder, folder / "secrets", *(name for name in STORE_SECRETS if "root" not in name))
     secrets_of(warehouse.folder, secrets, "owner_password", "loader_password", "transformer_password")
@@ -98,7 +98,7 @@ def test_every_commit_of_silver_is_sparks(done: Done) -> None:
         assert engines == {"Apache-Spark"}, key
 
 
-def test_spark_has_the_keys_of_silvers_user_alone(done: Done, store: StoreServer) -> None:
+def test_spark_has_only_the_keys_of_silvers_user(done: Done, store: StoreServer) -> None:
     assert done.said["user"] == store.keys_of("silver")[0]
     assert {name: said for name, said in done.said.items() if name.startswith(("writes", "reads"))} == {
         "writes landing": "AccessDenied",

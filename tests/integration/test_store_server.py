@@ -1,4 +1,4 @@
-"""The store's whole interface on MinIO, and what rests on it: landing, bronze, and several writers of a Delta table."""
+"""The store's whole interface on MinIO, and what relies on it: landing, bronze, several writers of a Delta table."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_what_is_written_is_read_listed_and_deleted(bucket: Store) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b.csv", "ä€.csv", "a+b&c=d.csv", "50%20.csv", "it's (1).csv", "a#b?c.csv"])
-def test_a_key_may_hold_any_sign(bucket: Store, name: str) -> None:
+def test_a_key_may_contain_any_character(bucket: Store, name: str) -> None:
     assert bucket.write_new(f"shop/{name}", b"content")
 
     assert not bucket.write_new(f"shop/{name}", b"again")
@@ -111,15 +111,15 @@ def test_a_copy_that_breaks_off_leaves_the_old_content_and_no_parts(
     assert unfinished.uploads == []
 
 
-def test_of_many_who_create_a_key_at_once_one_is_told_so(bucket: Store) -> None:
+def test_of_many_writers_that_create_a_key_at_the_same_time_one_succeeds(bucket: Store) -> None:
     with ThreadPoolExecutor(WRITERS) as pool:
-        told = list(pool.map(lambda n: bucket.write_new("shop/claim", b"%d" % n), range(WRITERS)))
+        succeeded = list(pool.map(lambda n: bucket.write_new("shop/claim", b"%d" % n), range(WRITERS)))
 
-    assert sum(told) == 1
-    assert bucket.read("shop/claim") == b"%d" % told.index(True)
+    assert sum(succeeded) == 1
+    assert bucket.read("shop/claim") == b"%d" % succeeded.index(True)
 
 
-def test_of_many_who_change_the_same_content_at_once_nobody_is_lost(bucket: Store) -> None:
+def test_of_many_changes_of_the_same_content_at_the_same_time_none_is_lost(bucket: Store) -> None:
     bucket.write("shop/list", b"[]")
 
     def append(number: int) -> None:
@@ -232,7 +232,7 @@ def test_a_redelivery_replaces_its_batch_and_no_other(lake: Settings, tmp_path: 
     assert [manifest.batch_date for manifest in manifests_in(lake)] == [DAY, NEXT_DAY]
 
 
-def test_files_landed_at_once_are_all_in_the_days_manifest(lake: Settings, tmp_path: Path) -> None:
+def test_files_landed_at_the_same_time_are_all_in_the_days_manifest(lake: Settings, tmp_path: Path) -> None:
     def deliver(table: str, content: bytes) -> None:
         (tmp_path / table).mkdir()
         land(lake, tmp_path / table, **{table: content})

@@ -1,4 +1,4 @@
-"""Who may do what in the store that minio-init made: each layer's user does its work, and no more; nobody else any."""
+"""Who may do what in the store after minio-init: each layer's user only its work, a client without a key nothing."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ ACTS = {
 
 
 def client_of(store: StoreServer, user: str) -> Minio:
-    return store.client() if user == "nobody" else store.client(*store.keys_of(user))  # type: ignore[arg-type]
+    return store.client() if user == "anonymous" else store.client(*store.keys_of(user))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("bucket", LAYERS)
-@pytest.mark.parametrize("user", [*LAYERS, "nobody"])
+@pytest.mark.parametrize("user", [*LAYERS, "anonymous"])
 def test_a_user_does_its_layers_work_and_no_more(
     store: StoreServer, lake: Settings, user: str, bucket: Layer, act: str
 ) -> None:
@@ -75,7 +75,7 @@ def test_a_user_does_its_layers_work_and_no_more(
     assert did or (layer.keys(""), layer.read(KEY)) == ([KEY], b"there")
 
 
-@pytest.mark.parametrize("user", [*LAYERS, "nobody"])
+@pytest.mark.parametrize("user", [*LAYERS, "anonymous"])
 def test_only_root_makes_and_removes_buckets_and_opens_them_to_others(store: StoreServer, user: str) -> None:
     client = client_of(store, user)
     everyone = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::landing/*"]}
@@ -111,7 +111,7 @@ def test_only_root_makes_users_and_keys(store: StoreServer, user: Layer) -> None
     assert json.loads(store.root_admin().user_list()) == json.loads(before)
 
 
-def test_a_refused_layer_is_told_as_such(store: StoreServer, lake: Settings) -> None:
+def test_a_refused_write_names_the_layer(store: StoreServer, lake: Settings) -> None:
     silver = {"s3_access_key": store.keys_of("silver")[0], "s3_secret_key": store.keys_of("silver")[1]}
     as_silver = Settings.model_validate({**lake.model_dump(), **silver})
 
@@ -137,7 +137,7 @@ def all_that_init_makes(store: StoreServer) -> dict[str, Any]:
 
 
 def in_order(document: Any) -> Any:
-    """Lists are sets in policies: the store gives them back in any order."""
+    """Sort the lists: policies treat them as sets, and the store returns them in any order."""
     if isinstance(document, dict):
         return {name: in_order(value) for name, value in document.items()}
     if isinstance(document, list):
@@ -145,7 +145,7 @@ def in_order(document: Any) -> Any:
     return document
 
 
-def test_init_again_changes_nothing_and_mends_what_somebody_changed(own_store: StoreServer) -> None:
+def test_init_again_changes_nothing_but_what_a_user_has_changed(own_store: StoreServer) -> None:
     before = all_that_init_makes(own_store)
     assert own_store.init() == ""
     assert all_that_init_makes(own_store) == before

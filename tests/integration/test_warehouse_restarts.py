@@ -1,4 +1,4 @@
-"""The warehouse's container stops, is killed and starts again: what is kept, and what a changed secret does then."""
+"""The warehouse's container stops, is killed and restarts: what stays, and when a changed secret counts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def own_warehouse(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def own_settings(server: WarehouseServer, folder: Path) -> Settings:
-    """Of a client that has the server's own secrets; its port is another one after a restart."""
+    """Settings of a client that has the server's own secrets; the server's port changes at a restart."""
     settings = settings_in(
         folder,
         target=Target.DOCKER,
@@ -55,7 +55,7 @@ def test_a_restart_keeps_data_and_changes_nothing(own_warehouse: WarehouseServer
     assert own_warehouse.says().count("Making a new cluster") == 1
 
 
-# Runs the program of its own name, then kills the entry point, which called it.
+# Runs the program of its own name, then kills the entry point, which has called it.
 KILLING = """#!/bin/bash
 PATH=/usr/lib/postgresql/17/bin:/usr/local/bin:/usr/bin:/bin
 ${0##*/} "$@"
@@ -69,7 +69,7 @@ sleep 5
     [("initdb", True), ("apply", True), ("touch", False), ("mv", False)],
     ids=["when the cluster is made", "when it is filled", "when it is whole", "while it is moved"],
 )
-def test_a_first_start_that_is_killed_is_done_by_the_next(
+def test_the_next_start_completes_a_killed_first_start(
     engine: None, tmp_path: Path, program: str, begins_again: bool
 ) -> None:
     secrets = write_secrets(tmp_path / "secrets", WAREHOUSE_SECRETS)
@@ -150,7 +150,7 @@ def test_a_changed_password_counts_after_the_next_start(own_warehouse: Warehouse
         own_warehouse.connect(role, database, old)
 
 
-def test_what_somebody_granted_by_hand_is_taken_back_at_the_next_start(own_warehouse: WarehouseServer) -> None:
+def test_the_next_start_revokes_what_was_granted_manually(own_warehouse: WarehouseServer) -> None:
     own_warehouse.query("postgres", "postgres", "alter role bi_reader superuser; alter role loader createdb")
 
     own_warehouse.restart()

@@ -1,4 +1,4 @@
-"""The warehouse's image as the stack runs it: its databases, who gets in and who may do what, and its locks."""
+"""The warehouse's image as the stack runs it: its databases, who can log in, who may do what, and its locks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOGINS = [*ROLES, "airflow", "postgres"]
 
 @pytest.fixture(scope="module")
 def main(warehouse: WarehouseServer) -> WarehouseServer:
-    """The database that the image made holds a raw table, an intermediate one and a mart, of one row each."""
+    """A server with a raw table, an intermediate one and a mart in the image's database, of one row each."""
     for role, statement in (
         ("loader", "create schema raw_shop; create table raw_shop.orders as select 1 as order_id"),
         ("transformer", "create table intermediate.int_orders as select * from raw_shop.orders"),
@@ -59,7 +59,7 @@ MAY_ENTER = {
 
 @pytest.mark.parametrize("database", MAY_ENTER)
 @pytest.mark.parametrize("role", LOGINS)
-def test_a_role_enters_its_databases_only(warehouse: WarehouseServer, role: str, database: str) -> None:
+def test_a_role_can_connect_to_its_databases_only(warehouse: WarehouseServer, role: str, database: str) -> None:
     try:
         warehouse.connect(role, database).close()
         entered = True
@@ -122,7 +122,7 @@ def test_only_postgres_is_a_superuser(warehouse: WarehouseServer) -> None:
     assert found == {**dict.fromkeys([*ROLES, "airflow"], False), "postgres": True}
 
 
-def test_a_password_is_asked_for_everywhere_by_scram(warehouse: WarehouseServer) -> None:
+def test_every_connection_needs_a_password_by_scram(warehouse: WarehouseServer) -> None:
     rules = warehouse.query(
         "postgres", "postgres", "select type, database, user_name, auth_method, error from pg_hba_file_rules"
     )
@@ -141,7 +141,7 @@ def test_a_password_is_asked_for_everywhere_by_scram(warehouse: WarehouseServer)
 
 @pytest.mark.parametrize("role", LOGINS)
 @pytest.mark.parametrize("password", ["wrong", ""], ids=["a wrong password", "no password"])
-def test_nobody_gets_in_without_the_password(
+def test_no_role_logs_in_without_its_password(
     warehouse: WarehouseServer, role: str, password: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGPASSFILE", "/nonexistent")
@@ -151,7 +151,7 @@ def test_nobody_gets_in_without_the_password(
         warehouse.connect(role, "postgres", password)
 
 
-def test_nor_from_inside_the_container_by_the_socket(warehouse: WarehouseServer) -> None:
+def test_the_socket_inside_the_container_needs_a_password_too(warehouse: WarehouseServer) -> None:
     answer = warehouse.container.exec(["psql", "--no-password", "-U", "postgres", "-c", "select 1"])
 
     assert answer.exit_code != 0
@@ -177,7 +177,7 @@ def test_a_client_with_the_loaders_password_alone_finds_the_images_database_read
         assert cursor.fetchone() == (0,)
 
 
-def test_another_states_database_is_made_with_the_owners_password_only(
+def test_another_workspaces_database_needs_the_owners_password(
     warehouse: WarehouseServer, client: Callable[..., Settings]
 ) -> None:
     with pytest.raises(WarehouseError, match="only the role owner may bring it there"):
@@ -206,7 +206,7 @@ def test_a_lock_keeps_another_process_out_until_its_holder_is_done(settings: Set
         taken: list[float] = []
         waiting = threading.Thread(target=lambda: _take(settings, taken))
         waiting.start()
-        until(lambda: _waiting(settings) == 1, "nobody waits")
+        until(lambda: _waiting(settings) == 1, "no process waits")
         assert taken == []
 
         assert holder.stdin is not None
