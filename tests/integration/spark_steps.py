@@ -1,4 +1,4 @@
-"""Runs in a separate process: runs silver and load of a batch with Spark on the real store, prints the results.
+"""Runs in a separate process: silver and load of a batch with Spark on the real store; prints the results.
 
 Spark's jars for S3 must be on the class path when its JVM starts, and tests of other folders start a JVM without them.
 """

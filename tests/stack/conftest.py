@@ -57,7 +57,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A home of the embedded target with nothing in it; its server ends with the session."""
+    """An empty home of the embedded target; its server ends with the session."""
     home = readable_by_all(Path(tempfile.mkdtemp(prefix="lakehouse-stack-tests-")))
     settings = Settings.load(
         target=Target.EMBEDDED,
@@ -75,12 +75,12 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 def undisturbed(embedded: Settings, shop: Path) -> Settings:
-    """The shop's marts, as they have to be."""
+    """The shop's marts after an undisturbed run of the embedded target."""
     return run_embedded(embedded, "undisturbed", shop)
 
 
 def run_embedded(embedded: Settings, workspace: str, source: Path) -> Settings:
-    """The undisturbed run that the stack is measured by."""
+    """The undisturbed run with which the stack's marts are compared."""
     settings = embedded.model_copy(update={"workspace": workspace})
     warehouse.prepare(settings)
     landing.land(Lakehouse(settings, CONTRACT), [source])
@@ -89,7 +89,7 @@ def run_embedded(embedded: Settings, workspace: str, source: Path) -> Settings:
 
 
 def readable_by_all(folder: Path) -> Path:
-    """pytest's folders are this user's alone; the containers' users are others."""
+    """Let all users read it: pytest's folders are private to this user, and the containers run as others."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     for parent in folder.parents:
@@ -102,7 +102,7 @@ def readable_by_all(folder: Path) -> Path:
 
 @contextmanager
 def removed_afterwards(stack: Stack) -> Iterator[Stack]:
-    """Nothing of it is there before, either: a killed session may have left it."""
+    """Remove the stack before the block, too: a killed session may have left it."""
 
     def remove() -> None:
         stack.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
@@ -116,9 +116,9 @@ def removed_afterwards(stack: Stack) -> Iterator[Stack]:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """A failed test shows what the services said."""
+    """Let a failed test show the logs of the services."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
     for stack in getattr(item, "funcargs", {}).values():
         if report.failed and isinstance(stack, Stack):
-            report.sections.append(("what the services said", stack.logs()))
+            report.sections.append(("logs of the services", stack.logs()))

@@ -1,4 +1,4 @@
-"""Airflow of the stack: its page, its one login, and a task that goes through Spark Connect."""
+"""Airflow of the stack: its page, its only login, and a task that uses Spark Connect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def api(stack: Stack) -> Api:
     return stack.airflow()
 
 
-def test_its_page_is_there(stack: Stack) -> None:
+def test_airflow_shows_its_page(stack: Stack) -> None:
     address = stack.compose("port", "airflow-api-server", "8080").stdout.strip()
 
     with urllib.request.urlopen(f"http://{address}/", timeout=30) as page:
@@ -31,11 +31,11 @@ def test_the_known_login_works_and_no_other(api: Api) -> None:
 @pytest.mark.parametrize(
     "path", ["/api/v2/dags", "/api/v2/config", "/api/v2/connections", "/api/v2/variables", "/dbt-docs/"]
 )
-def test_who_has_not_logged_in_is_refused(api: Api, path: str) -> None:
+def test_a_request_without_a_login_is_refused(api: Api, path: str) -> None:
     assert api.ask(path)[0] == 401
 
 
-def test_every_part_answers_a_task_spark_through_connect(stack: Stack, api: Api) -> None:
+def test_a_task_reaches_every_service_spark_through_connect(stack: Stack, api: Api) -> None:
     stack.wait_until_healthy("airflow-scheduler")
     api.log_in("airflow", "airflow")
     status, run = api.ask("/api/v2/dags/check_stack/dagRuns", {"logical_date": None})

@@ -1,4 +1,4 @@
-"""The real archive, replayed in months and backfilled by Airflow, is the archive that came as one batch."""
+"""The real archive, replayed in months and backfilled by Airflow, gives the same rows as the archive in one batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = NEEDS_ARCHIVE
 
 @pytest.fixture(scope="module")
 def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One of its own. What is landed waits: `arrivals` does not look."""
+    """A stack for this module, with `arrivals` paused: what is landed waits."""
     ports = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT")}
     with removed_afterwards(
         Stack(PROJECT, environment_of_stack(PROJECT, **ports), tmp_path_factory.mktemp("clients"))
@@ -45,7 +45,7 @@ def months(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_three_months(stack: Stack, months: list[Path], embedded: Settings, tmp_path: Path) -> None:
-    """To March of 2017, where it is a real shop: 5,000 orders and the million places."""
+    """Up to March 2017, when it is a real shop: 5,000 orders and the million places."""
     three = tmp_path / "three"
     as_one(months[:5], three)
     for month in months[5:7]:
@@ -59,7 +59,7 @@ def test_three_months(stack: Stack, months: list[Path], embedded: Settings, tmp_
     assert differences(rows_whatever_the_batches(stack.settings()), rows_whatever_the_batches(reference)) == {}
 
 
-def test_again_and_by_arrivals_nothing_is_done_twice(stack: Stack, months: list[Path]) -> None:
+def test_neither_another_backfill_nor_arrivals_repeats_work(stack: Stack, months: list[Path]) -> None:
     before = query(stack.settings(), LOADS, "loader")
 
     said = stack.make("backfill", f"FROM={months[5].name}", f"TO={months[6].name}").stdout
@@ -76,7 +76,7 @@ def test_again_and_by_arrivals_nothing_is_done_twice(stack: Stack, months: list[
 
 @pytest.mark.nightly
 @pytest.mark.timeout(5400)
-def test_all_of_it(stack: Stack, months: list[Path], embedded: Settings) -> None:
+def test_the_whole_archive(stack: Stack, months: list[Path], embedded: Settings) -> None:
     backfill(stack, months[0].parent)
 
     reference = run_embedded(embedded, "archive", ARCHIVE)
@@ -84,7 +84,7 @@ def test_all_of_it(stack: Stack, months: list[Path], embedded: Settings) -> None
 
 
 def backfill(stack: Stack, batches: Path) -> None:
-    """All that lies in the folder: landed at once, brought through Airflow day by day."""
+    """Land all batches of the folder in one step, then let Airflow process them day by day."""
     days = [batch.name for batch in days_of(batches)]
     stack.cli("land", "/data", "--workspace", "main", mount=batches)
     said = stack.make("backfill", f"FROM={days[0]}", f"TO={days[-1]}").stdout
@@ -99,7 +99,7 @@ def logged_in(stack: Stack) -> Api:
 
 
 def as_one(batches: Sequence[Path], parent: Path) -> Path:
-    """One batch with the records of all, in their order, dated as the last."""
+    """One batch with the records of all batches in their order, and the date of the last."""
     whole = parent / batches[-1].name
     whole.mkdir(parents=True)
     for file in {file.name for batch in batches for file in batch.iterdir()}:

@@ -28,7 +28,7 @@ def offline() -> Iterator[Offline]:
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project as the archive brings it. The archive is made in a clone, which has nothing but what is committed."""
+    """The project from the archive. The archive is made in a clone, which has only what is committed."""
     clone = tmp_path_factory.mktemp("online") / "clone"
     subprocess.run(["git", "clone", "--quiet", str(PROJECT_DIR), str(clone)], check=True)
     subprocess.run(["make", "bundle"], cwd=clone, check=True, capture_output=True)
@@ -40,16 +40,14 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-def test_nothing_outside_is_reached_there(offline: Offline, tmp_path: Path) -> None:
+def test_that_machine_reaches_no_network(offline: Offline, tmp_path: Path) -> None:
     links = offline.run("ip", "-brief", "link", folder=tmp_path).stdout.split("\n")
 
     assert {line.split()[0] for line in links if line} == {"lo", "docker0"}
     assert offline.run("docker", "images", "--quiet", folder=tmp_path).stdout == ""
 
 
-def test_the_stack_starts_from_the_bundle_and_brings_rows_to_the_marts(
-    offline: Offline, unpacked: Path, shop: Path
-) -> None:
+def test_the_stack_starts_from_the_bundle_and_fills_the_marts(offline: Offline, unpacked: Path, shop: Path) -> None:
     make = ("make", "--no-print-directory")
     try:
         offline.run(*make, "load-bundle", "up", folder=unpacked)

@@ -1,4 +1,4 @@
-"""The DAG files in their image, without a network: what they hold, and what is said of one that is broken."""
+"""The DAG files in their image, without a network: their contents, and the report about a broken one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.generate.dbt_graph import FILE
 
 IMAGE = os.environ.get("AIRFLOW_IMAGE", "ecommerce-data-pipeline/airflow")
 READS = runpy.run_path(str(PROJECT_DIR / FILE))["READS"]
-# DAG: task > what follows it.
+# DAG -> task -> the tasks that follow it.
 EDGES = {
     "arrivals": {"new_batches": {"lake"}, "lake": set(), "drop_folder": set()},
     "lake": {
@@ -65,7 +65,7 @@ def check_dags(*arguments: str, mount: Path | None = None) -> subprocess.Complet
     )
 
 
-def test_every_dag_has_its_tasks_and_edges_and_all_that_a_dag_must_have(engine: None) -> None:
+def test_every_dag_has_its_tasks_its_edges_and_everything_required(engine: None) -> None:
     done = check_dags()
 
     assert done.returncode == 0, done.stderr
@@ -89,7 +89,7 @@ def test_a_broken_file_is_named_with_its_fault(engine: None, tmp_path: Path, fil
     assert fault in done.stderr
 
 
-def test_a_folder_without_dags_is_not_taken_for_a_good_one(engine: None, tmp_path: Path) -> None:
+def test_a_folder_without_dags_is_refused(engine: None, tmp_path: Path) -> None:
     done = check_dags("/dags", mount=readable_by_all(tmp_path))
 
     assert done.returncode == 1

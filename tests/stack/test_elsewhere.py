@@ -1,8 +1,8 @@
-"""A store and a warehouse outside of the stack, reached as docs/stack.md says: the same marts, and nothing in its own.
+"""A store and a warehouse outside the stack, as docs/stack.md says: the same marts, and nothing in the stack's own.
 
 Both are containers that this machine publishes, at its address on Docker's default network. Docker lets an internal
-network reach this machine itself, too: that the networks get a way out if a setting says so, only
-tests/integration/test_compose_file.py sees.
+network reach this machine, too, so only tests/integration/test_compose_file.py tests that a setting gives the networks
+a way out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PREFIX = "acme-"
 
 @pytest.fixture(scope="module")
 def address(engine: None) -> str:
-    """Where containers find what this machine publishes."""
+    """The address at which containers reach what this machine publishes."""
     found = bridge()
     assert found is not None
     return found
@@ -39,7 +39,7 @@ def address(engine: None) -> str:
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stack's folder secrets/, and that of both servers."""
+    """The folder secrets/ of the stack and of both servers."""
     return readable_by_all(tmp_path_factory.mktemp("elsewhere"))
 
 
@@ -63,7 +63,7 @@ def elsewhere(
     warehouse: WarehouseServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
-    """Nothing of it runs yet."""
+    """The stack; none of its services runs yet."""
     environment = environment_of_stack(
         PROJECT,
         SECRETS_DIR=str(secrets),
@@ -83,7 +83,7 @@ def elsewhere(
 
 @pytest.fixture(scope="module")
 def said(elsewhere: Stack, shop: Path) -> str:
-    """What the first run printed: the commands of docs/stack.md, from nothing."""
+    """What the first run prints, after the commands of docs/stack.md."""
     run = ("run", "--rm", "--no-TTY")
     elsewhere.compose(*run, "--env", f"STORE_ENDPOINT={elsewhere.environment['STORE_ENDPOINT']}", "minio-init")
     return elsewhere.compose(*run, "--volume", f"{shop}:/data:ro", "cli", "run", "/data", "--workspace", "main").stdout
@@ -91,7 +91,7 @@ def said(elsewhere: Stack, shop: Path) -> str:
 
 @pytest.fixture(scope="module")
 def settings(warehouse: WarehouseServer, secrets: Path) -> Settings:
-    """Of a client of the warehouse elsewhere."""
+    """Settings of a client of the warehouse elsewhere."""
     return Settings.load(
         target=Target.DOCKER,
         workspace="main",
@@ -102,7 +102,7 @@ def settings(warehouse: WarehouseServer, secrets: Path) -> Settings:
 
 
 def objects(client: Minio) -> dict[str, int]:
-    """How many each bucket holds."""
+    """The number of objects in each bucket."""
     return {
         bucket.name: sum(1 for _ in client.list_objects(bucket.name, recursive=True))
         for bucket in client.list_buckets()
@@ -134,7 +134,7 @@ def test_the_stacks_own_warehouse_stays_empty(elsewhere: Stack) -> None:
     assert query(own, "select count(*) from pg_tables where schemaname = 'marts' or schemaname like 'raw%'") == [(0,)]
 
 
-def test_people_are_shown_the_way_to_the_warehouse_elsewhere(elsewhere: Stack, said: str) -> None:
+def test_users_are_shown_the_address_of_the_warehouse_elsewhere(elsewhere: Stack, said: str) -> None:
     host, port = elsewhere.environment["WAREHOUSE_HOST"], elsewhere.environment["WAREHOUSE_PORT"]
 
     credentials, psql = elsewhere.make("credentials"), elsewhere.make("psql", check=False)

@@ -1,4 +1,4 @@
-"""A source goes through the stack as it goes through `embedded`: the same marts; and once more: nothing."""
+"""The stack makes the same marts of a source as `embedded`, and a second run changes nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def source(shop: Path) -> Path:
-    """The real archive where it is, else the generated shop."""
+    """The real archive if it is there, else the generated shop."""
     return ARCHIVE if ARCHIVE.is_file() else shop
 
 
@@ -73,7 +73,7 @@ def test_the_same_again_writes_no_row_and_no_object(stack: Stack, source: Path) 
 
 
 @pytest.mark.usefixtures("said")
-def test_status_sql_and_doctor_speak_of_the_stack(stack: Stack) -> None:
+def test_status_sql_and_doctor_report_on_the_stack(stack: Stack) -> None:
     asked = stack.make("sql", "TARGET=docker", "QUERY=select count(*) as orders from marts.fct_orders")
     (count,) = query(stack.settings(), "select count(*) from marts.fct_orders")[0]
 
@@ -83,7 +83,7 @@ def test_status_sql_and_doctor_speak_of_the_stack(stack: Stack) -> None:
 
 
 @pytest.mark.usefixtures("said")
-def test_the_lake_is_maintained_by_spark_where_it_has_to_be(stack: Stack) -> None:
+def test_spark_maintains_the_lake_where_it_must(stack: Stack) -> None:
     before = all_rows(stack.settings(), schema="raw_olist")
 
     done = stack.cli("maintain", "--workspace", "main")

@@ -1,7 +1,7 @@
-"""Whatever part is killed in the middle of a run: it comes back, and the marts are those of the undisturbed run.
+"""A service that is killed in the middle of a run comes back, and the marts are those of an undisturbed run.
 
-"In the middle" is made sure of: the copy of one table into the warehouse is held up by a lock on its staging table
-until the blow has fallen.
+To hit the middle, a lock on a staging table holds up the copy of that table into the warehouse until the fault has
+happened.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tests.stack.support.slow_copy import copying_held_up
 from tests.support.lake import all_rows, differences
 
 BLOWS: dict[str, tuple[Callable[[Stack], None], bool]] = {
-    # what happens, and whether the run itself comes through it
+    # what happens -> how, and whether the run itself survives it
     "a worker is killed": (lambda stack: stack.kill("spark-worker"), True),
     "the master is killed": (lambda stack: stack.kill("spark-master"), True),
     "the Connect server is killed": (lambda stack: stack.kill("spark-connect"), False),
     "the store is restarted": (lambda stack: stack.restart("minio"), True),
     "the warehouse is restarted": (lambda stack: stack.restart("postgres"), False),
 }
-# In every CI run they fall on Airflow's runs (test_orchestration.py).
+# In every CI run these hit Airflow's runs (test_orchestration.py).
 NIGHTLY = {"the Connect server is killed", "the store is restarted", "the warehouse is restarted"}
 CASES = [
     pytest.param(blow, id=blow.replace(" ", "_"), marks=pytest.mark.nightly if blow in NIGHTLY else ())

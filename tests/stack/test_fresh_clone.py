@@ -19,7 +19,7 @@ PROJECT = "lakehouse-clone-test"
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """What is committed, and nothing that runs. Images are those that the other tests have."""
+    """A clone of what is committed; no service runs yet. It uses the images of the other tests."""
     checkout = tmp_path_factory.mktemp("fresh") / "ecommerce-data-pipeline"
     subprocess.run(["git", "clone", "--quiet", str(PROJECT_DIR), str(checkout)], check=True)
     ports = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT")}
@@ -31,7 +31,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def seen(clone: Stack) -> set[str]:
-    """Every command line of this machine while the stack starts from nothing; afterwards it runs."""
+    """Start the stack from nothing; all command lines of this machine meanwhile."""
     with command_lines() as lines:
         clone.compose("exec", "--env", "SHOWN=looked-for", "postgres", "true", check=False)
         clone.compose("up", "airflow-init")
@@ -54,7 +54,7 @@ def left(stack: Stack, kind: str) -> set[str]:
     return set(docker(kind, "ls", *every, "--filter", label, "--format", name).split())
 
 
-def test_airflow_init_comes_up_by_itself_then_everything(clone: Stack, seen: set[str]) -> None:
+def test_airflow_init_starts_alone_then_everything(clone: Stack, seen: set[str]) -> None:
     shown = {line.split("  ")[0]: line for line in clone.make("ps").stdout.splitlines()[1:]}
 
     assert set(shown) == {*SERVICES, *ONE_SHOTS}
@@ -81,19 +81,19 @@ def test_another_clone_does_not_take_over_the_running_stack(clone: Stack) -> Non
 
 
 @pytest.mark.usefixtures("seen")
-def test_make_tells_the_passwords_and_opens_the_warehouse(clone: Stack) -> None:
-    told = clone.make("credentials").stdout
+def test_make_prints_the_passwords_and_opens_the_warehouse(clone: Stack) -> None:
+    printed = clone.make("credentials").stdout
     asked = clone.make("psql", typed="select current_user, current_database();").stdout
 
-    assert clone.secret("bi_reader_password") in told
-    assert f"127.0.0.1:{clone.environment['POSTGRES_PORT']}" in told
-    assert f"127.0.0.1:{clone.environment['AIRFLOW_PORT']}" in told
+    assert clone.secret("bi_reader_password") in printed
+    assert f"127.0.0.1:{clone.environment['POSTGRES_PORT']}" in printed
+    assert f"127.0.0.1:{clone.environment['AIRFLOW_PORT']}" in printed
     assert "bi_reader" in asked
     assert "lakehouse_main" in asked
 
 
 @pytest.mark.usefixtures("seen")
-def test_git_and_the_builds_see_none_of_a_users_secrets(clone: Stack) -> None:
+def test_neither_git_nor_the_builds_see_a_users_secrets(clone: Stack) -> None:
     own = secrets.token_hex(16)
     for file in (".env", "secrets/bi_reader_password"):
         (clone.checkout / file).write_text(f"# {own}")

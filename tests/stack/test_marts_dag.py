@@ -1,4 +1,4 @@
-"""The DAG `marts`: one dbt and a box per model, when there is something to build, when there is not, when it fails."""
+"""The DAG `marts`: one dbt process and a task per model; with something to build, with nothing, with a failure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.stack.support.compose import Stack, names_in
 from tests.support.lake import query
 from tools.generate.dbt_graph import FILE
 
-BOXES = {f"models.{name}" for name in runpy.run_path(str(PROJECT_DIR / FILE))["READS"]}
+MODEL_TASKS = {f"models.{name}" for name in runpy.run_path(str(PROJECT_DIR / FILE))["READS"]}
 RUNS = "/api/v2/dags/marts/dagRuns"
-# Rows that the contract would never let in, and what follows them into the marts.
+# Rows that the contract would never admit, and their way into the marts.
 FAULT = [
     "create table ops.kept as select * from raw_olist.customers",
     "alter table raw_olist.customers alter customer_unique_id drop not null",
@@ -35,11 +35,11 @@ START_OVER = "update ops.marts_state set load_id = 0, status = 'building'"
 
 @pytest.fixture(scope="module")
 def api(stack: Stack, shop: Path) -> Api:
-    """Of an Airflow whose warehouse has something loaded that is not in the marts."""
+    """The API of an Airflow whose warehouse has loaded something that is not in the marts."""
     stack.wait_until_healthy("airflow-scheduler")
     api = stack.airflow()
     api.log_in("airflow", "airflow")
-    for dag in ("arrivals", "lake"):  # they would do the same by themselves
+    for dag in ("arrivals", "lake"):  # they would do the same automatically
         api.ask(f"/api/v2/dags/{dag}", {"is_paused": True}, "PATCH")
     stack.cli("land", "/data", "--workspace", "main", mount=next(shop.iterdir()))
     for step in ("bronze", "silver", "load"):
@@ -50,16 +50,16 @@ def api(stack: Stack, shop: Path) -> Api:
 
 @pytest.fixture
 def fault(stack: Stack, api: Api) -> Iterator[None]:
-    """Persons without a name: no model minds, one test does."""
+    """Customers without their unique id: no model fails, but one test does."""
     execute(stack, *FAULT, START_OVER)
     yield
     execute(stack, *REPAIR, START_OVER)
 
 
-def test_each_model_is_a_box_that_is_green_once_it_is_built_and_tested(stack: Stack, api: Api) -> None:
+def test_each_models_task_is_green_once_the_model_is_built_and_tested(stack: Stack, api: Api) -> None:
     run = finished(stack, api, begun(api))
 
-    assert states(api, run) == dict.fromkeys(BOXES | {"build", "compare", "publish_docs"}, "success")
+    assert states(api, run) == dict.fromkeys(MODEL_TASKS | {"build", "compare", "publish_docs"}, "success")
     lines = api.log({"dag_id": "marts", "dag_run_id": run}, "models.fct_orders")
     assert any(line.startswith("model fct_orders: success, ") and " rows, " in line for line in lines), lines
     assert any(line.startswith("test unique_fct_orders_order_id: pass, 0 rows against it") for line in lines), lines
@@ -68,12 +68,15 @@ def test_each_model_is_a_box_that_is_green_once_it_is_built_and_tested(stack: St
     assert names_in(page, {**stack.secrets_made(), "looked for": "fct_orders"}) == {"looked for"}
 
 
-def test_a_run_with_nothing_to_build_ends_in_the_check_of_what_was_loaded(stack: Stack, api: Api) -> None:
+def test_a_run_with_nothing_to_build_ends_after_comparing_what_was_loaded(stack: Stack, api: Api) -> None:
     finished(stack, api, begun(api))
 
     run = finished(stack, api, begun(api))
 
-    assert states(api, run) == {**dict.fromkeys(BOXES | {"compare", "publish_docs"}, "skipped"), "build": "success"}
+    assert states(api, run) == {
+        **dict.fromkeys(MODEL_TASKS | {"compare", "publish_docs"}, "skipped"),
+        "build": "success",
+    }
     assert result(api, run)["done"] is False
 
 
@@ -81,7 +84,7 @@ def test_without_a_webhook_the_same_text_goes_to_the_log(stack: Stack, api: Api)
     sent_to = "select text, sent_to from ops.notices where event_id like 'marts/%/ended' and sent_at is not null"
     finished(stack, api, begun(api))
 
-    stack.wait(lambda: query(stack.settings(), sent_to, "loader"), "nothing was told")
+    stack.wait(lambda: query(stack.settings(), sent_to, "loader"), "nothing was sent")
 
     (text, place), *_ = query(stack.settings(), sent_to, "loader")
     said = stack.compose("logs", "--no-color", "--no-log-prefix", "airflow-scheduler").stdout
@@ -89,16 +92,16 @@ def test_without_a_webhook_the_same_text_goes_to_the_log(stack: Stack, api: Api)
     assert text.splitlines()[0] in said and text.splitlines()[-1] in said
 
 
-def test_a_test_that_fails_makes_its_models_box_red_and_no_other(stack: Stack, api: Api, fault: None) -> None:
+def test_a_failed_test_fails_only_its_models_task(stack: Stack, api: Api, fault: None) -> None:
     run = begun(api)
 
     stack.wait(lambda: states(api, run)["build"] == "up_for_retry", "the build did not fail")
-    while_it_may_be_mended = states(api, run)
+    before_the_last_try = states(api, run)
     api.ask(f"{RUNS}/{run}/taskInstances/build", {"new_state": "failed"}, "PATCH")
     found = states(api, finished(stack, api, run, "failed"))
 
-    assert "failed" not in while_it_may_be_mended.values()
-    assert {box for box in BOXES if found[box] == "failed"} == {"models.int_customers_current"}
+    assert "failed" not in before_the_last_try.values()
+    assert {task for task in MODEL_TASKS if found[task] == "failed"} == {"models.int_customers_current"}
     assert found["models.stg_customers"] == "success"
     assert found["models.fct_orders"] == "skipped"
     lines = api.log({"dag_id": "marts", "dag_run_id": run}, "models.int_customers_current")

@@ -1,6 +1,6 @@
-"""Airflow runs the pipeline by itself: what is dropped reaches the marts, whatever is killed, and people are told once.
+"""Airflow runs the pipeline: dropped files reach the marts whatever is killed, and each event is reported once.
 
-A stack of its own, so that nothing else lands in it. Every test delivers days of its own; the last one compares.
+It has a separate stack, so that nothing else lands there. Every test delivers other days; the last one compares.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ DAYS = 14
 AWAY_SECONDS = 20
 EMPTY_DAY, ANOTHER_EMPTY_DAY = "2017-06-01", "2017-06-02"
 ACTIVE = ("queued", "running")
-TOLD = ("lake", "marts", "maintenance")
-# A killed scheduler's tasks are missed after half a minute, taken up after another, and tried again.
+REPORTED = ("lake", "marts", "maintenance")
+# A killed scheduler's tasks are noticed after half a minute, adopted after another, and tried again.
 RECOVERED_SECONDS = 400
 DELTA_VERSIONS = """
 from deltalake import DeltaTable
@@ -51,8 +51,8 @@ for layer in ("bronze", "silver"):
 """
 
 
-# All of the executor, and the processes of its tasks; told is the title of each. Not before one of them waits for work:
-# that one has the lock of the queue.
+# Kills all processes of the executor and its tasks, and prints their titles. Does nothing until a worker waits for
+# work: that one has the lock of the queue.
 KILL_WORKERS = r"""
 declare -A workers
 for process in /proc/[0-9]*; do
@@ -67,17 +67,17 @@ printf '%s\n' "${workers[@]}"
 
 @dataclass
 class Orchestrated:
-    """The stack, what it is delivered, and what it tells."""
+    """The stack, its deliveries and its messages."""
 
     stack: Stack
     api: Api
     drop: Path
     slack: FakeSlack
     days: dict[str, Path]
-    told: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
 
     def deliver(self, *days: str) -> None:
-        """As a careful sender does: under a hidden name until it is whole."""
+        """Deliver as a careful sender does: under a hidden name until the batch is complete."""
         for day in days:
             hidden = self.drop / f".{day}"
             shutil.copytree(self.days[day], hidden, copy_function=shutil.copy)
@@ -88,25 +88,25 @@ class Orchestrated:
     def runs_of(self, day: str) -> list[dict[str, Any]]:
         return [run for run in self.api.runs("lake") if run["conf"].get("batch_date") == day]
 
-    def wait_until_through(self, *days: str, state: str = "success") -> None:
-        """A run of each day has ended so, and nothing that followed from it is under way."""
+    def wait_until_done(self, *days: str, state: str = "success") -> None:
+        """Wait until a run of each day has ended in that state, and no run that followed from it is active."""
         complaint = f"{days} did not end as {state}"
         self.stack.wait(lambda: all(self._ended(day, state) for day in days), complaint, RECOVERED_SECONDS)
         # Airflow makes the run of `marts` a moment after that of `lake` has ended.
         self.stack.wait(lambda: self.query(NEWEST_BUILT) == [(True,)], "the marts were not built", RECOVERED_SECONDS)
         self.stack.wait(lambda: not self._active(), "something goes on and on")
 
-    def news(self) -> Counter[str]:
-        """Titles of the messages that have come since this was last asked; none is under way any more."""
-        runs = [run for dag in TOLD for run in self.api.runs(dag) if run["run_type"] != "backfill"]
+    def new_titles(self) -> Counter[str]:
+        """Wait for outstanding messages; the titles of all that came since the last call."""
+        runs = [run for dag in REPORTED for run in self.api.runs(dag) if run["run_type"] != "backfill"]
         ended = {f"{run['dag_id']}/{run['dag_run_id']}" for run in runs}
         self.stack.wait(lambda: ended <= {event.rsplit("/", 2)[0] for event in self._noted()}, "a run was not noted")
         self.stack.wait(lambda: len(self.slack.messages) >= self._sent(), "a message is under way")
         events = [event_of(message) for message in self.slack.messages]
-        assert len(events) == len(set(events)), "told twice"
+        assert len(events) == len(set(events)), "sent twice"
         titles = [title_of(message) for message in self.slack.messages]
-        new = titles[len(self.told) :]
-        self.told = titles
+        new = titles[len(self.seen) :]
+        self.seen = titles
         return Counter(new)
 
     def _ended(self, day: str, state: str) -> bool:
@@ -127,7 +127,7 @@ class Orchestrated:
 
 
 def title_of(message: dict[str, Any]) -> str:
-    """Without the mark in front of it."""
+    """The title without the symbol in front of it."""
     return str(message["text"]).splitlines()[0].partition(" ")[2]
 
 
@@ -149,7 +149,7 @@ def shop_of_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def airflow(engine: None, tmp_path_factory: pytest.TempPathFactory, shop_of_days: Path) -> Iterator[Orchestrated]:
-    """Up, with an empty drop folder, and a Slack on this machine."""
+    """A running stack with an empty drop folder, and a fake Slack on this machine."""
     drop = readable_by_all(tmp_path_factory.mktemp("drop"))
     ports = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT", "SPARK_PORT", "MINIO_CONSOLE_PORT")}
     own = tmp_path_factory.mktemp("own-secrets")
@@ -167,23 +167,23 @@ def airflow(engine: None, tmp_path_factory: pytest.TempPathFactory, shop_of_days
             found = Orchestrated(stack, api, drop, slack, days)
             stack.wait(lambda: any(run["state"] == "success" for run in api.runs("lake")), "the day's own run")
             yesterday = api.runs("lake")[0]["logical_date"][:10]
-            assert found.news() == {f"lake {yesterday} succeeded: no batch was delivered": 1}
+            assert found.new_titles() == {f"lake {yesterday} succeeded: no batch was delivered": 1}
             yield found
 
 
 @pytest.fixture(scope="module")
 def day(shop_of_days: Path) -> list[str]:
-    """The dates, in order. On the last one no payment has a value that is a number."""
+    """The dates, in order. On the last one, no payment's value is a number."""
     return [path.name for path in days_of(shop_of_days)]
 
 
-def test_a_dropped_batch_reaches_the_marts_with_no_hand_on_it(airflow: Orchestrated, day: list[str]) -> None:
+def test_a_dropped_batch_reaches_the_marts_without_any_command(airflow: Orchestrated, day: list[str]) -> None:
     airflow.deliver(day[0])
 
-    airflow.wait_until_through(day[0])
+    airflow.wait_until_done(day[0])
 
     assert airflow.query("select status from ops.marts_state") == [("complete",)]
-    assert airflow.news() == {f"lake {day[0]} succeeded": 1, "marts succeeded": 1}
+    assert airflow.new_titles() == {f"lake {day[0]} succeeded": 1, "marts succeeded": 1}
     (run,) = airflow.runs_of(day[0])
     assert {task["state"] for task in airflow.api.tasks(run)} == {"success"}
     pages = f"http://127.0.0.1:{airflow.stack.environment['SPARK_PORT']}/app/?appId=app-"
@@ -191,21 +191,21 @@ def test_a_dropped_batch_reaches_the_marts_with_no_hand_on_it(airflow: Orchestra
         assert any(pages in line for line in airflow.api.log(run, task, 0)), task
 
 
-def test_three_at_once_and_out_of_order(airflow: Orchestrated, day: list[str]) -> None:
+def test_three_batches_at_the_same_time_and_out_of_order(airflow: Orchestrated, day: list[str]) -> None:
     airflow.deliver(day[3], day[1], day[2])
 
-    airflow.wait_until_through(*day[1:4])
+    airflow.wait_until_done(*day[1:4])
 
-    told = airflow.news()
-    assert 1 <= told.pop("marts succeeded") <= 3
-    assert told == {f"lake {name} succeeded": 1 for name in day[1:4]}
+    titles = airflow.new_titles()
+    assert 1 <= titles.pop("marts succeeded") <= 3
+    assert titles == {f"lake {name} succeeded": 1 for name in day[1:4]}
 
 
-def test_an_empty_day_works_on_nothing(airflow: Orchestrated) -> None:
+def test_an_empty_day_does_no_work(airflow: Orchestrated) -> None:
     before = airflow.stack.python("cli", DELTA_VERSIONS).stdout
 
     run = airflow.api.begin("lake", batch_date=EMPTY_DAY)
-    airflow.wait_until_through(EMPTY_DAY)
+    airflow.wait_until_done(EMPTY_DAY)
 
     states = {task["task_id"]: task["state"] for task in airflow.api.tasks(run)}
     assert states == {
@@ -216,32 +216,32 @@ def test_an_empty_day_works_on_nothing(airflow: Orchestrated) -> None:
         "reconcile": "skipped",
     }
     assert airflow.stack.python("cli", DELTA_VERSIONS).stdout == before != ""
-    assert airflow.news() == {f"lake {EMPTY_DAY} succeeded: no batch was delivered": 1}
+    assert airflow.new_titles() == {f"lake {EMPTY_DAY} succeeded: no batch was delivered": 1}
 
 
-def test_an_end_of_which_the_scheduler_hears_nothing_is_told_all_the_same(airflow: Orchestrated) -> None:
+def test_an_end_without_an_event_in_the_scheduler_is_still_reported(airflow: Orchestrated) -> None:
     run = airflow.api.begin("lake", batch_date=ANOTHER_EMPTY_DAY)
     airflow.api.end(run, "failed")
 
-    assert airflow.news() == {f"lake {ANOTHER_EMPTY_DAY} failed": 1}
+    assert airflow.new_titles() == {f"lake {ANOTHER_EMPTY_DAY} failed": 1}
     assert "by its time limit, or manually" in airflow.slack.messages[-1]["text"]
 
 
-def test_a_run_begun_twice_does_everything_once(airflow: Orchestrated, day: list[str]) -> None:
+def test_a_batch_whose_run_is_started_twice_more_is_processed_once(airflow: Orchestrated, day: list[str]) -> None:
     loads = airflow.query("select load_id, loaded_at from ops.load_log order by 1")
     versions = airflow.stack.python("cli", DELTA_VERSIONS).stdout
 
     airflow.api.begin("lake", batch_date=day[0])
     airflow.api.begin("lake", batch_date=day[0])
     airflow.stack.wait(lambda: len(airflow.runs_of(day[0])) == 3, "they did not begin")
-    airflow.wait_until_through(day[0])
+    airflow.wait_until_done(day[0])
 
     assert airflow.query("select load_id, loaded_at from ops.load_log order by 1") == loads
     assert airflow.stack.python("cli", DELTA_VERSIONS).stdout == versions
-    assert airflow.news() == {f"lake {day[0]} succeeded: there was nothing to do": 2}
+    assert airflow.new_titles() == {f"lake {day[0]} succeeded: there was nothing to do": 2}
 
 
-def test_a_refused_batch_is_told_while_others_go_on_and_recovers_when_it_is_corrected(
+def test_a_refused_batch_is_reported_does_not_stop_others_and_recovers_when_corrected(
     airflow: Orchestrated, day: list[str]
 ) -> None:
     right = airflow.days[day[4]]
@@ -252,11 +252,11 @@ def test_a_refused_batch_is_told_while_others_go_on_and_recovers_when_it_is_corr
 
     airflow.days[day[4]] = wrong
     airflow.deliver(day[4], day[5])
-    airflow.wait_until_through(day[4], state="failed")
-    airflow.wait_until_through(day[5])
+    airflow.wait_until_done(day[4], state="failed")
+    airflow.wait_until_done(day[5])
 
-    told = airflow.news()
-    assert told == {f"lake {day[4]} failed": 1, f"lake {day[5]} succeeded": 1, "marts succeeded": 1}
+    titles = airflow.new_titles()
+    assert titles == {f"lake {day[4]} failed": 1, f"lake {day[5]} succeeded": 1, "marts succeeded": 1}
     failed = next(message for message in airflow.slack.messages if title_of(message) == f"lake {day[4]} failed")
     assert "does not keep the contract" in json.dumps(failed)
     (run,) = airflow.runs_of(day[4])
@@ -264,34 +264,34 @@ def test_a_refused_batch_is_told_while_others_go_on_and_recovers_when_it_is_corr
 
     airflow.days[day[4]] = right
     airflow.deliver(day[4])
-    airflow.wait_until_through(day[4])
+    airflow.wait_until_done(day[4])
 
-    assert airflow.news() == {f"lake {day[4]} is green again": 1, "marts succeeded": 1}
+    assert airflow.new_titles() == {f"lake {day[4]} is green again": 1, "marts succeeded": 1}
 
 
-def test_bad_rows_are_told_beside_and_slack_hears_of_it_later_if_it_is_away(
+def test_bad_rows_get_their_own_message_and_slack_gets_it_later_after_an_outage(
     airflow: Orchestrated, day: list[str]
 ) -> None:
     airflow.slack.answers += [(503, "service_unavailable", {})] * 3
     airflow.deliver(day[-1])
 
-    airflow.wait_until_through(day[-1])
+    airflow.wait_until_done(day[-1])
 
-    told = airflow.news()
-    (quality,) = (title for title in told if "are in quarantine" in title)
+    titles = airflow.new_titles()
+    (quality,) = (title for title in titles if "are in quarantine" in title)
     assert quality.startswith(f"lake {day[-1]}: 1")  # 63 of 551 records
-    assert told == {f"lake {day[-1]} succeeded": 1, quality: 1, "marts succeeded": 1}
+    assert titles == {f"lake {day[-1]} succeeded": 1, quality: 1, "marts succeeded": 1}
     assert airflow.slack.answers == []
     (message,) = (message for message in airflow.slack.messages if title_of(message) == quality)
     assert "payment_value" in json.dumps(message)
 
 
-# On the stack, while the copy of this table is held up.
+# A fault on the stack, while the copy of this table is held up.
 Blow = Callable[[Orchestrated, str], None]
 
 
 def kill_every_worker(airflow: Orchestrated, table: str) -> None:
-    """The load, its supervisor, what other tasks there are, and the workers that wait for some."""
+    """Kill the load, its supervisor, all other tasks, and the workers that wait for tasks."""
     tasks = [task for run in airflow.api.runs("lake") if run["state"] == "running" for task in airflow.api.tasks(run)]
     (load,) = (
         task["id"]
@@ -340,14 +340,16 @@ def test_in_the_middle_of_a_load_and_the_run_ends_green_by_itself(
     for service in SERVICES:
         airflow.stack.wait_until_healthy(service)
 
-    airflow.wait_until_through(name)
+    airflow.wait_until_done(name)
 
-    told = airflow.news()
-    assert 1 <= told.pop("marts succeeded") <= 2
-    assert told == {f"lake {name} succeeded": 1}
+    titles = airflow.new_titles()
+    assert 1 <= titles.pop("marts succeeded") <= 2
+    assert titles == {f"lake {name} succeeded": 1}
 
 
-def test_a_backfill_beside_a_daily_run_tells_once_and_changes_nothing(airflow: Orchestrated, day: list[str]) -> None:
+def test_a_backfill_beside_a_daily_run_sends_one_message_and_changes_nothing(
+    airflow: Orchestrated, day: list[str]
+) -> None:
     daily = day[-2]
     loads_of_others = f"select count(*), max(load_id) from ops.load_log where batch_date <> '{daily}'"
     loads = airflow.query(loads_of_others)
@@ -355,15 +357,15 @@ def test_a_backfill_beside_a_daily_run_tells_once_and_changes_nothing(airflow: O
     airflow.stack.wait(lambda: airflow.runs_of(daily), "the daily run did not begin")
 
     said = airflow.stack.make("backfill", f"FROM={day[0]}", f"TO={day[1]}").stdout
-    airflow.wait_until_through(daily)
+    airflow.wait_until_done(daily)
     airflow.stack.wait(lambda: any(title_of(m).startswith("Backfill") for m in airflow.slack.messages), "no summary")
 
     assert [line.split()[:2] for line in said.splitlines()] == [[day[0], "success"], [day[1], "success"]]
     assert airflow.query(loads_of_others) == loads
-    told = airflow.news()
-    # None if the run of `marts` that built the day was woken by the backfill, which has seen that they were behind.
-    assert told.pop("marts succeeded", 0) <= 1
-    assert told == {f"Backfill of {day[0]} to {day[1]} ended": 1, f"lake {daily} succeeded": 1}
+    titles = airflow.new_titles()
+    # None if the backfill started the run of `marts` that built the day, having found the marts behind.
+    assert titles.pop("marts succeeded", 0) <= 1
+    assert titles == {f"Backfill of {day[0]} to {day[1]} ended": 1, f"lake {daily} succeeded": 1}
 
 
 def test_the_weekly_maintenance_is_green_and_changes_no_row(airflow: Orchestrated) -> None:
@@ -382,7 +384,7 @@ def test_the_weekly_maintenance_is_green_and_changes_no_row(airflow: Orchestrate
         "airflow_runs": "success",
     }
     assert all_rows(airflow.stack.settings()) == before
-    assert airflow.news() == {"maintenance succeeded": 1}
+    assert airflow.new_titles() == {"maintenance succeeded": 1}
 
 
 def test_after_all_that_the_marts_are_those_of_the_undisturbed_run(
@@ -390,7 +392,7 @@ def test_after_all_that_the_marts_are_those_of_the_undisturbed_run(
 ) -> None:
     rest = [name for name in day if not (airflow.drop / name).exists()]
     airflow.deliver(*rest)
-    airflow.wait_until_through(*rest)
+    airflow.wait_until_done(*rest)
     shutil.rmtree(shop_of_days / "wrong")
 
     reference = run_embedded(embedded, "orchestrated", shop_of_days)

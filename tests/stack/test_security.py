@@ -1,4 +1,4 @@
-"""What nobody may do on the running stack, tried; what the file alone shows is in tests/integration."""
+"""Tries what must be impossible on the running stack; tests/integration checks what the compose file alone shows."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ except S3Error as error:
 
 @pytest.fixture(scope="module")
 def containers(stack: Stack) -> dict[str, str]:
-    """Of each service that stays."""
+    """The container of each service that keeps running."""
     return {name: stack.compose("ps", "--quiet", name).stdout.strip() for name in SERVICES}
 
 
 @pytest.fixture
 def values(stack: Stack) -> dict[str, str]:
-    """Every secret of the stack as it is now, but the known login."""
+    """Every current secret of the stack, except Airflow's default password."""
     return stack.secrets_made()
 
 
@@ -75,7 +75,7 @@ def test_every_secret_is_long_and_no_two_are_the_same(values: dict[str, str]) ->
     assert len(set(values.values())) == len(values) == 20
 
 
-# Searches for secrets. Each looks for something else beside them that is there, to show that it would find them.
+# Searches for secrets. Each also searches for something that is there, to show that it would find them.
 
 
 def test_no_secret_is_in_the_logs(stack: Stack, values: dict[str, str]) -> None:
@@ -103,7 +103,7 @@ def test_no_secret_is_in_the_process_list_of_a_container(containers: dict[str, s
     assert names_in(processes, {**values, "looked for": "org.apache.spark.deploy.master.Master"}) == {"looked for"}
 
 
-def test_no_secret_is_on_a_command_line_while_people_work(stack: Stack, values: dict[str, str]) -> None:
+def test_no_secret_is_on_a_command_line_while_commands_run(stack: Stack, values: dict[str, str]) -> None:
     shown_once = secrets.token_hex(16)
     with command_lines() as seen:
         stack.compose("exec", "--no-TTY", "--env", f"SHOWN={shown_once}", "postgres", "true")
@@ -127,18 +127,18 @@ def cli_container(stack: Stack) -> str:
 
 
 def test_no_secret_is_in_an_image(stack: Stack, values: dict[str, str], tmp_path: Path) -> None:
-    """In none of its files; what built it is in `docker inspect` and in its history."""
+    """No file of an image contains a secret, nor does its history; `docker inspect` is tested above."""
     everywhere = 'PRETTY_NAME="Debian'  # in /etc/os-release
-    # On standard input: as arguments they would be where they must not be.
+    # On standard input, since arguments are visible to all users.
     patterns = tmp_path / "patterns"
     patterns.write_text("\n".join([*values.values(), everywhere]))
-    rights = ["--network", "none", "--user", "0", "--read-only", "--cap-drop", "ALL", "--cap-add", "DAC_READ_SEARCH"]
+    options = ["--network", "none", "--user", "0", "--read-only", "--cap-drop", "ALL", "--cap-add", "DAC_READ_SEARCH"]
     command = "LC_ALL=C grep -raohFf - --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev / 2>/dev/null | sort -u"
     searches = {}
     for image in images(stack):
         with patterns.open() as given:
             searches[image] = subprocess.Popen(
-                ["docker", "run", "--rm", "--interactive", *rights, "--entrypoint", "sh", image, "-c", command],
+                ["docker", "run", "--rm", "--interactive", *options, "--entrypoint", "sh", image, "-c", command],
                 stdin=given,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -152,7 +152,7 @@ def test_no_secret_is_in_an_image(stack: Stack, values: dict[str, str], tmp_path
 
 
 def test_no_secret_is_in_git(values: dict[str, str]) -> None:
-    """In no file that is tracked or would be, and in none of the last commit."""
+    """No tracked or untracked file contains a secret, nor does one of the last commit."""
     known = "name: ecommerce-data-pipeline"
     for where in (["--untracked"], ["HEAD"]):
         found = subprocess.run(
@@ -171,7 +171,7 @@ def images(stack: Stack) -> list[str]:
     return sorted(set(stack.compose("--profile", "*", "config", "--images").stdout.split()))
 
 
-def test_nobody_is_root_where_data_is(containers: dict[str, str]) -> None:
+def test_no_service_with_data_runs_as_root(containers: dict[str, str]) -> None:
     for name, container in containers.items():
         users = {line.split()[1] for line in docker("top", container, "-eo", "pid,uid").splitlines()[1:]}
         assert users, name
@@ -257,7 +257,7 @@ def test_a_worker_registers_with_the_secret_and_never_without(stack: Stack) -> N
 
 @contextlib.contextmanager
 def another_worker(stack: Stack, secret: str) -> Iterator[subprocess.Popen[str]]:
-    """One that takes what a command prints for the secret; too small for work, and gone when it is refused."""
+    """A worker that uses the output of a command as its secret. It is too small for work, and ends when refused."""
     name = f"{stack.project}-another-worker"
     script = (
         "umask 077; mkdir -p /tmp/spark; cp /etc/spark/* /tmp/spark; "
@@ -275,8 +275,8 @@ def another_worker(stack: Stack, secret: str) -> Iterator[subprocess.Popen[str]]
         process.communicate()
 
 
-def test_what_passes_between_the_nodes_is_encrypted(stack: Stack, values: dict[str, str]) -> None:
-    """The same rows go from a client to the driver in plain, and from there to a worker and back."""
+def test_traffic_between_the_nodes_is_encrypted(stack: Stack, values: dict[str, str]) -> None:
+    """The same rows go unencrypted from a client to the driver, and encrypted from there to a worker and back."""
     marker, rows = secrets.token_hex(12), 20_000
     with (
         listening(f"{stack.project}_clients", images(stack)[0]) as from_the_client,
@@ -289,12 +289,12 @@ def test_what_passes_between_the_nodes_is_encrypted(stack: Stack, values: dict[s
     assert values["connect_token"].encode() in from_the_client.content
     assert len(between_the_nodes.content) > rows * len(marker)
     assert marker.encode() not in between_the_nodes.content
-    # Every task is sent how to reach the store.
+    # Every task gets the store's address and keys.
     assert names_in(between_the_nodes.content.decode("latin-1"), values) == set()
 
 
 def test_store_and_cluster_have_no_way_out(stack: Stack, containers: dict[str, str]) -> None:
-    """A network with a way out stands for the rest of the world: what leads there leads everywhere."""
+    """A network with a way out represents the rest of the world."""
     networks = docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", containers["airflow-api-server"])
     address = json.loads(networks)[f"{stack.project}_web"]["IPAddress"]
     reach = f"exec 3<>/dev/tcp/{address}/8080 && echo reached"
@@ -334,7 +334,7 @@ def test_forgotten_secrets_are_new_everywhere_after_make_up(stack: Stack, shop: 
 
 
 def accepted(stack: Stack, values: dict[str, str]) -> set[str]:
-    """The secrets among four that are accepted where they belong."""
+    """Of four secrets, those that their services accept."""
     user, key = values["store_silver_access_key"], values["store_silver_secret_key"]
     store = stack.python("cli", LIST_SILVER.format(user=user, key=key)).stdout.strip()
     connect = stack.python("cli", CONNECT.format(token=values["connect_token"])).stdout.strip()
@@ -350,7 +350,7 @@ def accepted(stack: Stack, values: dict[str, str]) -> set[str]:
 
 
 def logs_in(stack: Stack, role: str, password: str) -> bool:
-    """At the published port of the warehouse."""
+    """Whether the published port of the warehouse accepts the password."""
     host, _, port = stack.compose("port", "postgres", "5432").stdout.strip().partition(":")
     try:
         psycopg2.connect(host=host, port=port, user=role, password=password, dbname="lakehouse_main").close()
@@ -360,7 +360,7 @@ def logs_in(stack: Stack, role: str, password: str) -> bool:
     return True
 
 
-def test_a_users_own_secrets_are_in_force_until_they_are_taken_away(stack: Stack) -> None:
+def test_a_users_own_secrets_are_used_until_they_are_removed(stack: Stack) -> None:
     folder = Path(stack.environment["SECRETS_DIR"])
     made = stack.secret("bi_reader_password")
     own = {"bi_reader_password": "the-reader's-$own!", "airflow_admin_password": "the-admin's-%own"}
@@ -390,7 +390,7 @@ def test_a_users_own_secrets_are_in_force_until_they_are_taken_away(stack: Stack
     assert stack.airflow().log_in("airflow", own["airflow_admin_password"]) == 401
 
 
-def test_three_workers_register_where_three_are_asked_for(stack: Stack) -> None:
+def test_three_workers_register_if_three_are_requested(stack: Stack) -> None:
     try:
         stack.compose("up", "--detach", "--wait", "--no-recreate", "--scale", "spark-worker=3")
         names = stack.compose("ps", "--format", "{{.Name}} {{.Status}}", "spark-worker").stdout

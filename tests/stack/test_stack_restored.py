@@ -1,6 +1,6 @@
 """A stack that was lost comes back from its backup: data, passwords, Airflow's history.
 
-By its name the last of all: what the services said at their first start goes with the stack.
+Its name makes it run last, since the logs of the services' first start are removed with the stack.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.support.lake import Rows, all_rows
 
 @pytest.fixture(scope="module")
 def loaded(stack: Stack, shop: Path) -> dict[str, Rows]:
-    """What the marts hold, whoever loaded it first."""
+    """The rows of the marts, after this run or an earlier one."""
     stack.cli("run", "/data", "--workspace", "main", mount=shop)
     return all_rows(stack.settings())
 
@@ -34,7 +34,7 @@ def test_the_stack_runs_again_after_its_backup(stack: Stack, loaded: dict[str, R
     assert [path.name for path in (backup, *backup.iterdir()) if path.stat().st_mode & 0o077] == []
 
 
-def test_nothing_is_written_over(stack: Stack, backup: Path) -> None:
+def test_backup_and_restore_overwrite_nothing(stack: Stack, backup: Path) -> None:
     before = (backup / "SHA256SUMS").read_text()
 
     assert "is not empty" in stack.make("backup", f"DIR={backup}", check=False).stderr
@@ -49,7 +49,7 @@ def test_a_damaged_backup_is_refused(stack: Stack, backup: Path, tmp_path: Path)
     assert "damaged" in stack.make("restore", f"DIR={tmp_path}", check=False).stderr
 
 
-def test_a_lost_stack_comes_back(stack: Stack, loaded: dict[str, Rows], backup: Path) -> None:
+def test_a_lost_stack_is_restored_from_its_backup(stack: Stack, loaded: dict[str, Rows], backup: Path) -> None:
     runs = identifiers(stack)
     secrets = stack.secrets_made()
     stack.compose("--profile", "*", "down", "--volumes", "--timeout", "5")

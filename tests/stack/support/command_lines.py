@@ -1,4 +1,4 @@
-"""What everyone on this machine may read: the command lines of all processes, those in containers too."""
+"""The command lines of all processes, also in containers: every user of this machine can read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVERY_SECONDS = 0.005
 
 @contextlib.contextmanager
 def command_lines() -> Iterator[set[str]]:
-    """Filled while the block runs, looking as often as one processor can bear."""
+    """All command lines while the block runs, read as often as one processor can."""
     seen: set[str] = set()
     ended = threading.Event()
 

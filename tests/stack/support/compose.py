@@ -1,4 +1,4 @@
-"""A stack of its own for the tests: its commands, its services, its warehouse as the published port shows it."""
+"""A separate stack for the tests: its commands, its services, its warehouse at the published port."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.airflow_api import Api
 from lakehouse.settings import PROJECT_DIR, ROLES, Settings, Target
 
 HEALTHY_SECONDS = 180
-# What stays, and what has ended when everything is up.
+# The services that keep running, and those that have ended when everything is up.
 SERVICES = [
     "postgres",
     "minio",
@@ -30,7 +30,7 @@ EVERY_SECRET = 'for file in /master/made/*; do echo "${file##*/} $(<"$file")"; d
 
 @dataclass(frozen=True)
 class Stack:
-    """A compose project. `secrets`: a folder for what this machine's clients of its warehouse need."""
+    """A compose project. `secrets`: a folder for the passwords that clients on this machine need for its warehouse."""
 
     project: str
     environment: dict[str, str]
@@ -38,15 +38,15 @@ class Stack:
     checkout: Path = PROJECT_DIR
 
     def make(self, *arguments: str, typed: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
-        """A target of the Makefile."""
+        """Run a target of the Makefile."""
         return self._run("make", *arguments, typed=typed, check=check)
 
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """`docker compose …`"""
+        """Run `docker compose …`."""
         return self._run("docker", "compose", *arguments, check=check)
 
     def cli(self, *arguments: str, mount: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """A command of the pipeline in the container `cli`; `mount` is /data there."""
+        """Run a command of the pipeline in the container `cli`, with `mount` as /data."""
         return self._run(*self.cli_command(*arguments, mount=mount), check=check)
 
     def cli_command(self, *arguments: str, mount: Path | None = None) -> list[str]:
@@ -54,7 +54,7 @@ class Stack:
         return ["docker", "compose", "run", "--rm", "--no-TTY", "--no-deps", *volume, "cli", *arguments]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """A command in the background."""
+        """Start a command in the background."""
         return subprocess.Popen(
             arguments,
             cwd=self.checkout,
@@ -65,17 +65,17 @@ class Stack:
         )
 
     def python(self, service: str, script: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """A script in the Python of the pipeline's image, on the networks and with the secrets of a service."""
+        """Run a script in the Python of the pipeline's image, on the networks and with the secrets of a service."""
         return self.compose(
             "run", "--rm", "--no-TTY", "--no-deps", "--entrypoint", "python", service, "-c", script, check=check
         )
 
     def secret(self, name: str) -> str:
-        """As `make credentials` shows it."""
+        """Its value, as `make credentials` shows it."""
         return self.compose("run", "--rm", "--no-TTY", "--no-deps", "secrets-init", "show", name).stdout.strip()
 
     def secrets_made(self) -> dict[str, str]:
-        """All that stand in no file of the user's, without the login that everybody knows."""
+        """All generated secrets, except Airflow's default password."""
         shown = self.compose(
             *("run", "--rm", "--no-TTY", "--no-deps", "--entrypoint", "bash", "secrets-init", "-c", EVERY_SECRET)
         )
@@ -86,7 +86,7 @@ class Stack:
         return Api(self.compose("port", "airflow-api-server", "8080").stdout.strip())
 
     def settings(self, workspace: str = "main") -> Settings:
-        """Of a client of the warehouse outside the stack."""
+        """Settings of a client of the warehouse outside the stack."""
         for role in ROLES:
             file = self.secrets / f"{role}_password"
             if not file.exists():
@@ -101,7 +101,7 @@ class Stack:
         )
 
     def kill(self, service: str) -> None:
-        """SIGKILL for all that runs in a service; Docker starts it again, which it would not after `docker kill`."""
+        """Send SIGKILL to all processes of a service; Docker restarts it, which it does not after `docker kill`."""
         before = self.started_at(service)
         self.compose("exec", "--no-TTY", service, "bash", "-c", "kill -KILL -1", check=False)
         self.wait(lambda: self.started_at(service) != before, f"{service} was not started again")
@@ -126,7 +126,7 @@ class Stack:
             time.sleep(0.2)
 
     def logs(self) -> str:
-        """The end of what each service said."""
+        """The last lines of each service's log."""
         return self.compose("logs", "--no-color", "--tail", "25", check=False).stdout
 
     def _run(self, *command: str, typed: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -148,5 +148,5 @@ def docker(*arguments: str) -> str:
 
 
 def names_in(text: str, values: Mapping[str, str]) -> set[str]:
-    """Of those whose value stands in the text."""
+    """The names of the values that the text contains."""
     return {name for name, value in values.items() if value in text}

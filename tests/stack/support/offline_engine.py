@@ -1,4 +1,4 @@
-"""A second Docker engine in a network namespace with nothing but its own loopback: a machine without any network."""
+"""A second Docker engine in a network namespace that has only its own loopback: a machine without any network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ START_SECONDS = 60
 
 @dataclass(frozen=True)
 class Offline:
-    """How commands run on that machine."""
+    """Runs commands on that machine."""
 
     namespace: str
     socket: Path
@@ -38,11 +38,11 @@ class Offline:
 
 @contextmanager
 def offline_engine() -> Iterator[Offline]:
-    """It has no image and no container; all of it is removed at the end. Needs root."""
+    """An engine without images and containers, removed at the end. Needs root."""
     folder = Path(tempfile.mkdtemp(prefix="lakehouse-offline-", dir="/var/lib"))
     offline = Offline(folder.name, folder / "docker.sock")
     subprocess.run(["ip", "netns", "add", offline.namespace], check=True)
-    # Not `ip netns exec`: it mounts another /sys, without the control groups.
+    # `ip netns exec` would mount another /sys, without the control groups.
     inside = ["nsenter", f"--net=/run/netns/{offline.namespace}"]
     subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)
     places = {"data-root": "data", "exec-root": "exec", "pidfile": "docker.pid"}

@@ -1,4 +1,4 @@
-"""A table's copy into the warehouse, held up: a blow that falls meanwhile falls in its middle for sure."""
+"""Holds up the copy of a table into the warehouse, so that a fault surely happens in its middle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.stack.support.compose import Stack
 
 @contextlib.contextmanager
 def copying_held_up(stack: Stack, workspace: str) -> Iterator[str]:
-    """Inside: a worker is about to copy rows of a table, and waits. Which table."""
+    """Inside the block, a worker waits to copy the rows of a table; yields the table's name."""
     with contextlib.closing(open_connection(stack.settings(workspace), "loader", f"lakehouse_{workspace}")) as holder:
         cursor = holder.cursor()
         held: list[str] = []
@@ -28,7 +28,7 @@ def copying_held_up(stack: Stack, workspace: str) -> Iterator[str]:
 
 
 def lock_a_staging_table(holder: psycopg2.extensions.connection) -> list[str]:
-    """Its name, if there is one."""
+    """Lock one, if there is one; its name."""
     cursor = holder.cursor()
     cursor.execute("select tablename from pg_tables where tablename like '\\_staging\\_%' limit 1")
     found = cursor.fetchone()
@@ -44,7 +44,7 @@ def lock_a_staging_table(holder: psycopg2.extensions.connection) -> list[str]:
 
 
 def waiting(stack: Stack, workspace: str) -> bool:
-    """Asked as the workers' own role, which sees what it does."""
+    """Whether a worker waits for the lock. Asked as the workers' own role, which sees its own sessions."""
     with contextlib.closing(
         open_connection(stack.settings(workspace), "loader", f"lakehouse_{workspace}")
     ) as connection:

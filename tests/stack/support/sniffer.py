@@ -1,4 +1,4 @@
-"""The bytes that pass on a network of the stack, as somebody sees them who listens on this machine."""
+"""The bytes that pass through a network of the stack, as a listener on this machine sees them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Every frame on a bridge, those for others too, until standard input ends.
+# Prints every frame on a bridge, also those for other receivers, until standard input ends.
 LISTEN = """
 import select, socket, struct, sys
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC, ETH_P_ALL = 263, 1, 1, 3
@@ -25,19 +25,19 @@ while listener in select.select([listener, sys.stdin], [], [])[0]:
 
 @dataclass
 class Passed:
-    """Whole frames, headers included; filled when listening has ended."""
+    """Whole frames with their headers; filled when listening has ended."""
 
     content: bytes = b""
 
 
 @contextlib.contextmanager
 def listening(network: str, image: str) -> Iterator[Passed]:
-    """While the block runs; in a container of `image` on the engine's own network, for which nobody need be root."""
+    """Listen while the block runs, in a container of `image` on the engine's own network, which needs no root user."""
     identity = subprocess.run(
         ["docker", "network", "inspect", "--format", "{{.Id}}", network], capture_output=True, text=True, check=True
     ).stdout
-    rights = ["--network", "host", "--user", "0", "--read-only", "--cap-drop", "ALL", "--cap-add", "NET_RAW"]
-    command = ["docker", "run", "--rm", "--interactive", *rights, "--entrypoint", "python3", image, "-c", LISTEN]
+    options = ["--network", "host", "--user", "0", "--read-only", "--cap-drop", "ALL", "--cap-add", "NET_RAW"]
+    command = ["docker", "run", "--rm", "--interactive", *options, "--entrypoint", "python3", image, "-c", LISTEN]
     passed = Passed()
     with tempfile.TemporaryFile() as file:
         with subprocess.Popen(
