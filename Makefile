@@ -109,6 +109,8 @@ test-stack: setup-dev  ## Test the stack: from nothing to the marts, faults, Air
 lint: setup-dev  ## Check Python, shell, Dockerfiles, workflows and SQL, and that the models would run on Redshift
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python tools/lint/words.py
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 	@$(SHFMT) --diff $(SHELL_SCRIPTS)
 	@if $(SHELLCHECK) --version >/dev/null 2>&1; then $(SHELLCHECK) $(SHELL_SCRIPTS); \
 		else echo "shellcheck did not run: install this system's package of it (PyPI has none for this processor)." >&2; fi
