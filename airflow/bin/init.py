@@ -20,6 +20,10 @@ from psycopg2.extensions import connection as Connection
 SECRETS = Path("/run/secrets")
 USER = "airflow"
 CONNECT_SECONDS = 10
+OLD_TRIGGERS = {
+    "landing_trigger.LandingTrigger": "lakehouse_airflow.landing_trigger.LandingTrigger",
+    "dbt_boxes.ModelTrigger": "lakehouse_airflow.model_tasks.ModelTrigger",
+}
 POOLS = {"spark": (3, "Tasks with a Spark client: 200 MB each, and two cores keep two of them busy")}
 
 
@@ -36,6 +40,7 @@ def main() -> None:
     if not user_as_wanted:
         _set_user(password)
     _make_pools(url)
+    _rename_triggers(url)
     _say("tables created or migrated" if not migrated else "tables up to date")
     _say(f"user {USER}: " + ("up to date" if user_as_wanted else "set"))
 
@@ -127,6 +132,17 @@ def _make_pools(url: str) -> None:
                 "on conflict (pool) do nothing",
                 (name, slots, why),
             )
+
+
+def _rename_triggers(url: str) -> None:
+    """Give the triggers of version 0.1.0 the names that their classes have now.
+
+    Airflow 3.3.2 loses the watcher of an asset when the class of its trigger gets another name: until the DAG file is
+    read again, which takes ten minutes, nothing would notice what arrives.
+    """
+    with closing(_connected(url)) as database, database, database.cursor() as cursor:
+        for old, new in OLD_TRIGGERS.items():
+            cursor.execute("update trigger set classpath = %s where classpath = %s", (new, old))
 
 
 def _quieten() -> None:

@@ -5,7 +5,9 @@ Only the marts are built again, once, since the dbt project changed; their rows 
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import date
 from io import BytesIO
 from typing import Any
@@ -28,6 +30,7 @@ from lakehouse.pipeline.pending import loaded_fingerprints
 from lakehouse.settings import PROJECT_DIR, Settings
 from lakehouse.steps import expected
 from lakehouse.warehouse.connections import open_connection
+from lakehouse.warehouse.passwords import superuser_password_file
 from lakehouse.workspaces import take_over
 from tests.support.lake import Silent, delta_versions, query
 from tests.support.s3_server import BUCKETS, s3_settings
@@ -206,6 +209,29 @@ def test_a_stack_starts_no_run_and_sends_no_message(stack: Lakehouse) -> None:
     # The batch that a command loaded is claimed as loaded; the content of each claim stays as it was.
     assert query(stack.settings, claims, "loader") == claimed
     assert {**ops_rows(stack.settings), "claims": before["claims"]} == before
+
+
+def test_airflow_finds_the_triggers_of_0_1_0_under_their_new_names(
+    server: Settings, new_workspace: Callable[..., Settings]
+) -> None:
+    new_workspace()  # makes the roles
+    with closing(open_connection(server, "postgres", "postgres")) as connection:
+        connection.autocommit = True
+        connection.cursor().execute("create role airflow")
+    restore_database(lambda database: open_connection(server, "postgres", database), "airflow", "stack")
+    password = superuser_password_file(server).read_text().strip()
+    url = f"postgresql://postgres:{password}@{server.postgres_host}:{server.postgres_port}/airflow"
+    init = runpy.run_path(str(PROJECT_DIR / "airflow" / "bin" / "init.py"))
+
+    init["_rename_triggers"](url)
+
+    with closing(open_connection(server, "postgres", "airflow")) as connection, connection.cursor() as cursor:
+        cursor.execute("select classpath from trigger")
+        triggers = [classpath.rsplit(".", 1) for (classpath,) in cursor.fetchall()]
+    assert ["lakehouse_airflow.landing_trigger", "LandingTrigger"] in triggers
+    for module, name in [*triggers, *(new.rsplit(".", 1) for new in init["OLD_TRIGGERS"].values())]:
+        code = (PROJECT_DIR / "airflow" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+        assert f"\nclass {name}(" in code
 
 
 def fingerprints_noted(lakehouse: Lakehouse) -> dict[tuple[str, date], dict[str, str]]:
