@@ -40,6 +40,6 @@ def _table(table: TableContract) -> dict[str, object]:
     columns += [(name, description) for name, _, description in LINEAGE]
     return {
         "name": table.name,
-        "description": f"{table.grain}, and batch. {table.description}".strip(),
+        "description": f"{table.grain} in each batch. {table.description}".strip(),
         "columns": [{"name": name, "description": description} for name, description in columns],
     }
