@@ -121,7 +121,7 @@ class Settings(BaseSettings):
     maven_url: str = Field(MAVEN_CENTRAL, description="source of the jars: Maven Central or a mirror")
 
     spark_pages: str | None = Field(
-        None, description="address of the Spark master's pages, as a browser reaches it; unset: no links to them"
+        None, description="address of the Spark UI (of the master), as a browser reaches it; unset: no links to it"
     )
 
     dbt_python: Path | None = Field(None, description="the Python that has dbt; unset: the one that runs the command")

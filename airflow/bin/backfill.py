@@ -34,7 +34,7 @@ def main() -> None:
         if state != "success":
             failed.append(day.isoformat())
     if failed:
-        sys.exit(f"Failed: {', '.join(failed)}. Airflow's page tells why; then run the same command again.")
+        sys.exit(f"Failed: {', '.join(failed)}. The Airflow UI says why; then run the same command again.")
 
 
 def _range() -> tuple[date, date]:

@@ -37,6 +37,9 @@ DEFAULTS: dict[str, Any] = {
 
 
 def day_of(run: Any) -> date:
-    """The batch of a run whose conf names none: the day (UTC) that ended before it was due; started manually, today."""
+    """Batch date for a run without one in its conf.
+
+    The UTC day that had just ended when a scheduled run was due, or today for a manual run.
+    """
     day: date = (run.logical_date or run.run_after).date()
     return day

@@ -145,7 +145,7 @@ def _backfill_id(backfill: Backfill) -> str:
 
 
 def _asked_for(backfill: Backfill) -> dict[str, Any]:
-    """What `make backfill` was asked for; empty if a user began the backfill on Airflow's page."""
+    """What `make backfill` was asked for; empty if a user began the backfill in the Airflow UI."""
     given = (backfill.dag_run_conf or {}).get("backfill")
     return given if isinstance(given, dict) else {}
 

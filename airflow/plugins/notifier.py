@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 30
-# A round with nothing to do takes 20 ms, one that sends rarely a second. One that waits for an unresponsive Slack takes
-# ten, and must not keep tasks from running for so long.
+# A round takes 20 ms if there is nothing to do, and rarely as long as a second if it sends. Waiting for an unresponsive
+# Slack takes ten seconds, and must not block tasks that long.
 FORK_WAITS_SECONDS = 1
 STOP_WAITS_SECONDS = 5
 # Clocks differ, and a transaction may become visible late, so each round looks back this far beyond the last one. The
