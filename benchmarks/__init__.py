@@ -1,1 +1,1 @@
-"""`make bench`: how fast, and in how much memory. Ratios of two ways inside one run, so that machines compare."""
+"""`make bench`: how fast, and in how much memory. Ratios of two variants within one run, so that machines compare."""

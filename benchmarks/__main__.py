@@ -33,7 +33,7 @@ RESULTS = PROJECT_DIR / "benchmarks" / "results.md"
 
 def main() -> int:
     """Run the benchmarks asked for; 1 if one could not be run."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ratios inside one run.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ratios measured within one run.")
     parser.add_argument("--quick", action="store_true", help="smaller sizes; nothing is written")
     parser.add_argument(
         "--only", choices=BENCHMARKS, action="append", help="only this one (may be given several times)"

@@ -18,7 +18,7 @@ def as_markdown(outcomes: Mapping[str, Outcome | str], *, quick: bool) -> str:
     memory = psutil.virtual_memory().total / 1e9
     machine = f"{os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} {platform.machine()}"
     lines = ["# Results", ""]
-    how = "[README.md](README.md) says how each figure is measured. Ratios are only valid inside one run."
+    how = "[README.md](README.md) says how each figure is measured. Ratios are only valid within one run."
     lines += [f"Written by `make bench`; {how}", ""]
     when = f"{datetime.now(UTC):%Y-%m-%d}, {machine}, Python {platform.python_version()}"
     lines += [f"{when}{', quick: smaller sizes, do not quote' if quick else ''}.", ""]
