@@ -101,7 +101,10 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 
 def _place(where: str, key: str, number: int = 0, entry: Any = None) -> str:
-    """Tables and columns by name (`orders.price`), everything else by key and number (`orders.price, quality 2`)."""
+    """Where in the contract a key is, for messages.
+
+    Tables and columns by name (`orders.price`), anything else by key and position (`orders.price, quality 2`).
+    """
     if key in ("schema", "properties") and number:
         name = entry.get("name") if isinstance(entry, dict) else None
         kind = "table" if key == "schema" else "column"

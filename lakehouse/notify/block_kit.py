@@ -22,5 +22,5 @@ def escaped(text: str, limit: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Remove what neither JSON nor Postgres can hold: NUL, and halves of characters."""
+    """Remove NUL and replace unpaired surrogates: neither JSON nor Postgres can hold them."""
     return text.replace("\0", "").encode(errors="replace").decode()

@@ -5,7 +5,7 @@
     quality            is added when too many of the batch's records were rejected or quarantined
     summary            of a backfill; replaces the messages of its runs
 
-A subject is what can fail and recover: a batch of the DAG `lake`, otherwise a DAG.
+A subject is what can fail and recover: a batch of the DAG `lake`, otherwise a DAG. message.py lays the messages out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A message's facts, parts and links -> plain text for the log and Block Kit for Slack, within Slack's limits."""
+"""A message's facts, parts and links -> plain text for the log and Block Kit for Slack, within Slack's limits.
+
+events.py says which messages there are.
+"""
 
 from __future__ import annotations
 

@@ -132,7 +132,8 @@ def _run_units(
     observer.planned(units)
     if not units:
         return []
-    # A step writes only the layer of its name, and its user may write no other; the load writes none.
+    # Each step writes only to the layer named after it, and its store user has no write access to any other. The load
+    # step writes to no layer.
     ensure_conformance(lakehouse.settings, *(layer for layer in LAYERS if layer in steps))
     with (
         SparkWhenNeeded(

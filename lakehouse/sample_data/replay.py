@@ -248,9 +248,9 @@ def _days(moments: pa.ChunkedArray) -> Days:
     return np.where(seconds == NEVER, NEVER, seconds // 86_400)
 
 
-def _lookup(keys: pa.ChunkedArray, of: pa.ChunkedArray, days: Days) -> Days:
-    """For each key, the day of the row of `of` that holds it; FIRST if none does."""
-    position = pc.fill_null(pc.index_in(keys, value_set=of), -1).combine_chunks().to_numpy()
+def _lookup(keys: pa.ChunkedArray, known_keys: pa.ChunkedArray, days: Days) -> Days:
+    """The day of each key. `days` are the days of `known_keys`; a key that is not among these gets FIRST."""
+    position = pc.fill_null(pc.index_in(keys, value_set=known_keys), -1).combine_chunks().to_numpy()
     return np.where(position >= 0, days[position], FIRST)
 
 

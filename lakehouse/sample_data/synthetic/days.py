@@ -28,11 +28,11 @@ MAX_LATENESS = 3  # days
 class Disturbances:
     """What disturbs the deliveries; each value is a share from 0 to 1.
 
-    `late_*`: orders, customers, products, sellers that come 1 to 3 days after what refers to them.
-    `duplicates`, `superseded`: records that are twice in their file, or follow an older version of themselves.
-    `product_changes`, `seller_changes`: those sent again, per order of the day, mostly with other attributes.
-    `corrected_customers`: customer rows sent again with another address, per order of the day.
-    `people_return`: orders by people who may have ordered before; `people_move`: those of them to another address.
+    `late_*`: orders, customers, products and sellers that come 1 to 3 days after the rows that refer to them.
+    `duplicates`, `superseded`: records that are in their file twice, or follow an older version of themselves.
+    `product_changes`, `seller_changes`: products and sellers sent again, mostly changed, per order of the day.
+    `corrected_customers`: customer rows sent again with a different address, per order of the day.
+    `people_return`: orders whose person may have ordered before; `people_move`: those of them with a new address.
     """
 
     late_orders: float = 0.02
@@ -142,7 +142,10 @@ class Daily:
             known += new
 
     def _correct_customers(self, sent: Sent) -> None:
-        """Send customers of earlier days again with another's address, as a correction: this makes no new version."""
+        """Resend some customers of earlier days with a different customer's address.
+
+        This is a correction, so it must not create a new version.
+        """
         names = self.contract.table("customers").column_names
         first, last = names.index("customer_zip_code_prefix"), names.index("customer_state") + 1
         known: list[Values] = []

@@ -45,7 +45,11 @@ MESSAGES = (
 
 @dataclass(frozen=True)
 class Shop:
-    """Sizes of the shop's catalogues; `people_return`: share of orders by someone who may have ordered before."""
+    """The shop's sizes and habits. `products`, `sellers` and `zips` are how many of each there are.
+
+    `people_return`: share of the orders whose person may have ordered before. `people_move`: share of these orders
+    whose person has a different address than before.
+    """
 
     draws: Draws
     products: int
@@ -55,7 +59,7 @@ class Shop:
     people_move: float
 
     def orders(self, index: Integers, purchased: Integers) -> dict[str, pa.Table]:
-        """Orders of these numbers, bought at these seconds since 1970, with all their rows, in their final state."""
+        """The orders with these numbers, purchased at these Unix timestamps, with all related rows, in final state."""
         draws = self.draws
         status = np.array(STATUSES)[draws.below("status", index, len(STATUSES))]
         approved, carrier, delivered = self._milestones(index, purchased, status)
