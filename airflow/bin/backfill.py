@@ -3,7 +3,8 @@
     docker compose exec airflow-scheduler python airflow/bin/backfill.py 2018-01-01 2018-03-31
 
 `make backfill FROM=2018-01-01 TO=2018-03-31` runs this. One backfill for the whole range would be mostly empty days,
-and Airflow refuses a second backfill of a DAG while one is active. Interrupted and started again, it does the rest.
+and Airflow refuses a second backfill of a DAG while one is active. After an interruption, start it again: it does the
+rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""### A batch has come: start `lake` for it
+"""### A batch has arrived: start `lake` for it
 
 The triggerer checks landing, and the drop folder if there is one, every few seconds. New content there starts this DAG;
 while nothing comes, no worker is busy.
@@ -10,15 +10,16 @@ while nothing comes, no worker is busy.
 | `lake` | starts the DAG `lake`, once per batch and content | starts nothing twice |
 
 A batch that is delivered again, in part or as a whole, is a new batch. A dropped batch is complete when none of its
-files was written to for five seconds; another file later makes it new again.
+files has been written to for five seconds; another file later makes it new again.
 
 #### When it fails
 
 - `drop_folder`: its log names what cannot be read. Correct or remove it; the other batches have started anyway.
-- `new_batches`, `lake`: store or warehouse do not answer. Fix them (`check_stack` shows which), then clear the failed
-  task. Batches that came meanwhile are not lost: each run checks everything that is there.
+- `new_batches`, `lake`: the store or the warehouse does not answer. Fix it (`check_stack` shows which), then clear the
+  failed task. Batches that arrived in the meantime are not lost: each run checks everything that is there.
 
-After this DAG was paused, trigger it manually, or wait for an hour: until then it does not see what came meanwhile.
+After unpausing this DAG, trigger it manually or wait up to an hour: until then it does not see what arrived while it
+was paused.
 """  # noqa: E501
 
 from __future__ import annotations

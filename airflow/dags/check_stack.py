@@ -1,6 +1,6 @@
 """### Check that the pipeline's tasks can reach every service they need
 
-Trigger it manually. It only reads, and may run at any time, also beside other runs.
+Trigger it manually. It only reads, and may run at any time, even during other runs.
 
 | Task | What |
 | --- | --- |

@@ -1,6 +1,6 @@
 """### Once a week: merge small files, remove old ones, check everything
 
-Runs on Sundays at 03:00 UTC. It may be triggered manually at any time, also beside other runs.
+Runs on Sundays at 03:00 UTC. It may be triggered manually at any time, even during other runs.
 
 | Task | What | When repeated |
 | --- | --- | --- |

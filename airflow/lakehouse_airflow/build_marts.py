@@ -47,7 +47,7 @@ def build_marts(context: Any) -> dict[str, Any]:
 
 
 def docs_folder() -> Path:
-    """On the volume that Airflow's api-server can read, too."""
+    """The folder of dbt's pages, on a volume that Airflow's api-server can also read."""
     return Path(conf.get("logging", "base_log_folder"), "dbt_docs")
 
 

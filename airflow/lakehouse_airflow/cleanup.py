@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def remove_logs(older_than: timedelta) -> int:
-    """Remove old files, and folders that this left empty, from the folder of the logs; return the number of files.
+    """Remove old files, and folders that this leaves empty, from the folder of the logs; return the number of files.
 
     dbt's pages are in the same folder and stay: users read them for as long as the models stay the same.
     """

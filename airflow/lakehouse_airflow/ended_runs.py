@@ -32,7 +32,7 @@ STALLED = timedelta(minutes=10)
 
 
 def ended_since(session: Session, since: datetime) -> list[DagRun]:
-    """The pipeline's runs that ended since then, in that order. Of a frequent DAG's successes only the last."""
+    """The pipeline's runs that ended since then, ordered by their end. Of a frequent DAG's successes, only the last."""
     from airflow.models.dag import DagTag
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -55,7 +55,7 @@ def event_id(run: DagRun) -> str:
 
 
 def describe(session: Session, run: DagRun, unreported: Sequence[Backfill] = ()) -> EndedRun:
-    """All that Airflow knows of a run that ended. `unreported`: backfills whose summary will include their runs."""
+    """All that Airflow knows about a run that ended. `unreported`: backfills whose summary will include their runs."""
     from airflow.configuration import conf
 
     from lakehouse.notify.events import EndedRun
@@ -173,7 +173,7 @@ def _returned(session: Session, run: DagRun, task_id: str) -> Any:
 
 
 def _remarks(build: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The facts for a message from what the task `build` of the marts returned."""
+    """The facts for a message, taken from what the task `build` of the marts returned."""
     for name, label in (("models", "Models"), ("tests", "Tests"), ("warnings", "Warnings of tests")):
         value = build.get(name)
         if value is not None:

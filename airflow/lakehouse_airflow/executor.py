@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RobustLocalExecutor(LocalExecutor):
-    """Has other locks, and can revoke a task whose worker was killed before the task began."""
+    """LocalExecutor with other locks. It can also revoke a task whose worker was killed before the task began."""
 
     def start(self) -> None:
         """LocalExecutor creates its queues and forks its workers in one method; this replaces all of it."""

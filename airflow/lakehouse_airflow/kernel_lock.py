@@ -21,7 +21,7 @@ class KernelLock:
         self._depth = 0
 
     def acquire(self) -> None:
-        """Wait until no other process has it."""
+        """Wait until no other process holds the lock, then take it."""
         if self._holder != os.getpid():
             fcntl.lockf(self._file, fcntl.LOCK_EX)
             self._holder, self._depth = os.getpid(), 0

@@ -19,10 +19,10 @@ SECONDS_UNTIL_SENT_AGAIN = 3600.0
 
 
 class LandingTrigger(BaseEventTrigger):
-    """Starts `arrivals` when something has come or changed; at its own start and every hour for everything present.
+    """Starts `arrivals` when a batch is new or changed; at its own start and every hour, for everything present.
 
-    The event names what came, only for the reader. The DAG finds out itself what to do, since Airflow may drop an event
-    that comes while it creates a run for an earlier one.
+    The event names what arrived, for people to read. The DAG itself looks up what to do, since Airflow may drop an
+    event that arrives while it creates a run for an earlier one.
     """
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A task per dbt model: another task runs the build, and this one ends as its model ended there.
+"""A task per dbt model. The task `build` runs dbt; a model's task ends the way its model ended there.
 
 A model task starts no process: the triggerer follows the progress file that the build writes on the volume of the logs
 (lakehouse/marts/progress.py), copies dbt's results into the task's log and ends the task. If a build failed, was killed
@@ -36,7 +36,7 @@ LEVELS = {"warn": logging.WARNING, "error": logging.ERROR, "fail": logging.ERROR
 
 
 def progress_file(dag_id: str, run_id: str) -> Path:
-    """Beside the logs of the run's tasks, so that it is removed with them."""
+    """The build's progress file: beside the logs of the run's tasks, so that it is removed with them."""
     return Path(conf.get("logging", "base_log_folder"), f"dag_id={dag_id}", f"run_id={run_id}", "progress.jsonl")
 
 
@@ -111,7 +111,10 @@ def described(node: Any) -> str:
 
 
 def _look(path: Path) -> tuple[Any, bool]:
-    """The last attempt, and whether it goes on. Thirty triggers watch one file, so read it only when it changed."""
+    """The build's last attempt, and whether it is still running.
+
+    Thirty triggers watch one file, so read it only when it has changed.
+    """
     from lakehouse.marts.progress import is_being_written
 
     goes_on = is_being_written(path)

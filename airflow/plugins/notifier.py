@@ -44,7 +44,7 @@ OVERLAP = timedelta(hours=1)
 
 
 class Notifier(threading.Thread):
-    """Rounds, until the process ends."""
+    """Runs rounds until the process ends."""
 
     def __init__(self) -> None:
         super().__init__(name="notifier", daemon=True)
@@ -115,7 +115,7 @@ class Notifier(threading.Thread):
 
 
 class Destination:
-    """Sends a notice to the webhook in the secret. It reads the secret each time, so a new one counts immediately."""
+    """Sends a notice to the webhook in the secret. It reads the secret each time, so a new one is used immediately."""
 
     def __init__(self, settings: Any) -> None:
         self._settings = settings
@@ -201,18 +201,18 @@ class Listener:
 
     @hookimpl
     def before_stopping(self, component: object) -> None:
-        """The scheduler is asked to end."""
+        """Called when the scheduler is asked to end."""
         if type(component).__name__ == "Job" and self._notifier is not None:
             self._notifier.stop()
 
     @hookimpl
     def on_dag_run_success(self, dag_run: DagRun, msg: str) -> None:
-        """In the scheduler's transaction."""
+        """Called in the scheduler's transaction."""
         self._wake_after_commit(dag_run)
 
     @hookimpl
     def on_dag_run_failed(self, dag_run: DagRun, msg: str) -> None:
-        """In the scheduler's transaction."""
+        """Called in the scheduler's transaction."""
         self._wake_after_commit(dag_run)
 
     def _wake_after_commit(self, dag_run: DagRun) -> None:
