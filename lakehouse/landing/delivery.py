@@ -43,7 +43,7 @@ class FoundFile:
 
     @property
     def shown(self) -> str:
-        """Its name in messages."""
+        """The file's name in messages."""
         return f"{self.path.name}:{self.member}" if self.member else f"{self.path.parent.name}/{self.name}"
 
     @property
@@ -53,7 +53,7 @@ class FoundFile:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """Changes when the file is written. Raises Unreadable if it is gone."""
+        """A value that changes when the file is written. Raises Unreadable if it is gone."""
         with reading():
             status = self.path.stat()
         return status.st_mtime_ns, status.st_size

@@ -35,12 +35,12 @@ class DeliveredFile:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies what was delivered, whatever its place and time."""
+        """Identifies the delivered content, regardless of where and when it was delivered."""
         return f"{self.sha256}:{self.name}:{self.records}"
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> DeliveredFile:
-        """The file whose `dataclasses.asdict` went through JSON."""
+        """Build the file from its `dataclasses.asdict`, as read from JSON."""
         return cls(**{**fields, "columns": tuple(fields["columns"])})
 
 
@@ -84,7 +84,7 @@ def manifest_key(source: str, batch_date: date) -> str:
 
 
 def read_manifest(lakehouse: Lakehouse, batch_date: date) -> Manifest | None:
-    """The batch of this date, None if nothing was accepted for it."""
+    """The batch of this date, or None if nothing was accepted for it."""
     return _read(lakehouse.landing, lakehouse.contract.source, batch_date)
 
 

@@ -50,7 +50,7 @@ class Findings:
 
 
 def scan(stream: BinaryIO, chunk_size: int = CHUNK) -> Findings:
-    """Read a file to its end, once. Errors of the reading are not caught."""
+    """Read a file to its end, once. Read errors are not caught."""
     scanner = _Scanner()
     while chunk := stream.read(chunk_size):
         scanner.feed(chunk)
@@ -58,7 +58,7 @@ def scan(stream: BinaryIO, chunk_size: int = CHUNK) -> Findings:
 
 
 def whole_records(stream: BinaryIO, chunk_size: int = CHUNK) -> Iterator[tuple[bytes, list[int]]]:
-    """Pieces of a stream without faults by `scan`, cut between records: the bytes, and each record's end in them.
+    """Split a stream in which `scan` found no fault, between records: the bytes, and each record's end in them.
 
     The newline belongs to its record. The ends include those of blank lines.
     """

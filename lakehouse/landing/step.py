@@ -27,7 +27,7 @@ from lakehouse.landing.quoting import Findings, scan
 
 @dataclass(frozen=True)
 class Landed:
-    """A batch after a delivery. `changed` are the tables with new content; empty: everything had been landed before."""
+    """A batch after a delivery. `changed`: the tables with new content; empty if all was landed before."""
 
     manifest: Manifest
     changed: tuple[str, ...]
@@ -76,7 +76,7 @@ def land(
     `only`: take only the files of this batch date, if there are any. Files that belong to no day then go to `log`,
     since they must not stop the others.
 
-    Raises DeliveryRefused with all faults of all files, and StoreError that names the batches that cannot be undone.
+    Raises DeliveryRefused with all faults of all files, and StoreError naming the batches that cannot be undone.
     """
     delivery = find_files(paths, batch_date, may_be_empty=only is not None)
     if only is not None:
@@ -110,7 +110,7 @@ def land(
 def remove(lakehouse: Lakehouse, batch_date: date, table: str) -> Landed:
     """Withdraw a table from a batch. The next run removes its rows from all later stages.
 
-    Raises DeliveryRefused if the batch never held the table.
+    Raises DeliveryRefused if the batch never contained the table.
     """
     lakehouse.contract.table(table)
     manifest = read_manifest(lakehouse, batch_date)
@@ -159,7 +159,7 @@ def _check_bytes(contract: Contract, file: FoundFile, faults: list[str]) -> _Che
 
 
 def _date_of_undated(lakehouse: Lakehouse, files: Sequence[_Checked]) -> date:
-    """The newest batch that holds exactly these contents, unless a later one holds others; else today (UTC).
+    """The newest batch with exactly these contents, unless a later one has different ones; otherwise today (UTC).
 
     Content that returns after something else was sent is a new batch; filed under the old date it would never be
     current.

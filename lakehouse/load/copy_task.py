@@ -21,7 +21,7 @@ RETURNED = "task bigint, rows bigint"
 
 @dataclass(frozen=True)
 class StagingTable:
-    """Where the rows go. This object is not encrypted on its way, so it names only the password's place."""
+    """Where the rows go. This object is sent unencrypted, so it says only where the password is."""
 
     host: str
     port: int
@@ -33,7 +33,7 @@ class StagingTable:
     sslmode: str
 
     def address(self) -> str:
-        """The database's address for libpq, with the password that this worker finds."""
+        """The database's address for libpq, with the password from this worker's file or environment."""
         password = os.environ.get(self.password_variable) or Path(self.password_file).read_text().strip()
         return (
             f"postgresql://loader:{quote(password, safe='')}@{self.host}:{self.port}/{self.database}"

@@ -56,7 +56,7 @@ def may_be_replaced(cursor: Cursor, contract: Contract, table: TableContract) ->
 
 
 def swap_in(cursor: Cursor, contract: Contract, table: TableContract, staging: str) -> None:
-    """Make the staging table the table: without `_task`, indexed. It has the schema's default grants."""
+    """Replace the table by the staging table, without `_task` and indexed. It has the schema's default grants."""
     old, new = (sql.Identifier(contract.raw_schema, name) for name in (table.name, staging))
     cursor.execute("set local maintenance_work_mem = '256MB'")
     cursor.execute(sql.SQL("alter table {} drop column _task").format(new))

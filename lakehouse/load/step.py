@@ -42,7 +42,7 @@ def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: S
     """Publish a table's batch, unless that is done. The caller holds the table's lock, but not the lock `publish`.
 
     Counts: silver = raw. A withdrawn table has no rows left of this batch. Raises LakehouseError if silver does not
-    hold what the manifest names, WarehouseError if rows cannot be copied, ReconciliationError if rows are missing.
+    contain what the manifest names, WarehouseError if rows cannot be copied, ReconciliationError if rows are missing.
     """
     begin = time.monotonic()
     fingerprints = expected(table, manifest)

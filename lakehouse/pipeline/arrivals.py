@@ -26,7 +26,8 @@ from lakehouse.landing.manifest import MANIFEST, is_date, read_manifest
 from lakehouse.pipeline.pending import pending_steps
 from lakehouse.settings import Settings
 
-# A dropped file counts as complete when it was not written to for this long. If more follows, it is a new batch again.
+# A dropped file counts as complete when it has not been written to for this long. If it changes later, its batch is new
+# again.
 AT_REST_SECONDS = 5.0
 
 # What claims a batch: a run of the orchestrator, by its id, or one of these.
@@ -37,7 +38,7 @@ LANDED = "landed from the drop folder"
 
 @dataclass(frozen=True)
 class Arrival:
-    """A batch in a place. `content` changes whenever its files change."""
+    """A batch in landing or in the drop folder. `content` changes whenever its files change."""
 
     place: Literal["landing", "drop"]
     batch_date: date
@@ -51,7 +52,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Claim:
-    """The content of a batch in a place that was claimed last: what claimed it last, and when it was claimed first."""
+    """The last claimed content of a batch in a place. `claimed_by`: its last claim; `at`: the time of its first."""
 
     arrival: Arrival
     claimed_by: str
@@ -141,7 +142,7 @@ def new_batches(lakehouse: Lakehouse) -> list[NewBatch]:
 
 
 def not_yet_landed(lakehouse: Lakehouse, day: date) -> list[Arrival]:
-    """What the drop folder holds for a day, unless exactly that was landed, or the day was landed another way since.
+    """What the drop folder has for a day, unless exactly that is landed, or the day was landed another way since.
 
     A file may stay there for years. It must not undo a later correction, nor block one by being refused again.
     """

@@ -18,7 +18,7 @@ from lakehouse.steps import Pending, StepName, expected
 def pending_steps(lakehouse: Lakehouse, manifests: list[Manifest], table: str | None = None) -> list[Pending]:
     """The first step due for each table and batch that is not loaded as it was landed; by table, then date.
 
-    `table`: only this one.
+    `table`: look only at this one.
     """
     tables = [lakehouse.contract.table(table)] if table else lakehouse.contract.tables
     loaded = loaded_fingerprints(lakehouse)
@@ -42,7 +42,7 @@ def pending_steps(lakehouse: Lakehouse, manifests: list[Manifest], table: str | 
 
 
 def without_landing(lakehouse: Lakehouse, manifests: list[Manifest]) -> list[tuple[str, date]]:
-    """(table, batch date) that the warehouse holds and landing does not: the lake was wiped."""
+    """Each (table, batch date) that is in the warehouse but not in landing, because the lake was wiped."""
     landed = {(table, manifest.batch_date) for manifest in manifests for table in manifest.tables}
     return sorted(set(loaded_fingerprints(lakehouse)) - landed)
 

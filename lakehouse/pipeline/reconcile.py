@@ -100,7 +100,7 @@ def tables(lakehouse: Lakehouse, results: Iterable[StepResult] = ()) -> list[Cou
 
 
 def facts_are_due(lakehouse: Lakehouse) -> bool:
-    """Whether the marts were built after the last comparison of the facts, or that comparison did not hold."""
+    """Whether the marts were built after the last comparison of the facts, or that comparison failed."""
     with lakehouse.cursor() as cursor:
         cursor.execute(
             """
@@ -121,7 +121,7 @@ def facts(lakehouse: Lakehouse, *, all_keys: bool = False) -> None:
 
     It compares the keys that the last build rebuilt, so that a day costs a day; after a full refresh, or with
     `all_keys`, it compares all of them.
-    Raises ReconciliationError naming every fact that has rows too many or too few, MartsError if dbt's manifest is not
+    Raises ReconciliationError naming every fact that has too many or too few rows, MartsError if dbt's manifest is not
     on this machine.
     """
     with lakehouse.lock("publish", shared=True):

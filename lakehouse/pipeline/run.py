@@ -97,7 +97,7 @@ def run(
 
 
 def run_lake(lakehouse: Lakehouse, observer: Observer, spark: SparkSession | None = None) -> list[StepResult]:
-    """Process every pending table and batch from landing to raw_<source>; the results of what was done."""
+    """Process every pending table and batch from landing to raw_<source>; return the results."""
     return _run_units(lakehouse, observer, pending_now(lakehouse), STEP_NAMES, spark)
 
 

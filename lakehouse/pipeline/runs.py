@@ -32,7 +32,7 @@ class Run:
 
 @contextmanager
 def recorded(lakehouse: Lakehouse, command: str) -> Iterator[Callable[[RunReport], None]]:
-    """Note how a run ended. The caller passes its report to the yielded function; without changes, no row."""
+    """Note how a run ended. The caller passes its report to the yielded function. If nothing changed, write no row."""
     warehouse.prepare(lakehouse.settings)
     begin = datetime.now(UTC)
     reports: list[RunReport] = []

@@ -85,7 +85,7 @@ def prepare_batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
 
 
 def run_step(step: StepName, table: str, batch_date: str) -> dict[str, int]:
-    """Do one step of one table in one batch, if it is due; the rows counted, or none if it was not due."""
+    """Do one step of one table in one batch, if it is due; return the row counts, empty if it was not due."""
     lakehouse = _open()
     day = date.fromisoformat(batch_date)
     results = pipeline.run_step(lakehouse, step, Logged(), table=table, batch_date=day)

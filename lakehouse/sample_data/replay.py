@@ -1,8 +1,8 @@
 """The Olist archive (zip or folder) -> the batches the shop would have sent, `<directory>/<YYYY-MM-DD>/<file>.csv`.
 
-A batch is a day, week, month or quarter, dated by its last day. It holds each order that passed a milestone, with what
-was known by then. An order's customer, items and payments come when the order first appears; products and sellers with
-their first sale; reviews when created and again when answered; all else comes in the first batch.
+A batch is a day, week, month or quarter, dated by its last day. It contains each order that passed a milestone, with
+what was known by then. An order's customer, items and payments come when the order first appears; products and sellers
+with their first sale; reviews when created and again when answered; all else comes in the first batch.
 The newest row of each key, over all batches, is the archive's row. Values are never changed, only empty until known.
 """
 

@@ -79,7 +79,7 @@ def _check_replaceable(directory: Path, marker: str | None) -> None:
 def write_batches(directory: Path, file: str, rows: pa.Table, days: Days) -> None:
     """Write each row (all columns text) to the batch of its day number; the rows of a batch keep their order.
 
-    An existing file is appended to.
+    Appends to an existing file.
     """
     if not len(rows):
         return

@@ -124,7 +124,7 @@ def _password(settings: Settings, role: Role | Literal["postgres"]) -> str:
 
 
 def _application_name() -> str:
-    """This process in pg_stat_activity and in Busy: its command, pid and machine (63 bytes at most)."""
+    """The name of this process in pg_stat_activity and in Busy: its command, pid and machine (63 bytes at most)."""
     command = " ".join([Path(sys.argv[0]).name or "python", *sys.argv[1:2]])
     return f"{command[:30]} (pid {os.getpid()} on {socket.gethostname()[:16]})"
 

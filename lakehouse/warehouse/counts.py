@@ -42,7 +42,7 @@ def last_counted(cursor: Cursor, source: str, batch_date: date) -> datetime | No
 def reasons(cursor: Cursor, source: str, batch_date: date) -> list[tuple[str, str, int]]:
     """(table, reason, records) for the bad records of a batch, most records first.
 
-    A record counts for each of its reasons.
+    A record with several reasons counts once for each.
     """
     cursor.execute(
         """

@@ -98,7 +98,7 @@ def _check(days: int, scale: float, shares: Mapping[str, float], history_orders:
 
 
 def _shop(seed: int, orders: int, disturbances: Disturbances) -> Shop:
-    """Catalogues grow with the orders, as in the real data, so that the orders of one product stay as many."""
+    """Catalogues grow with the orders, as in the real data, so that the number of orders per product stays the same."""
     return Shop(
         Draws(seed),
         products=max(60, orders // 3),
@@ -128,7 +128,7 @@ def _write_days(folder: Path, daily: Daily, shares: Mapping[str, float], truth: 
 
 
 def _records(rows: Sequence[Values], columns: Sequence[Column], wanted: Sequence[Column]) -> list[Record]:
-    """The rows with only the wanted columns, wherever in the row a later column is."""
+    """The rows with only the wanted columns, in any position."""
     is_wanted = [column in wanted for column in columns]
     return [Record(tuple(compress(row, is_wanted))) for row in rows]
 
@@ -140,7 +140,7 @@ def _inject(
     daily: Daily,
     day: int,
 ) -> None:
-    """Spoil records in place: of each kind its share, and at least one on one of the days."""
+    """Put faults into records, in place: for each kind, its share of the records and at least one over all days."""
     draws, number = daily.shop.draws, day - daily.start
     for order, kind in enumerate(shares):
         if not shares[kind]:

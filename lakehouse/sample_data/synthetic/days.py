@@ -118,7 +118,7 @@ class Daily:
         return np.where(self._draws.happens(f"{what} late", index, share), days, 0)
 
     def _change(self, sent: Sent, name: str, share: float) -> None:
-        """Send products or sellers of the day before again, in one of three versions."""
+        """Resend some products or sellers of earlier days, in one of three versions."""
         if all(table.name != name for table in self.contract.tables):
             return
         table = self.contract.table(name)

@@ -1,4 +1,4 @@
-"""The newest valid rows -> what the marts must hold: versions, inferred members, facts, business figures."""
+"""The newest valid rows -> what the marts must contain: versions, inferred members, facts, business figures."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class Shop:
         }
 
     def product_rows(self, product: Integers, version: Integers) -> pa.Table:
-        """Products in a version; version 0 is their first one."""
+        """These products, each in its version; version 0 is the first."""
         draws, state = self.draws, product + version * self.products
         category = draws.below("category", product + (version // 2) * self.products, len(CATEGORIES))
         has_category = ~draws.happens("no category", product, 0.02)
@@ -121,7 +121,7 @@ class Shop:
         return pa.table({"product_id": draws.ids("product", product), "product_category_name": names, **columns})
 
     def seller_rows(self, seller: Integers, version: Integers) -> pa.Table:
-        """Sellers with their address in a version."""
+        """These sellers, each with the address of its version."""
         zips = self.draws.below("seller zip", seller + version * self.sellers, self.zips)
         return self._addresses({"seller_id": self.draws.ids("seller", seller)}, "seller", zips)
 

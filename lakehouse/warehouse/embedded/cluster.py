@@ -113,7 +113,7 @@ def write_configuration(directory: Path, programs: Programs, further_settings: M
 def remove_cluster(directory: Path) -> None:
     """Delete what this module and find_programs made. LAKEHOUSE_EMBEDDED_POSTGRES_DIR may also hold other files.
 
-    `data` is deleted if it is a cluster, and of `log` the log files are.
+    Deletes `data` only if it is a cluster, and in `log` only the log files.
     """
     data = directory / DATA
     remove_only(directory, ["initdb-*"])

@@ -127,7 +127,7 @@ def remove(settings: Settings) -> None:
 def reset_superuser_password(settings: Settings) -> None:
     """Set the superuser's password to that of its file, with the server stopped for a moment.
 
-    For a password file that was deleted or changed. The owner of the data needs no password for this.
+    Needed after a password file was deleted or changed. The owner of the data needs no password for this.
     """
     with _alone(settings):
         _stop(settings)
