@@ -1,4 +1,4 @@
-"""docs/guarantees.md names the tests that hold each property: they exist, in the files that it links to."""
+"""docs/guarantees.md names the tests that enforce each property: they exist, in the files that it links to."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_there_are_nine_properties_in_order() -> None:
 
 
 @pytest.mark.parametrize("title", PROPERTIES)
-def test_a_property_is_held_by_tests_that_exist(title: str) -> None:
+def test_a_property_is_enforced_by_tests_that_exist(title: str) -> None:
     named = _named(SECTIONS[title])
 
     missing = [
