@@ -33,7 +33,7 @@ STEP_NAMES: tuple[StepName, ...] = tuple(step.name for step in STEPS)
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did for one table and batch. `done` False: there was nothing to do, and the counts are the old ones.
+    """What a step did for one table and batch. `done`: False if there was nothing to do; the counts are then the old ones.
 
     `counts` are rows by name, `seconds` is the total time, and `phases` are its parts in seconds.
     """
@@ -62,7 +62,7 @@ class Observer(Protocol):
     """Watches a run. Its methods are called from several threads."""
 
     def planned(self, pending: list[Pending]) -> None:
-        """The run is going to do this."""
+        """The run is about to do these steps."""
 
     def started(self, step: StepName, table: str, batch_date: date) -> None:
         """A step begins with one table of one batch."""

@@ -68,7 +68,7 @@ def land(
 ) -> list[Landed]:
     """Accept the files under the paths as one batch or several; returns them by batch date.
 
-    A delivery is accepted as a whole or not at all, even when it holds several batches: if one of them cannot be
+    A delivery is accepted as a whole or not at all, even when it contains several batches: if one of them cannot be
     written, the earlier ones are undone. Only a process that is killed, or loses the store, between two batches leaves
     the earlier ones accepted. Landing the same delivery again completes it. Each batch keeps the tables that this
     delivery does not contain. `log` gets the names of the ignored files.
@@ -259,7 +259,7 @@ def _take_back(
 ) -> list[str]:
     """Give each table of these batches the file it had `before`, unless another landing has changed it since.
 
-    Returns the batches that may still hold what was staged, because their manifests could not be written.
+    Returns the batches that may still contain what was staged, because their manifests could not be written.
     """
     kept = []
     for day, old in before.items():

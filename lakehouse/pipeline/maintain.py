@@ -131,7 +131,7 @@ def _vacuum_by_spark(spark: SparkSession, url: str, hours: int) -> None:
 
 
 def _drop_used_keys(lakehouse: Lakehouse) -> int:
-    """Delete the changed keys that the marts already contain; their number. The caller holds the lock `publish`."""
+    """Delete the changed keys that the marts already contain; return how many. The caller holds the lock `publish`."""
     with lakehouse.cursor() as cursor:
         cursor.execute(
             """
@@ -145,7 +145,7 @@ def _drop_used_keys(lakehouse: Lakehouse) -> int:
 
 
 def _analyse(lakehouse: Lakehouse) -> int:
-    """VACUUM and ANALYZE each table as the role that owns it; the number of tables. The caller holds `publish`.
+    """VACUUM and ANALYZE each table as the role that owns it; return how many. The caller holds `publish`.
 
     Staging tables are left out: a running load may drop its own at any time.
     """

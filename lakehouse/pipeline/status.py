@@ -30,8 +30,8 @@ class BatchStatus:
 class Status:
     """All that can be known about a workspace without reading data.
 
-    `marts_pending`: why the marts are due, if they are. `without_landing`: (table, batch date) that the warehouse holds
-    and landing no longer has.
+    `marts_pending`: why the marts are due, if they are. `without_landing`: each (table, batch date) that is in the
+    warehouse but no longer in landing.
     """
 
     BATCH_COLUMNS: ClassVar[tuple[str, ...]] = ("batch_date", "tables", "records", "pending")

@@ -1,4 +1,4 @@
-"""How much of the archive one batch of a replay holds."""
+"""How much of the archive one batch of a replay contains."""
 
 from __future__ import annotations
 

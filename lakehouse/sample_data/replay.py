@@ -86,8 +86,8 @@ class Replayed:
 def replay(archive: Path, directory: Path, by: Period) -> Replayed:
     """Cut the archive into batches below `directory`, which must be absent or empty.
 
-    Raises ConfigurationError when the archive lacks a file or column, cannot be read, holds no order, or `directory` is
-    in use.
+    Raises ConfigurationError when the archive lacks a file or column, cannot be read or has no order, or when
+    `directory` is in use.
     """
     with whole_folder(directory) as folder:
         cuts = cut(read_archive(archive), by)

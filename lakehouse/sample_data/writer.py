@@ -37,7 +37,7 @@ def whole_folder(directory: Path, *, marker: str | None = None) -> Iterator[Path
     """Yield a folder to write in; it becomes `directory` once all is written, so that readers never see half of it.
 
     `marker`: a file whose presence says that the old content of `directory` may be replaced.
-    Raises ConfigurationError, before anything is written, when `directory` holds other files or cannot be replaced.
+    Raises ConfigurationError, before anything is written, when `directory` contains other files or cannot be replaced.
     """
     try:
         directory = directory.resolve()

@@ -52,7 +52,7 @@ def generate(
     `scale`: orders a day, in units of 300. `faults`: share of the records with each kind of fault, or kind -> share; a
     kind whose share is not 0 occurs at least once. `history_orders`: clean orders in batches before `start` (then no
     later batch sends the catalogue). `contract`: tables, columns and rules, if not those of contracts/olist.odcs.yaml.
-    Raises ConfigurationError for invalid arguments, or when `directory` holds other files.
+    Raises ConfigurationError for invalid arguments, or when `directory` contains other files.
     """
     shares = dict.fromkeys(KINDS, faults) if isinstance(faults, int | float) else dict(faults)
     _check(days, scale, shares, history_orders, history_batches)

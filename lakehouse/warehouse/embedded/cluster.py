@@ -1,6 +1,6 @@
 """A folder -> a Postgres cluster in it, and its configuration.
 
-The folder holds `data/` (the cluster), `log/` (a file per weekday), `postgresql.conf` and `pg_hba.conf`, which each
+The folder contains `data/` (the cluster), `log/` (a file per weekday), `postgresql.conf` and `pg_hba.conf`, which each
 start rewrites for its version, and for root a copy of the programs.
 """
 
@@ -111,7 +111,7 @@ def write_configuration(directory: Path, programs: Programs, further_settings: M
 
 
 def remove_cluster(directory: Path) -> None:
-    """Delete what this module and find_programs made. LAKEHOUSE_EMBEDDED_POSTGRES_DIR may also hold other files.
+    """Delete what this module and find_programs made. LAKEHOUSE_EMBEDDED_POSTGRES_DIR may also contain other files.
 
     Deletes `data` only if it is a cluster, and in `log` only the log files.
     """

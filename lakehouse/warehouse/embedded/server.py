@@ -1,7 +1,7 @@
 """Settings -> the Postgres server of this home on 127.0.0.1, from the programs of programs.py.
 
 There is one server per home, with one database per workspace. It outlives the command that started it and keeps none of
-that command's file descriptors. cluster.py says what its folder holds.
+that command's file descriptors. cluster.py says what its folder contains.
 """
 
 from __future__ import annotations
