@@ -33,9 +33,10 @@ STEP_NAMES: tuple[StepName, ...] = tuple(step.name for step in STEPS)
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did for one table and batch. `done`: False if there was nothing to do; the counts are then the old ones.
+    """What a step did for one table and batch.
 
-    `counts` are rows by name, `seconds` is the total time, and `phases` are its parts in seconds.
+    `done`: False if there was nothing to do; the counts are then the old ones. `counts` are rows by name,
+    `seconds` is the total time, and `phases` are its parts in seconds.
     """
 
     step: StepName

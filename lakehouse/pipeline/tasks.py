@@ -56,8 +56,8 @@ def look_into_drop_folder() -> None:
 def prepare_batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
     """[{table, batch_date}] of what is due in a batch, largest first; empty without a batch, or when all is done.
 
-    It first lands what the drop folder contains for the day; an unchanged file is landed only once. Raises DeliveryRefused
-    with all its faults.
+    It first lands what the drop folder contains for the day; an unchanged file is landed only once.
+    Raises DeliveryRefused with all its faults.
     """
     lakehouse = _open()
     day = date.fromisoformat(batch_date)
