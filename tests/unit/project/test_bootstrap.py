@@ -6,7 +6,6 @@ import ast
 import contextlib
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -351,12 +350,3 @@ def test_make_takes_the_python_that_is_named(tmp_path: Path) -> None:
     done = make(tmp_path, "setup-dev", f"PYTHON={tmp_path}/named")
 
     assert (done.returncode, done.stdout) == (0, "bootstrap.py --dev\n")
-
-
-def test_the_images_read_the_same_uv() -> None:
-    script = (PROJECT_DIR / "docker" / "python-env").read_text(encoding="utf-8")
-    (command,) = re.findall(r"\$\((sed .*? bootstrap\.py)\)", script)
-
-    done = subprocess.run(command, shell=True, cwd=PROJECT_DIR, capture_output=True, text=True, check=True)
-
-    assert done.stdout == f"{bootstrap.UV}\n"

@@ -33,3 +33,12 @@ def test_a_program_is_linted_and_stops_at_the_first_failure(program: Path) -> No
     assert text.startswith("#!/")
     assert linted.search(text) or program.suffix == ".py", "`make lint` does not find it"
     assert re.search(r"^set -E?eu(o pipefail)?$", text, re.MULTILINE) or program.suffix == ".py"
+
+
+def test_the_images_install_the_uv_that_bootstrap_py_names() -> None:
+    (command,) = re.findall(r"\$\((sed .*? bootstrap\.py)\)", (PROJECT_DIR / "docker" / "python-env").read_text())
+    (uv,) = re.findall(r'^UV = "(.*?)"', (PROJECT_DIR / "bootstrap.py").read_text(), re.MULTILINE)
+
+    done = subprocess.run(command, shell=True, cwd=PROJECT_DIR, capture_output=True, text=True, check=True)
+
+    assert done.stdout == f"{uv}\n"
