@@ -126,7 +126,7 @@ def test_a_run_notices_that_its_lock_is_lost_and_publishes_nothing(
             pytest.raises(WarehouseError, match="lost"),
             package_warehouse.connect(own_settings(own_warehouse, tmp_path)) as connection,
         ):
-            held.fence(connection)
+            held.fence(connection.cursor())
 
     with package_warehouse.lock(own_settings(own_warehouse, tmp_path), "publish", wait_seconds=0):
         pass

@@ -135,7 +135,7 @@ def test_nothing_is_published_under_a_lost_lock(settings):
             connection.cursor().execute("select pg_terminate_backend(%s)", (held.connection.get_backend_pid(),))
         until(lambda: sessions(settings, f"pid = {held.connection.get_backend_pid()}") == 0)
         with pytest.raises(WarehouseError, match="lost"), warehouse.connect(settings) as connection:
-            held.fence(connection)
+            held.fence(connection.cursor())
             connection.cursor().execute("insert into ops.runs (source, status) values ('shop', 'done')")
 
     with warehouse.connect(settings) as connection:
@@ -146,14 +146,14 @@ def test_nothing_is_published_under_a_lost_lock(settings):
 
 def test_a_fenced_transaction_passes_while_the_lock_is_held(settings):
     with warehouse.lock(settings, "publish") as held, warehouse.connect(settings) as connection:
-        held.fence(connection)
+        held.fence(connection.cursor())
 
 
 def test_the_next_holder_waits_for_a_fenced_transaction_that_outlives_its_run(settings):
     order = []
     with warehouse.connect(settings) as orphan:
         with warehouse.lock(settings, "publish") as held:
-            held.fence(orphan)
+            held.fence(orphan.cursor())
         following = threading.Thread(target=lambda: _take(settings, order))
         following.start()
         until(lambda: sessions(settings, "wait_event = 'advisory'") == 1)
