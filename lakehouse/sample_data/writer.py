@@ -45,19 +45,26 @@ def whole_folder(directory: Path, *, marker: str | None = None) -> Iterator[Path
         partial = directory.with_name(f".{directory.name}.partial")
         if partial.exists():
             shutil.rmtree(partial)
-        partial.mkdir(parents=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
-        raise ConfigurationError(
-            f"The deliveries cannot be written to {directory}: {getattr(error, 'strerror', None) or error}.\n"
-            "Name another folder."
-        ) from error
-    try:
+        raise _not_written(directory, error) from error
+    try:  # from here on: Ctrl-C right after the folder is made must remove it, too
+        try:
+            partial.mkdir(parents=True)
+        except OSError as error:
+            raise _not_written(directory, error) from error
         yield partial
         if directory.exists():
             shutil.rmtree(directory)
         partial.rename(directory)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _not_written(directory: Path, error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"The deliveries cannot be written to {directory}: {getattr(error, 'strerror', None) or error}.\n"
+        "Name another folder."
+    )
 
 
 def _check_replaceable(directory: Path, marker: str | None) -> None:
