@@ -15,13 +15,13 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-# What a call returns: its id, and how many rows carry it.
+# What a call returns: its `_task` id, and the number of rows that carry this id.
 RETURNED = "task bigint, rows bigint"
 
 
 @dataclass(frozen=True)
 class StagingTable:
-    """Where the rows go. This object is sent unencrypted, so it says only where the password is."""
+    """The table that the rows go into. This object is sent unencrypted, so it says only where the password is."""
 
     host: str
     port: int
@@ -41,7 +41,7 @@ class StagingTable:
         )
 
     def copy(self, batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        """Stream the batches into the table in one transaction. Yields one row of RETURNED."""
+        """Stream the batches into the table in one transaction. Yields one row with the columns of RETURNED."""
         from adbc_driver_postgresql import dbapi
 
         rest = iter(batches)

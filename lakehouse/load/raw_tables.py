@@ -1,6 +1,8 @@
-"""The contract -> the tables of `raw_<source>`: created, extended, indexed, replaced. All as the role loader.
+"""The contract -> the tables of `raw_<source>`.
 
-Indexes: on the key and batch date (to find the newest version of a key), and on the batch date (to replace a batch).
+Create, extend, index and replace the tables that the contract describes. Everything runs as the role loader.
+Each table has two indexes: one on the key and batch date, to find the newest version of a key, and one on the batch
+date, to replace a batch.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from lakehouse.lakehouse import Lakehouse
 
 
 def ensure(lakehouse: Lakehouse) -> None:
-    """Create what is missing: the schema, tables, columns added to the contract. Two calls at the same time are safe.
+    """Create the schema, tables and columns that the warehouse lacks. Two calls at the same time are safe.
 
-    A changed column type empties the table, whose batches are all loaded again anyway.
+    If the type of a column has changed, its table is emptied: all batches of the table are loaded again anyway.
     """
     with lakehouse.cursor() as cursor:
         if _is_as_the_contract_says(cursor, lakehouse.contract):
@@ -29,10 +31,10 @@ def ensure(lakehouse: Lakehouse) -> None:
 
 
 def create_staging(lakehouse: Lakehouse, table: TableContract, name: str) -> str:
-    """Create an empty table of this name with the columns of a raw table and `_task`; returns the name.
+    """Create an empty table with this name, the columns of a raw table, and `_task`. Returns the name.
 
-    It is unlogged (half the writing) if its rows will be copied into the raw table. It is logged if it will become the
-    raw table itself, since an unlogged table is empty after a crash.
+    The new table is unlogged (half the writing) if its rows will be copied into the raw table. It is logged if it will
+    become the raw table itself, since an unlogged table is empty after a crash.
     """
     columns = _definitions([*table.sql_columns, ("_task", "bigint")])
     with lakehouse.cursor() as cursor:
@@ -56,7 +58,10 @@ def may_be_replaced(cursor: Cursor, contract: Contract, table: TableContract) ->
 
 
 def swap_in(cursor: Cursor, contract: Contract, table: TableContract, staging: str) -> None:
-    """Replace the table by the staging table, without `_task` and indexed. It has the schema's default grants."""
+    """Replace the table with the staging table, after dropping `_task`, and create the indexes.
+
+    The new table has the schema's default grants.
+    """
     old, new = (sql.Identifier(contract.raw_schema, name) for name in (table.name, staging))
     cursor.execute("set local maintenance_work_mem = '256MB'")
     cursor.execute(sql.SQL("alter table {} drop column _task").format(new))
@@ -107,9 +112,9 @@ def _bring_up_to_date(cursor: Cursor, contract: Contract, table: TableContract, 
 
 
 def _start_over(cursor: Cursor, contract: Contract, table: TableContract) -> None:
-    """After a changed type: empty the table, mark all its batches as not loaded, and the marts as not built."""
+    """Handle a changed column type: empty the table, mark all its batches as not loaded and the marts as not built."""
     relation = sql.Identifier(contract.raw_schema, table.name)
-    cursor.execute(sql.SQL("drop table {} cascade").format(relation))  # and dbt's views on it
+    cursor.execute(sql.SQL("drop table {} cascade").format(relation))  # also drops dbt's views on it
     _bring_up_to_date(cursor, contract, table, None)
     cursor.execute(
         "update ops.load_log set is_current = false where source = %s and table_name = %s and is_current",

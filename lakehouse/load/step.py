@@ -1,7 +1,8 @@
-"""silver -> `raw_<source>.<table>`: a batch is replaced in one transaction; per table and batch.
+"""silver -> `raw_<source>.<table>`, per table and batch. A batch is replaced in one transaction.
 
-Spark's tasks copy the rows into a new staging table of this call. Then the driver publishes the rows of the tasks that
-returned. Readers see the old batch or the new one. `ops.changed_keys` gets the keys whose rows differ.
+Each call creates its own staging table, into which Spark's tasks copy the rows. The driver then publishes the rows of
+the tasks that completed successfully. Readers see either the old batch or the new one. The keys whose rows differ are
+added to `ops.changed_keys`.
 """
 
 from __future__ import annotations
@@ -34,15 +35,16 @@ if TYPE_CHECKING:
 
 
 def ensure_tables(lakehouse: Lakehouse) -> None:
-    """Create the schema raw_<source> and an empty table for each table of the contract, where missing."""
+    """Create the schema raw_<source> and the tables of the contract, unless they already exist."""
     raw_tables.ensure(lakehouse)
 
 
 def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: SparkSession) -> StepResult:
-    """Publish a table's batch, unless that is done. The caller holds the table's lock, but not the lock `publish`.
+    """Publish a table's batch unless it is up to date. The caller holds the table's lock, but not the lock `publish`.
 
-    Counts: silver = raw. A withdrawn table has no rows left of this batch. Raises LakehouseError if silver does not
-    contain what the manifest names, WarehouseError if rows cannot be copied, ReconciliationError if rows are missing.
+    The counts satisfy silver = raw. If the table was withdrawn from the batch, none of the batch's rows are left.
+    Raises LakehouseError if silver does not contain what the manifest names, WarehouseError if rows cannot be copied,
+    and ReconciliationError if rows are missing.
     """
     begin = time.monotonic()
     fingerprints = expected(table, manifest)
@@ -68,7 +70,10 @@ def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: S
 
 
 def drop_leftovers(lakehouse: Lakehouse, table: TableContract) -> list[str]:
-    """Drop staging tables left by killed loads of this table; returns the names. The caller holds the table's lock."""
+    """Drop the staging tables that killed loads of this table left behind. Returns the names of the dropped tables.
+
+    The caller holds the table's lock.
+    """
     pattern = re.compile(rf"_staging_{table.name}_[0-9a-f]{{8}}")
     with lakehouse.cursor() as cursor:
         cursor.execute("select tablename from pg_tables where schemaname = %s", (lakehouse.contract.raw_schema,))
@@ -119,7 +124,10 @@ def _copy(
     day: date,
     staging: str,
 ) -> list[tuple[int, int]]:
-    """Copy the partition into the staging table, in one action; returns (task, rows) of each task that returned."""
+    """Copy the partition into the staging table in one Spark action.
+
+    Returns (task, rows) for each task that completed successfully.
+    """
     from pyspark.sql import functions as sf
 
     settings, schema = lakehouse.settings, lakehouse.contract.raw_schema
@@ -186,8 +194,8 @@ class _Publication:
         return int(load_id)
 
     def _replace_table(self, staging: str, tasks: list[tuple[int, int]]) -> None:
-        """The table is empty and no view depends on it, so the staging table takes its place."""
-        # An abandoned task may still be copying. Wait for its end, then delete its rows with the others.
+        """Put the staging table in the table's place, which is possible since the table has no rows and no views."""
+        # An abandoned task may still be copying. Wait until it ends, then delete the rows of all abandoned tasks.
         self.cursor.execute(sql.SQL("lock table {} in access exclusive mode").format(self._relation(staging)))
         self.cursor.execute(
             sql.SQL("delete from {} where _task <> all(%s)").format(self._relation(staging)), (_ids(tasks),)
@@ -198,7 +206,7 @@ class _Publication:
         raw_tables.swap_in(self.cursor, self.contract, self.table, staging)
 
     def _new_rows(self, staging: str | None, tasks: list[tuple[int, int]]) -> sql.Composable:
-        """Query for the batch's new rows."""
+        """A query for the batch's new rows."""
         if staging is None:
             return sql.SQL("select {} from {} where false").format(self._columns(lineage=True), self._relation())
         return sql.SQL("select {} from {} where _task = any({})").format(
@@ -213,7 +221,7 @@ class _Publication:
         self._check(self.cursor.rowcount)
 
     def _differing_keys(self, new_rows: sql.Composable) -> sql.Composable:
-        """Query for the keys whose old and new rows differ in this batch; `except` treats nulls as equal."""
+        """A query for the keys whose old and new rows differ in this batch. `except` treats nulls as equal."""
         key = sql.SQL(" || chr(31) || ").join(
             sql.SQL("coalesce({}::text, '')").format(sql.Identifier(name)) for name in self.table.unique_key
         )

@@ -1,8 +1,10 @@
-"""A value as sent (text) -> a typed value, or null if it is not in its type's canonical form. Column expressions.
+"""A value as sent (text) -> a typed value, or null if the text is not in the type's canonical form.
 
-Spark's own casts are lenient: `10.505` becomes 10.51, `1e3` 1000.00, `2018` a timestamp, and `+02:00` is dropped. So a
-value is cast only if its whole text matches the canonical form of its type, and then the cast must succeed.
-ASCII digits only; no trimming; years 1900 to 2199; no rounding of decimals; no value out of its type's range.
+The functions build Spark's column expressions. Spark's own casts are lenient: `10.505` becomes 10.51, `1e3` becomes
+1000.00, `2018` becomes a timestamp, and `+02:00` is dropped. So a value is cast only if its whole text matches the
+canonical form of its type, and the cast must succeed, too.
+Only ASCII digits are accepted, and only years from 1900 to 2199. Nothing is trimmed or rounded, and no value may be out
+of its type's range.
 """
 
 from __future__ import annotations
@@ -26,18 +28,18 @@ def cast(value: Column, type_: ColumnType) -> Column:
         return value
     typed = sf.when(value.rlike(canonical_form(type_)), value.try_cast(type_.spark))
     if type_.kind == "double":
-        # Plus 0.0 turns -0.0 into 0.0: they are equal, but not all of Spark's ways of grouping treat them so.
+        # Adding 0.0 turns -0.0 into 0.0. The two are equal, but some of Spark's groupings keep them apart.
         return sf.when(sf.abs(typed) < sf.lit(float("inf")), typed + sf.lit(0.0))
     return typed
 
 
 def canonical_form(type_: ColumnType) -> str:
-    r"""The regular expression (Java's) for the whole text of a value. The type text has none.
+    r"""The Java regular expression that the whole text of a value must match. The type text has none.
 
-    It begins with `\A` and ends with `\z`: Java's `$` also matches before a newline at the end.
+    The expression begins with `\A` and ends with `\z`: Java's `$` also matches before a newline at the end.
     """
     if type_.kind == "decimal":
-        # In decimal(2,2) the 0 of 0.25 does not count as a digit. The cast refuses what does not fit.
+        # In decimal(2,2) the leading 0 of 0.25 does not count as a digit. The cast refuses a value that does not fit.
         whole = f"-?[0-9]{{1,{max(type_.precision - type_.scale, 1)}}}"
         return rf"\A{whole}(?:\.[0-9]{{1,{type_.scale}}})?\z" if type_.scale else rf"\A{whole}\z"
     forms = {

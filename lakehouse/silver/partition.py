@@ -1,9 +1,9 @@
 """Graded rows of a batch -> the batch's partition of a table in the silver layer, replaced in one commit.
 
-delta-rs commits the rows of an Arrow table in milliseconds. Spark, whose tasks write the files, commits those of a
-DataFrame in one to two seconds whatever the size. The table's lock keeps the two from writing at the same time. Where
-Spark's commit is not atomic (S3 with Delta's own log store), Spark makes every commit: the job of a killed client may
-still be running in its server.
+delta-rs commits an Arrow table in milliseconds. Spark, whose tasks write the files, takes one to two seconds to commit
+a DataFrame of any size. The table's lock keeps delta-rs and Spark from writing at the same time. Where Spark's commit
+is not atomic (S3 with Delta's own log store), Spark makes every commit, since a killed client's job may still be
+running in the Connect server.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 QUARANTINE = "_source_file string, _row bigint, _batch_date date, reasons array<string>, record string"
-# From spark/java, in images that contain it.
+# Delta's setting for the log store on S3, and its value in images that contain the log store of spark/java.
 LOG_STORE_OF_S3A, CONDITIONAL_LOG_STORE = "spark.delta.logStore.s3a.impl", "lakehouse.ConditionalLogStore"
 
 
 def commits_atomically(store: Store, session: Callable[[], SparkSession]) -> bool:
-    """Whether Spark's commit to a table of this store never overwrites another commit. Only then may delta-rs write.
+    """Whether Spark's commit to a table in this store never overwrites another commit. If it may, only Spark writes.
 
-    True for a folder, and on S3 with the log store of spark/java, which the stack's Connect server has.
+    True for a folder, and for S3 with the log store of spark/java, which the stack's Connect server has.
     """
     return store.spark_commits_atomically or session().conf.get(LOG_STORE_OF_S3A, "") == CONDITIONAL_LOG_STORE
 
@@ -52,21 +52,24 @@ class SilverPartition:
 
     @cached_property
     def delta_rs_may_write(self) -> bool:
-        """Whether this process commits small batches; else their rows go back to Spark."""
+        """Whether this process commits small batches. If not, it sends their rows back to Spark, which commits them."""
         return commits_atomically(self.store, lambda: self.spark)
 
     def write_silver(self, rows: DataFrame | pa.Table, expected: int) -> None:
-        """Replace the partition by these rows: contract columns and `_row`."""
+        """Replace the silver partition with these rows, which have the contract columns and `_row`."""
         names = [*self.table.column_names, "_source_file", "_row", "_batch_date"]
         start_over = self._changes_a_type()
         if start_over:
-            # The table's other batches are due anyway, since the contract's rules have changed.
+            # The table's other batches must be made again anyway, since the contract's rules have changed.
             for day in ledger.read_ledger(self.store, self.path).entries:
                 ledger.begin(self.store, self.path, day)
         self._write(self.path, rows, names, expected, start_over=start_over)
 
     def write_quarantine(self, rows: DataFrame | pa.Table | None, expected: int) -> None:
-        """The same for `_row`, `_reasons` and `_record`. No commit if there were no rows and there are none now."""
+        """Replace the quarantine partition with these rows, which have `_row`, `_reasons` and `_record`.
+
+        Commits nothing if the partition is empty and stays empty.
+        """
         if rows is None or not expected:
             if not read_partition(self.store, quarantine_path(self.table), self.day).rows:
                 return
@@ -83,7 +86,7 @@ class SilverPartition:
     def _write(
         self, key: str, rows: DataFrame | pa.Table, names: list[str], expected: int, *, start_over: bool
     ) -> None:
-        """One atomic replace, checked by the row counts in the table's log."""
+        """Replace a partition atomically, then check the row count in the table's log."""
         if isinstance(rows, pa.Table):
             lineage = {
                 "_source_file": pa.repeat(pa.scalar(self.file_name, pa.string()), rows.num_rows),
@@ -119,7 +122,7 @@ class SilverPartition:
         writer.partitionBy("_batch_date").save(self.store.spark_url(key))
 
     def _changes_a_type(self) -> bool:
-        """Whether a column of the table in the lake has an outdated type, so that the table must start over."""
+        """Whether a column of the table in the lake has an outdated type. If so, the table must start over."""
         there = read_partition(self.store, self.path, self.day).columns
         wanted = {field.name: str(field.type) for field in self.table.arrow_schema}
         return any(there.get(name, kind) != kind for name, kind in wanted.items())

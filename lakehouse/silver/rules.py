@@ -1,8 +1,9 @@
 """Bronze rows of one batch -> the same rows, typed and graded: accepted, duplicate, superseded or invalid.
 
-A row is invalid if a value is not of its type or violates a rule of severity error. Of valid rows that are equal in all
-contract columns, the one with the highest `_row` is kept; the others are duplicates. Of the rest with the same key, the
-one with the highest `_row` is accepted; the others are superseded. DataFrames only.
+A row is invalid if a value is not of its column's type or violates a rule of severity error. Among valid rows that are
+equal in all contract columns, the one with the highest `_row` is kept; the others are duplicates. Among the kept rows
+with the same key, the one with the highest `_row` is accepted; the others are superseded. This module uses only
+DataFrames.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from lakehouse.silver.casts import cast, text_or_null
 
 # The grades of a row. In quarantine SUPERSEDED is also the reason.
 ACCEPTED, DUPLICATE, SUPERSEDED, INVALID = "accepted", "duplicate", "superseded", "invalid"
-# An entry of a Postgres index holds 2,700 bytes at most. Indexes are on keys, on references to other tables, and in the
-# marts on columns that a contract's pattern keeps short.
+# An entry of a Postgres index can have 2,700 bytes at most. Indexed are keys, references to other tables and, in the
+# marts, columns that a contract's pattern keeps short.
 LONGEST_KEY_BYTES = 2000
 KEY_TOO_LONG = f"key: longer than {LONGEST_KEY_BYTES} bytes"
 REFERENCE_TOO_LONG = f"longer than {LONGEST_KEY_BYTES} bytes"
-# ops.changed_keys joins the columns of a key with it.
+# Separates the columns of a key in ops.changed_keys.
 KEY_SEPARATOR = chr(31)
 KEY_HAS_SEPARATOR = "key: holds the control character U+001F"
 
 
 def with_types(bronze: DataFrame, table: TableContract) -> DataFrame:
-    """The contract columns, typed, null if the text is not of the type; `_has_<column>`: whether there is a text."""
+    """The typed contract columns, null if the text is not of the type. `_has_<column>` says whether there is a text."""
     return bronze.select(
         *(cast(text_or_null(column.name), column.type).alias(column.name) for column in table.columns),
         *(text_or_null(column.name).isNotNull().alias(f"_has_{column.name}") for column in table.columns),
@@ -38,9 +39,9 @@ def with_types(bronze: DataFrame, table: TableContract) -> DataFrame:
 
 
 def graded_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
-    """Every row: contract columns typed, `_row`, `_grade`, `_reasons`, `_warnings`, and `_record` if quarantined.
+    """Every row: its typed contract columns, `_row`, `_grade`, `_reasons`, `_warnings`, and `_record` if quarantined.
 
-    One job does everything by sorting, for a batch that fits one task. The functions below grade a large batch.
+    One job grades by sorting, which suits a batch that fits into one task. The functions below grade a large batch.
     """
     reasons = _reasons(violations(table))
     warnings = _reasons([(rule.reason, violates(rule, type_)) for rule, type_ in _warning_rules(table)])
@@ -66,13 +67,14 @@ def graded_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
 
 
 def distinct_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
-    """One row per distinct typed content: `_is_valid`, how many rows have it (`_copies`), the highest `_row` of them.
+    """One row per distinct set of typed values.
 
-    Invalid rows are counted here too. `invalid_rows` has each of them.
+    It has `_is_valid`, the number of identical rows (`_copies`) and the highest `_row` among them. Invalid rows are
+    included here too; `invalid_rows` lists them individually.
     """
     is_invalid = reduce(Column.__or__, [violation for _, violation in violations(table)], sf.lit(False))
     graded = with_types(bronze, table).select(*table.column_names, "_row", (~is_invalid).alias("_is_valid"))
-    # Groups by hash: a window over all columns would sort them, which takes three times as long on wide rows.
+    # This groups by hash. A window over all columns would sort the rows, which takes three times as long on wide rows.
     return graded.groupBy(*table.column_names, "_is_valid").agg(
         sf.max("_row").alias("_row"), sf.count(sf.lit(1)).alias("_copies")
     )
@@ -85,14 +87,14 @@ def newest_per_key(distinct: DataFrame, table: TableContract) -> DataFrame:
 
 
 def invalid_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
-    """`_row`, all `_reasons` and the `_record` as sent (JSON, in the contract's order) of each faulty row."""
+    """`_row`, all `_reasons` and `_record` of each invalid row. `_record` is JSON, as sent, in contract order."""
     reasons = _reasons(violations(table))
     typed = with_types(bronze.withColumn("_record", as_sent(table)), table)
     return typed.select("_row", reasons.alias("_reasons"), "_record").where(sf.size("_reasons") > 0)
 
 
 def superseded_rows(bronze: DataFrame, newest: DataFrame, table: TableContract) -> DataFrame:
-    """`_row`, `_reasons` and `_record`, like `invalid_rows`, of rows that a later row with the same key replaced."""
+    """The same columns as `invalid_rows`, for the rows that a later row with the same key superseded."""
     superseded = newest.where("not _is_newest").select("_row")
     reasons = sf.array(sf.lit(SUPERSEDED)).alias("_reasons")
     return bronze.join(superseded, on="_row", how="left_semi").select("_row", reasons, as_sent(table).alias("_record"))
@@ -108,7 +110,7 @@ def counts_of(distinct: DataFrame, table: TableContract) -> dict[str, Column]:
         "valid": sf.count(sf.when(valid, sf.lit(1))),
     }
     if table.key:
-        # A struct, since count(distinct a, b) leaves out rows in which one of them is null.
+        # A struct, since count(distinct a, b) leaves out rows in which a or b is null.
         counts["keys"] = sf.count_distinct(sf.when(valid, sf.struct(*table.key)))
     return counts
 
@@ -127,13 +129,13 @@ def _warning_rules(table: TableContract) -> list[tuple[Rule, ColumnType]]:
 
 
 def _reasons(violations: list[tuple[str, Column]]) -> Column:
-    """The reasons of the violations that a row has, as an array."""
+    """The reasons for a row's violations, as an array."""
     found = [sf.when(violation, sf.lit(reason)) for reason, violation in violations]
     return sf.array_compact(sf.array(*found)) if found else sf.array().cast("array<string>")
 
 
 def violations(table: TableContract) -> list[tuple[str, Column]]:
-    """(reason, whether a row of `with_types` has it) for all that makes a row invalid, in the contract's order."""
+    """(reason, whether a row of `with_types` is invalid for this reason), in the contract's order."""
     found: list[tuple[str, Column]] = []
     for column in table.columns:
         value, is_there = sf.col(column.name), sf.col(f"_has_{column.name}")

@@ -1,8 +1,9 @@
 """bronze -> `silver/<source>/<table>`, typed and unique, and `silver/quarantine/<source>/<table>`; per table and batch.
 
-A small batch is one Spark job, whose result this process commits. For a large batch, one job types, grades and counts
-all rows and keeps the result in memory, a second one writes it, and invalid or superseded rows take more jobs.
-Quarantine is committed before the table, and the ledger is written last, so leftovers of a killed run are replaced.
+A small batch takes one Spark job, and this process commits the result. A large batch takes several jobs: the first one
+types, grades and counts all rows and keeps the result in memory, and the second one writes the result. Invalid or
+superseded rows take more jobs. Quarantine is committed before the table, and the ledger is written last, so the next
+run replaces whatever a killed run left.
 """
 
 from __future__ import annotations
@@ -33,20 +34,22 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 # Up to this size a batch is small: one task and one commit by this process are faster than shuffles and a commit by
-# Spark, and the rows fit into the heap. Bytes are as delivered: in bronze a repetitive gigabyte is a few megabytes.
+# Spark, and the rows fit into the heap. The bytes are those delivered, since a repetitive gigabyte takes only a few
+# megabytes in bronze.
 SMALL_ROWS = 200_000
 SMALL_BYTES = 64 * 1024 * 1024
-# Where Spark must commit anyway, the rows come here only to go back: worth it for a day's batch, not for a history.
+# Where Spark must make the commit, the rows come here only to go back. That is worth it for a day's batch, not for a
+# history.
 SMALL_ROWS_RETURNED = 20_000
 SMALL_BYTES_RETURNED = 4 * 1024 * 1024
 
 
 def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: SparkSession) -> StepResult:
-    """Make a table's batch in silver from bronze, unless that is done. The caller holds the table's lock.
+    """Make a table's batch in silver from bronze, unless it is up to date. The caller holds the table's lock.
 
-    Counts: bronze = duplicates + superseded + quarantined + silver. A withdrawn table has an empty partition.
-    Raises LakehouseError if bronze does not hold what the manifest names, SparkError or StoreError if the work cannot
-    be done, and ReconciliationError if rows are missing.
+    The counts satisfy bronze = duplicates + superseded + quarantined + silver. A withdrawn table gets an empty
+    partition. Raises LakehouseError if bronze does not contain what the manifest names, SparkError or StoreError if the
+    work cannot be done, and ReconciliationError if rows are missing.
     """
     begin = time.monotonic()
     store, path, day = lakehouse.silver, table_path(table), manifest.batch_date
@@ -91,7 +94,7 @@ def _require_bronze(store: Store, path: str, day: date, fingerprint: str) -> Non
 
 
 def _as_of(table: TableContract, day: date) -> TableContract:
-    """The table with the rules of that day: a column is not required before the first day that demands it."""
+    """The table with the rules that apply on this day: a column is not required before the day in its `since`."""
     demanded = table.demanded_columns(day)
     columns = tuple(
         column
@@ -105,8 +108,8 @@ def _as_of(table: TableContract, day: date) -> TableContract:
 class _Batch:
     """One table's batch on its way from bronze (`source`) to silver (`target`).
 
-    `replace_small` and `replace_large` replace both partitions, with the same result. They return the counts of what
-    was written and the seconds it took.
+    `replace_small` and `replace_large` have the same result: both replace the silver and the quarantine partition. They
+    return the ledger's entry, with the counts, and the seconds that each phase took.
     """
 
     def __init__(self, spark: SparkSession, table: TableContract, source: Partition, target: SilverPartition) -> None:
@@ -175,7 +178,7 @@ class _Batch:
         return self._spark.read.schema(schema).parquet(*self._source.files)
 
     def _count(self, distinct: DataFrame) -> tuple[dict[str, int], dict[str, int]]:
-        """Rows by grade and warnings by reason, in one pass over all rows."""
+        """The numbers of rows by grade and of warnings by reason, counted in one pass over all rows."""
         from lakehouse.silver import rules
 
         aggregates = rules.counts_of(distinct, self._table)
@@ -194,7 +197,7 @@ class _Batch:
         return counts, {reason: found[reason] for reason in reasons if found[reason]}
 
     def _warnings(self, kept: DataFrame) -> dict[str, int]:
-        """The warnings of these rows, by reason."""
+        """The number of warnings for these rows, by reason."""
         from lakehouse.silver import rules
 
         reasons = rules.warnings_of(self._table)
