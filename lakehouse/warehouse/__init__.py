@@ -1,8 +1,8 @@
-"""Settings and a role -> the warehouse: prepared, connected to, locked. Other packages import from here.
+"""Settings and a role -> the warehouse, for other packages to prepare, connect to and lock. They import from here.
 
-Another warehouse would plug in here (connections.py, locks.py, prepare.py) and in load/ (all three modules). These, and
-embedded/, are written for Postgres; elsewhere only single statements in counts.py, pipeline/, marts/step.py and
-notify/outbox.py are.
+Another warehouse would plug in here (connections.py, locks.py, prepare.py) and in load/ (all three modules). These
+modules and embedded/ are written for Postgres. Elsewhere, only single statements are: in counts.py, pipeline/,
+marts/step.py and notify/outbox.py.
 """
 
 from lakehouse.warehouse.connections import connect, cursor, uri

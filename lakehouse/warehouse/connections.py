@@ -1,4 +1,4 @@
-"""Settings and a role -> a connection to the warehouse's database of this workspace."""
+"""Settings and a role -> a connection to the workspace's database in the warehouse."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class NoDatabase(WarehouseError):
 
 @contextlib.contextmanager
 def connect(settings: Settings, role: Role = "loader", autocommit: bool = False) -> Iterator[Connection]:
-    """A connection to the workspace's database. Commits at the end, rolls back on an error, closes.
+    """A connection to the workspace's database. Commits at the end or rolls back on an error, then closes.
 
     Raises WarehouseError when the server cannot be reached or refuses a statement (psycopg2's error is its cause).
     """
@@ -58,7 +58,7 @@ def cursor(settings: Settings, role: Role = "loader", *, autocommit: bool = Fals
 
 
 def uri(settings: Settings, role: Role) -> str:
-    """Address of the workspace's database for a role, without password, as users reach it."""
+    """The address at which users reach the workspace's database as this role, without the password."""
     place = settings.published_postgres or f"{settings.postgres_host}:{settings.postgres_port}"
     return f"postgresql://{role}@{place}/{settings.database_name}"
 
@@ -95,9 +95,9 @@ def open_connection(
 
 
 def finish(connection: Connection, deadline: float) -> None:
-    """Wait until an asynchronous connection is done. Ctrl-C ends this wait, but not that of a blocking connection.
+    """Wait until an asynchronous connection is done. Ctrl-C ends this wait, unlike the wait of a blocking connection.
 
-    Raises TimeoutError at the deadline (of `time.monotonic`).
+    Raises TimeoutError at the deadline (a value of `time.monotonic`).
     """
     while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
         remaining = deadline - time.monotonic()

@@ -1,4 +1,4 @@
-"""ops.reconciliation -> where the records of a source went: per table and batch, with the reasons of bad records.
+"""ops.reconciliation -> where a source's records went and why some are bad, per table and batch.
 
 Each function takes a cursor of the role loader.
 """
@@ -18,7 +18,7 @@ STAGES = ("records", "rejected", "bronze", "duplicates", "superseded", "quaranti
 def records_per_table(
     cursor: Cursor, contract: Contract, batch_date: date | None = None
 ) -> list[tuple[str, dict[str, int]]]:
-    """Per table, in the contract's order: its records at each stage, for one batch or summed over all."""
+    """(table, its number of records at each stage) in the contract's order, for one batch or summed over all."""
     sums = ", ".join(f"sum({stage})::bigint" for stage in STAGES)
     cursor.execute(
         f"select table_name, {sums} from ops.reconciliation "  # noqa: S608
@@ -30,7 +30,7 @@ def records_per_table(
 
 
 def last_counted(cursor: Cursor, source: str, batch_date: date) -> datetime | None:
-    """When the records of a batch were last counted; None: never."""
+    """When the records of a batch were last counted. None if they never were."""
     cursor.execute(
         "select max(checked_at) from ops.reconciliation where source = %s and batch_date = %s", (source, batch_date)
     )

@@ -1,7 +1,7 @@
 """A name -> a lock between runs of one workspace, held by a separate session in the warehouse. See warehouse.lock.
 
-The lock ends with its session, so however a run dies, nothing is left to clean up. A run that goes on without its
-session (the server restarted, the network broke) finds out by `check`, and `fence` keeps it from publishing.
+The lock ends with its session, so nothing is left to clean up, however a run dies. If a run loses its session (the
+server restarted, the network broke), `check` raises an error, and `fence` keeps the run from publishing.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse.connections import finish, open_connection, statement_error
 
 CLOSING_READS = 8
-SERVER_ANSWER_MARGIN = 15  # how much longer than the server this side waits
+SERVER_ANSWER_MARGIN = 15  # this side waits so many seconds longer than the server
 
-# The sessions of this database that hold the lock with a 64-bit key (given twice), longest first. A session runs
-# nothing after it has got the lock, so its last change of state is that moment.
+# The sessions of this database that hold the lock with a 64-bit key (passed twice), the longest holder first. A session
+# runs no statement after it has got the lock, so its last change of state is the moment when it got the lock.
 HOLDERS = """
     select
         locks.pid,
@@ -53,8 +53,8 @@ class HeldLock:
     def check(self) -> None:
         """Raise WarehouseError if the lock is lost. Costs no round trip."""
         try:
-            # The server sends data unasked only before it closes the connection. Read until there is nothing more.
-            # A closed connection is always readable, and the read then fails.
+            # The server sends data unasked only before it closes the connection. Read until nothing is left.
+            # A closed connection is always readable, and reading from it fails.
             for _ in range(CLOSING_READS):
                 readable, _, _ = select.select([self.connection.fileno()], [], [], 0)
                 if not readable:
@@ -68,7 +68,7 @@ class HeldLock:
         """Tie a transaction to this lock. Call it as the transaction's first statement.
 
         Raises WarehouseError if the lock is already lost. The next holder of the lock waits until the transaction ends,
-        even when this process is killed and the server has not noticed.
+        even if this process is killed and the server has not noticed yet.
         """
         cursor.execute("select pg_advisory_xact_lock_shared(%s)", (_key(_transactions_of(self.name)),))
         key = _key(self.name)
@@ -90,8 +90,8 @@ def lock(
 ) -> Iterator[HeldLock]:
     """Hold a named lock of this workspace until the block ends or the process dies. Not reentrant.
 
-    Waits up to `wait_seconds` (unset: `lock_wait_seconds` of the settings; 0: not at all).
-    Raises Busy that names the lock and its holder; WarehouseError at the end of the block if the lock was lost.
+    Waits up to `wait_seconds` (unset: the setting `lock_wait_seconds`; 0: not at all).
+    Raises Busy, which names the lock and its holder, and at the end of the block WarehouseError if the lock was lost.
     """
     wait = settings.lock_wait_seconds if wait_seconds is None else wait_seconds
     connection = open_connection(settings, "loader", settings.database_name, asynchronous=True)
@@ -120,7 +120,7 @@ def _acquire(held: HeldLock, wait: float) -> None:
             _ask(held.connection, deadline, f"select pg_advisory_lock{shared}(%s)", _key(held.name))
         elif _ask(held.connection, deadline, f"select pg_try_advisory_lock{shared}(%s)", _key(held.name)) != [(True,)]:
             raise _busy(held, wait)
-        # A transaction that a killed run fenced with this lock may still be committing. Wait for its end.
+        # A transaction that a killed run fenced with this lock may still be committing. Wait until it ends.
         _ask(held.connection, deadline, f"select pg_advisory_xact_lock{shared}(%s)", _key(_transactions_of(held.name)))
     except WarehouseError as error:
         if isinstance(error.__cause__, psycopg2.errors.LockNotAvailable):
@@ -129,7 +129,7 @@ def _acquire(held: HeldLock, wait: float) -> None:
 
 
 def _release(held: HeldLock) -> None:
-    """Release the lock before closing the connection, which the server may notice a moment later."""
+    """Release the lock before the connection is closed, since the server may notice the closing only a moment later."""
     shared: Literal["", "_shared"] = "_shared" if held.shared else ""
     _ask(
         held.connection,

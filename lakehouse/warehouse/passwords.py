@@ -13,12 +13,12 @@ from lakehouse.settings import ROLES, Settings
 
 
 def superuser_password_file(settings: Settings) -> Path:
-    """The file with the password of the embedded server's superuser `postgres`, which only `prepare` uses."""
+    """The file with the password of the embedded server's superuser `postgres`. Only `prepare` logs in as this user."""
     return settings.secrets_path / "postgres_password"
 
 
 def ensure_passwords(settings: Settings) -> None:
-    """Make a random password for each role without one, and one for the embedded server's superuser.
+    """Make a random password for each role that has none, and one for the embedded server's superuser.
 
     An existing file stays as it is. Raises SetupError when the folder cannot be written.
     """

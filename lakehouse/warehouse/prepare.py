@@ -1,4 +1,4 @@
-"""Settings -> a warehouse that is ready: server, the workspace's database, roles, schemas, ops tables and grants.
+"""Settings -> a warehouse that is ready to use: server, workspace's database, roles, schemas, ops tables and grants.
 
 Every command calls `prepare` first.
 """
@@ -24,13 +24,14 @@ from lakehouse.warehouse.passwords import ensure_passwords
 INIT_DIR = PROJECT_DIR / "postgres_init"
 ROLES_SQL = INIT_DIR / "10-roles.sql"
 MAINTENANCE_DATABASE = "postgres"
-INIT_LOCK = 5433_2026  # any number; advisory, in the maintenance database
+INIT_LOCK = 5433_2026  # any number: the key of an advisory lock in the maintenance database
 
 
 def prepare(settings: Settings) -> None:
     """Make the warehouse of this workspace ready.
 
-    Idempotent, and several processes may call it at the same time. If nothing is to be done, it costs a few logins.
+    Calling this again is safe, also from several processes at the same time. If nothing needs to be done, a call costs
+    only a few logins.
     Raises SetupError when the embedded server cannot start, WarehouseError when the warehouse cannot be reached.
     """
     if settings.target is Target.EMBEDDED:
@@ -135,11 +136,11 @@ def _execute(connection: Connection, statement: str | sql.Composable) -> None:
 
 
 def _database_files() -> list[Path]:
-    """The SQL files of one database, in the order of their application."""
+    """The SQL files for a database, in the order in which they are applied."""
     return [file for file in sorted(INIT_DIR.glob("*.sql")) if file != ROLES_SQL]
 
 
 def _mark() -> str:
-    """The database's comment once all SQL is applied. It changes with the SQL."""
+    """The comment that a database gets once all SQL is applied. It changes when the SQL changes."""
     content = b"".join(file.read_bytes() for file in sorted(INIT_DIR.glob("*.sql")))
     return f"postgres_init {hashlib.sha256(content).hexdigest()}"

@@ -1,7 +1,7 @@
 """A folder -> a Postgres cluster in it, and its configuration.
 
-The folder contains `data/` (the cluster), `log/` (a file per weekday), `postgresql.conf` and `pg_hba.conf`, which each
-start rewrites for its version, and for root a copy of the programs.
+The folder contains `data/` (the cluster), `log/` (a file per weekday), `postgresql.conf`, `pg_hba.conf` and, for root,
+a copy of the programs. Each start rewrites the two configuration files for the version that starts.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SERVER_SETTINGS: dict[str, str] = {
 
 
 def make_directory(directory: Path) -> None:
-    """Create the server's folder. The account that runs the server for root must be able to enter it at any umask."""
+    """Create the server's folder, which the account that runs the server for root can enter, whatever the umask."""
     made = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -58,9 +58,9 @@ def make_directory(directory: Path) -> None:
 
 
 def make_cluster(directory: Path, programs: Programs, superuser_password: str) -> None:
-    """Create a missing cluster, whole or not at all: initdb works in a folder that is renamed at the end.
+    """Create the cluster if it is missing. initdb works in another folder, renamed at the end: no cluster is half made.
 
-    Raises SetupError when initdb fails, or the cluster is of another major version of Postgres.
+    Raises SetupError when initdb fails, or when another major version of Postgres made the existing cluster.
     """
     for leftover in directory.glob("initdb-*"):
         shutil.rmtree(leftover)
@@ -111,9 +111,9 @@ def write_configuration(directory: Path, programs: Programs, further_settings: M
 
 
 def remove_cluster(directory: Path) -> None:
-    """Delete what this module and find_programs made. LAKEHOUSE_EMBEDDED_POSTGRES_DIR may also contain other files.
+    """Delete what this module and find_programs made. Other files in LAKEHOUSE_EMBEDDED_POSTGRES_DIR stay.
 
-    Deletes `data` only if it is a cluster, and in `log` only the log files.
+    Deletes `data` only if it is a cluster, and only the log files in `log`.
     """
     data = directory / DATA
     remove_only(directory, ["initdb-*"])
@@ -138,6 +138,6 @@ def _check_version(data: Path, programs: Programs) -> None:
 
 
 def _shared_memory_type() -> str:
-    """Parallel queries share memory in /dev/shm. A container often has only 64 MB there: then they use files."""
+    """Let parallel queries share memory in /dev/shm, or in files if /dev/shm is small (64 MB in many containers)."""
     shm = Path("/dev/shm")  # noqa: S108 - only its size is read
     return "mmap" if shm.is_dir() and shutil.disk_usage(shm).total < 1024**3 else "posix"

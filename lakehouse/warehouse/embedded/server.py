@@ -1,7 +1,7 @@
-"""Settings -> the Postgres server of this home on 127.0.0.1, from the programs of programs.py.
+"""Settings -> this home's Postgres server on 127.0.0.1, run by the programs that programs.py finds.
 
-There is one server per home, with one database per workspace. It outlives the command that started it and keeps none of
-that command's file descriptors. cluster.py says what its folder contains.
+There is one server per home, with one database per workspace. The server outlives the command that started it and keeps
+none of that command's file descriptors. cluster.py says what the server's folder contains.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from lakehouse.warehouse.passwords import ensure_passwords, superuser_password_f
 
 ROOT_DIR = Path("/var/lib/ecommerce-data-pipeline")
 START_SECONDS = 300  # after a crash the server first replays up to max_wal_size of its log
-SESSION_END_TIMEOUT = 15  # how long sessions of a killed server may take to notice
+SESSION_END_TIMEOUT = 15  # how long the sessions of a killed server may take to end
 UNSEEN_HOLDER_TIMEOUT = 2  # after this long, a port without a visible holder counts as held by another user
 
 
@@ -51,7 +51,7 @@ class RunningServer:
 
 
 def server_dir(settings: Settings) -> Path:
-    """Folder of the server's data, log and configuration: in the home, for root a folder of this home in /var/lib."""
+    """The folder with the server's data, log and configuration: in the home or, for root, in /var/lib."""
     if settings.embedded_postgres_dir is not None:
         return settings.embedded_postgres_dir.resolve()
     home = settings.home.resolve()
@@ -62,7 +62,7 @@ def server_dir(settings: Settings) -> Path:
 
 
 def log_dir(settings: Settings) -> Path:
-    """Folder of the server's log: one file per weekday, a week is kept."""
+    """The folder with the server's log: one file per weekday, so a week is kept."""
     return server_dir(settings) / LOG
 
 
@@ -92,7 +92,8 @@ def is_running(settings: Settings) -> bool:
 def start(settings: Settings, extra_settings: Mapping[str, str] | None = None) -> RunningServer:
     """Start the server of this home unless it runs. Create its cluster first if there is none.
 
-    `extra_settings`: further settings of postgresql.conf (tests turn fsync off). Several callers start it only once.
+    `extra_settings`: further settings of postgresql.conf (tests turn fsync off). Several callers at the same time start
+    only one server.
     Raises SetupError when the port is taken, the programs are missing or do not run, or the server does not start.
     """
     server = status(settings)
@@ -120,12 +121,12 @@ def remove(settings: Settings) -> None:
         directory = server_dir(settings)
         remove_cluster(directory)
         if directory.parent == ROOT_DIR:
-            with contextlib.suppress(OSError):  # it holds another clone's server
+            with contextlib.suppress(OSError):  # the folder contains another clone's server
                 ROOT_DIR.rmdir()
 
 
 def reset_superuser_password(settings: Settings) -> None:
-    """Set the superuser's password to that of its file, with the server stopped for a moment.
+    """Set the superuser's password to the one in its file. Stops the server for a moment.
 
     Needed after a password file was deleted or changed. The owner of the data needs no password for this.
     """
@@ -192,14 +193,14 @@ def _stop(settings: Settings) -> bool:
         return False
     programs = find_programs(server_dir(settings))
     done = programs.run("pg_ctl", "stop", "-D", str(_data_dir(settings)), "-m", "fast", "-w", "-t", str(START_SECONDS))
-    _await_end(server.pid, settings)  # it removes its pid file a moment before it ends
+    _await_end(server.pid, settings)  # the server removes its pid file a moment before it ends
     if _is_of_home(server.pid, settings):
         raise SetupError(f"Postgres (pid {server.pid}) did not stop:\n{tail(done.stdout + done.stderr)}")
     return True
 
 
 def _settled(settings: Settings) -> RunningServer | None:
-    """The server once it is neither starting nor stopping: the command that began this may have been killed."""
+    """Wait while the server starts or stops, and return it. The command that started or stopped it may be dead."""
     deadline = time.monotonic() + START_SECONDS
     while (server := status(settings)) is not None and not server.ready:
         if time.monotonic() > deadline:
@@ -214,7 +215,7 @@ def _free_port(settings: Settings) -> None:
     while (holder := port_holder(port)) is not None:
         process = _listener(port)
         if process is not None and _is_of_home(process.pid, settings):
-            # Its data was deleted while it ran (`rm -rf .lakehouse`). It would notice this itself within a minute.
+            # The server's data was deleted while it ran (`rm -rf .lakehouse`). It would notice this within a minute.
             process.kill()
             _await_end(process.pid, settings)
         elif process is None and time.monotonic() < deadline:
@@ -228,7 +229,7 @@ def _free_port(settings: Settings) -> None:
 
 
 def _drop_foreign_pid_file(settings: Settings) -> None:
-    """Delete a leftover pid file that names another program, as after a reboot. Postgres would refuse to start."""
+    """Delete a leftover pid file that names another program, as after a reboot. Postgres would not start with it."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         pid = int(_pid_file(settings).read_text().splitlines()[0])
         if psutil.pid_exists(pid) and not _is_of_home(pid, settings):
@@ -243,7 +244,7 @@ def _is_of_home(pid: int, settings: Settings) -> bool:
 
 
 def _await_end(pid: int, settings: Settings) -> None:
-    """Wait for a server to end. A dead one that its parent has not yet reaped counts as ended."""
+    """Wait until a server has ended. A dead process that its parent has not reaped yet counts as ended."""
     deadline = time.monotonic() + SESSION_END_TIMEOUT
     while _is_of_home(pid, settings) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -289,6 +290,6 @@ def _conf(settings: Settings) -> Path:
 
 
 def _newest_log(settings: Settings) -> str:
-    """The server's last messages: from start.log until its own log is open, from that afterwards."""
+    """The last messages in the two newest logs. start.log covers the startup until the server opens its own log."""
     files = sorted(log_dir(settings).glob("*.log"), key=lambda file: file.stat().st_mtime)
     return "\n".join(file.read_text(errors="replace")[-4000:] for file in files[-2:])
