@@ -1,7 +1,7 @@
-"""A landed CSV -> Arrow batches of its readable records, each with its position; the others go to `reject`.
+"""A landed CSV -> Arrow batches of its readable records, each with its position. Unreadable records go to `reject`.
 
 pyarrow's streaming reader reads one block at a time, so memory does not grow with the file. Records that are not UTF-8
-or hold NUL never reach it: it would drop the whole block, and could not return the bytes as sent.
+or contain NUL never reach the reader: it would drop the whole block, and could not return the bytes as sent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ WRONG_NUMBER_OF_FIELDS = "wrong number of fields"
 NOT_UTF8 = "not UTF-8"
 HOLDS_NUL = "holds a NUL byte"
 
-# Called with position, reason and the bytes as sent, without their newline. The calls are not in the file's order.
+# Called with a record's position, the reason, and the bytes as sent, without the newline. The calls are not in the
+# file's order.
 Reject = Callable[[int, str, bytes], None]
 Positions = npt.NDArray[np.int64]
 
@@ -42,7 +43,7 @@ def read_records(
     is_clean = file.is_utf8 and not file.has_nul
     pieces = _chunks(stream) if is_clean else _keep_readable(stream, len(file.columns), numbering, reject)
     header = ",".join(file.columns).encode() + b"\n"
-    # The parser fails on a record longer than a block. Plus one byte, since a block may end before a carriage return.
+    # The parser fails on a record longer than a block. One byte more, since a block may end before a carriage return.
     block_size = max(block_size, len(header), file.longest_record) + 1
     data = _Blocks(chain([header], pieces))
 
@@ -65,12 +66,16 @@ def read_records(
 
 
 class Numbering:
-    """The position in the file of each row of the parser: some records are removed before it, and it skips others."""
+    """The position in the file of each row that the parser returns.
+
+    The positions differ from the parser's own count: some records are removed before the parser, which skips others.
+    """
 
     def __init__(self) -> None:
         self._next = 1
         self._pending: list[int] = []  # positions from _next on that are not the parser's rows
-        # p - i for the i-th removed record (from 0) at position p. Never falls, so a search counts the earlier ones.
+        # p - i for the i-th removed record (from 0) at position p. The values never fall, so a binary search counts the
+        # records removed earlier.
         self._shifts = array("q")
 
     def remove(self, position: int) -> None:
@@ -85,7 +90,7 @@ class Numbering:
         return position
 
     def take(self, rows: int) -> Positions:
-        """Positions of the parser's next rows."""
+        """The positions of the parser's next rows."""
         passed = np.sort(np.array(self._pending, dtype=np.int64))
         last = self._next + rows - 1
         last += int(np.searchsorted(passed - np.arange(passed.size), last, side="right"))
@@ -97,7 +102,7 @@ class Numbering:
 
 
 def _keep_readable(stream: BinaryIO, fields: int, numbering: Numbering, reject: Reject) -> Iterator[bytes]:
-    """The bytes without unreadable records and blank lines."""
+    """The stream's bytes without unreadable records and blank lines."""
     position = 0
     for data, ends in whole_records(stream):
         kept = []

@@ -1,7 +1,7 @@
 """A file in landing -> `bronze/<source>/<table>`, one row per readable record, and `rejected/<source>/<table>`.
 
-Every column is a string exactly as sent (`""` and nothing between two commas are both the empty string; only a column
-that the file lacks is null). A batch is replaced in one Delta commit, after the commit of its rejected records.
+Every column is a string exactly as sent. Both `""` and nothing between two commas are the empty string; only a column
+that the file lacks is null. A batch is replaced in one Delta commit, after its rejected records are committed.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from lakehouse.steps import StepResult, expected
 
 _LINEAGE = [pa.field("_source_file", pa.string()), pa.field("_row", pa.int64()), pa.field("_batch_date", pa.date32())]
 _REJECTED_SCHEMA = pa.schema([*_LINEAGE, pa.field("reason", pa.string()), pa.field("record", pa.binary())])
-# Bytes of CSV in one row group of Parquet: limits the writer's memory, and lets Spark read a file in parallel.
+# Bytes of CSV in one row group of Parquet. The limit bounds the writer's memory and lets Spark read a file in parallel.
 _ROW_GROUP_BYTES = 32 * 1024 * 1024
-# The writer holds one file of Parquet in memory until it is complete.
+# The writer keeps a Parquet file in memory until the file is complete.
 _FILE_BYTES = 64 * 1024 * 1024
 # Sizes of the writer's queues, which delta-rs reads from the environment only. If the disk is slower than the parser,
-# the default queues grow to 1.3 GB for a file of 1.4 GB; with these, memory stays at 0.6 GB for any file.
+# queues of the default size grow to 1.3 GB for a file of 1.4 GB. With these sizes, memory stays at 0.6 GB for any file.
 _QUEUES = {"DELTARS_WRITER_BATCH_CHANNEL_SIZE": "2", "DELTARS_MAX_IN_FLIGHT_UPLOAD_BYTES": str(32 * 1024 * 1024)}
 for _name, _value in _QUEUES.items():
     os.environ.setdefault(_name, _value)
@@ -48,8 +48,8 @@ _SPOOL_BYTES = 16 * 1024 * 1024
 def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest) -> StepResult:
     """Make a table's batch match the manifest. The batch of a withdrawn table becomes empty.
 
-    Counts: records, rejected, bronze. Raises ReconciliationError, and commits nothing, if records are missing.
-    The caller holds the table's lock.
+    The result counts records, rejected and bronze. The caller holds the table's lock.
+    Raises ReconciliationError, and commits nothing, if records are missing.
     """
     started = time.monotonic()
     store, path, day = lakehouse.bronze, table_path(table), manifest.batch_date
@@ -83,9 +83,10 @@ class _Batch:
     def replace(self) -> None:
         """Replace this batch's partition in both tables, rejected first.
 
-        The rejected records are known only when everything is read. If there are any, the unfinished commit is dropped
-        and the file is read again. They cannot be written in between: delta-rs runs the stream on a thread that its
-        other writes need (with as many tables at the same time as cores, all would wait for each other indefinitely).
+        The rejected records are known only when the whole file is read. If there are any, the unfinished commit is
+        dropped and the file is read again. The rejected records cannot be written while the rows are: delta-rs runs the
+        stream on a thread that its other writes need. With as many tables at the same time as cores, all would wait for
+        each other indefinitely.
         """
         has_old_ones = self._has_rejected_partition()
         with self._new_rejected() as rejected:
@@ -101,14 +102,14 @@ class _Batch:
         replace_partition(self._store, path, rows, self._day, writer=_writer(self._file), file_bytes=_FILE_BYTES)
 
     def _replace_bronze(self, rows: Iterator[pa.RecordBatch]) -> bool:
-        """Whether the rows were committed: not if rejected records must be committed first."""
+        """Commit the rows. Returns False, and commits nothing, if rejected records must be committed first."""
         self._failure = None
         try:
             self._replace(table_path(self._table), self._schema, rows)
         except LakehouseError:
             if isinstance(self._failure, _RejectedFirst):
                 return False
-            # delta-rs returns an error of the stream of rows as text only.
+            # If the stream of rows raises an error, delta-rs passes on only its text.
             if self._failure is not None:
                 raise self._failure from None
             raise
@@ -161,7 +162,7 @@ class _Batch:
 
 
 class _RejectedFirst(LakehouseError):
-    """Ends a stream of rows without a commit: there are rejected records, which must be committed before the rows."""
+    """Ends a stream of rows without a commit, because rejected records must be committed before the rows."""
 
 
 class _Rejected:
@@ -191,7 +192,7 @@ class _Rejected:
             self._flush()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """All records in the order they were added. Called once."""
+        """All records in the order in which they were added. Call this only once."""
         self._flush()
         self._writer.close()
         self._file.seek(0)
@@ -218,7 +219,7 @@ def _open_landed(landing: Store, file: DeliveredFile) -> Iterator[BinaryIO]:
 
 
 def _lineage(source_file: str, positions: np.ndarray, day: date) -> list[pa.Array]:
-    """The columns of _LINEAGE, from buffers: pa.array and pa.repeat would import pandas, for almost a second."""
+    """The columns of _LINEAGE, built from buffers. pa.array and pa.repeat would import pandas, for almost a second."""
     rows, name = positions.size, source_file.encode()
     days = np.full(rows, (day - date(1970, 1, 1)).days, np.int32)
     ends = np.arange(rows + 1, dtype=np.int32) * len(name)
@@ -234,8 +235,8 @@ def _writer(file: DeliveredFile | None) -> WriterProperties:
         compression="ZSTD",
         compression_level=1,
         max_row_group_size=max(1, min(1024**2, _ROW_GROUP_BYTES * file.records // file.size)) if file else 1,
-        # Tables are read by partition only, so no statistics are needed, and a value of 2 MB stays out of the log. A
-        # dictionary costs a fifth of the time and saves nothing after compression.
+        # Tables are read by partition only, so no statistics are needed. Without them, a value of 2 MB stays out of the
+        # log. A dictionary costs a fifth of the time and saves nothing after compression.
         default_column_properties=_column(dictionary=False),
         column_properties={"_source_file": _column(dictionary=True)},
     )

@@ -1,1 +1,1 @@
-"""Settings -> the Spark session that the steps run on; with its jars, its JDK, and the meaning of its errors."""
+"""Settings -> the Spark session that the steps run on, with its jars, its JDK, and the reasons in its errors."""

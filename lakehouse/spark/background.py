@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SparkWhenNeeded:
-    """A Spark session that starts in the background. The first step that needs it waits for it.
+    """A Spark session that starts in the background. The first step that needs the session waits for it.
 
     A `given` session is used instead and stays open. `short_run`: see spark_session.
     """
@@ -34,12 +34,12 @@ class SparkWhenNeeded:
         self._open.close()
 
     def prepare(self) -> None:
-        """Start in the background; returns immediately."""
+        """Start the session in the background. Returns immediately."""
         if self._given is None and self._starting is None:
             self._starting = self._starter.submit(self._start)
 
     def session(self) -> SparkSession:
-        """The session; waits until it has started."""
+        """Wait until the session has started, and return it."""
         if self._given is not None:
             return self._given
         self.prepare()

@@ -1,4 +1,4 @@
-"""An error of a Spark session, classic or Connect -> the one line of it that says why."""
+"""An error of a Spark session, classic or Connect -> the line of its text that says why."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ LONGEST_REASON = 500
 
 
 def spark_errors() -> tuple[type[Exception], ...]:
-    """The errors to catch around a job: it failed, or Java or the Connect server is gone."""
+    """The errors to catch around a job. They mean that the job failed, or that Java or the Connect server is gone."""
     from pyspark.errors import PySparkException  # pyspark takes half a second to import
 
     found: list[type[Exception]] = [PySparkException, ConnectionError]
-    with suppress(ImportError):  # the client of Spark Connect lacks it
+    with suppress(ImportError):  # the client of Spark Connect lacks py4j
         from py4j.protocol import Py4JError
 
         found.append(Py4JError)
-    with suppress(ImportError):  # Spark itself lacks this
+    with suppress(ImportError):  # Spark without Connect lacks grpc
         from grpc import RpcError
 
         found.append(RpcError)
@@ -27,7 +27,7 @@ def spark_errors() -> tuple[type[Exception], ...]:
 
 
 def reason_of(error: Exception) -> str:
-    """The deepest cause in the traces; without one, the beginning of the error."""
+    """The deepest cause in the traces, or the beginning of the error if no trace names a cause."""
     if callable(details := getattr(error, "details", None)):  # an error of gRPC
         return str(details())
     lines = [line.strip() for line in str(error).splitlines()]

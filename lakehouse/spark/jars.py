@@ -41,14 +41,14 @@ class Jar:
 
     @property
     def path(self) -> str:
-        """Its path below the root of a Maven repository."""
+        """The jar's path below the root of a Maven repository."""
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.name}"
 
 
 def ensure_jars(settings: Settings, parts: Iterable[str] | None = None) -> list[Path]:
-    """The jars of these parts of the lock (unset: those this target needs). Fetches missing ones.
+    """The jars of these parts of the lock (unset: the parts that the settings need). Fetches missing jars.
 
-    Raises SetupError that names every jar that could not be fetched or differs from the lock.
+    Raises SetupError, which names every jar that could not be fetched or differs from the lock.
     """
     wanted = set(needed_parts(settings) if parts is None else parts)
     jars = [jar for jar in read_lock() if jar.part in wanted]
@@ -104,7 +104,7 @@ def is_intact(jar: Jar, folder: Path) -> bool:
 
 
 def _fetch(settings: Settings, jar: Jar, folder: Path) -> str | None:
-    """Put the jar into the folder, whole or not at all; returns the fault, if any."""
+    """Put the jar into the folder, whole or not at all. Returns the fault if that failed."""
     url = f"{settings.maven_url.rstrip('/')}/{jar.path}"
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - a setting of the user

@@ -23,7 +23,7 @@ KEPT_IN = (
 def find_java() -> Path:
     """The `java` of a JDK 17 or 21: from JAVA_HOME, else the PATH, else the usual folders of macOS and Linux.
 
-    Raises SetupError that names what was found instead and where to get a JDK.
+    Raises SetupError, which names what was found instead and where to get a JDK.
     """
     found: list[str] = []
     for java in _candidates():
@@ -36,7 +36,7 @@ def find_java() -> Path:
 
 
 def version_of(java: Path) -> int | None:
-    """The major version, None if the program does not start (macOS has a placeholder that only prints)."""
+    """The major version. None if the program is no JDK or does not start (macOS has a placeholder that only prints)."""
     try:
         answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,6 +1,7 @@
-"""Settings -> the Spark session: in this process, or a client of a Spark Connect server. No other module builds one.
+"""Settings -> the Spark session. No other module builds one.
 
-The steps use only DataFrames and SQL, so both work the same for them.
+Spark runs in this process, or the session is a client of a Spark Connect server. The steps use only DataFrames and SQL,
+so both kinds of session work the same for them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CONNECT_PORT = 15002  # unless the address has another one
+CONNECT_PORT = 15002  # unless the address names another port
 CONNECT_SECONDS = 10
 
 # The settings of every session, wherever it runs.
@@ -42,7 +43,7 @@ SESSION_CONFIGURATION = {
 
 @contextmanager
 def spark_session(settings: Settings, *, short_run: bool = False) -> Iterator[SparkSession]:
-    """A session, closed at the end. Its JVM in this process stays for the next session until the process ends.
+    """A session, closed at the end of the block. A JVM started here stays for later sessions until the process ends.
 
     `short_run`: the session is so short that the JVM's second compiler would cost more than it saves.
     Raises SetupError when there is no JDK, a jar cannot be fetched, or Spark does not start.
@@ -55,7 +56,7 @@ def spark_session(settings: Settings, *, short_run: bool = False) -> Iterator[Sp
 
 
 def log_file(settings: Settings) -> Path:
-    """The file that Spark in this process writes to, in place of standard error."""
+    """The file that Spark in this process writes to instead of standard error."""
     return settings.workspace_dir / "logs" / "spark.log"
 
 
@@ -90,9 +91,8 @@ def _remote(settings: Settings, address: str) -> SparkSession:
 
 
 def _channel(address: str, token: str | None) -> Any:
-    """A channel to a server. The token is not in the address, which every child process has in its environment.
-
-    pyspark's own `token=` forces TLS.
+    """A channel to a server, with the token. The token cannot be part of the address: child processes inherit that in
+    their environment, and pyspark's own `token=` forces TLS.
     """
     from pyspark.sql.connect.client import DefaultChannelBuilder
 
@@ -105,7 +105,7 @@ def _channel(address: str, token: str | None) -> Any:
 
 
 def _local(settings: Settings, short_run: bool) -> SparkSession:
-    # Not at the top, since the client of Spark Connect lacks them.
+    # Imported here, since the client of Spark Connect lacks these modules.
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
     from pyspark.sql import SparkSession
@@ -114,7 +114,8 @@ def _local(settings: Settings, short_run: bool) -> SparkSession:
     jars = ensure_jars(settings)
     os.environ["JAVA_HOME"] = str(java.parent.parent)
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    # A host name that does not resolve would stop the driver; one that resolves to another address would expose it.
+    # A host name that does not resolve would stop the driver. One that resolves to another address would expose the
+    # driver to the network.
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     configuration = SparkConf(loadDefaults=False).setAll(list(_configuration(settings, jars, short_run).items()))
     log = log_file(settings)
@@ -124,7 +125,7 @@ def _local(settings: Settings, short_run: bool) -> SparkSession:
             with log.open("ab") as sink:
                 gateway = launch_gateway(configuration, {"stdout": sink, "stderr": sink})  # type: ignore[no-untyped-call]
             SparkContext._ensure_initialized(gateway=gateway)
-        # Only now, which keeps them out of the JVM's arguments: every user of the machine can read those.
+        # The keys are set only now, to keep them out of the JVM's arguments, which every user of the machine can read.
         configuration.setAll(list(_store_access(settings).items()))
         context = SparkContext.getOrCreate(configuration)
     except PySparkRuntimeError as error:
