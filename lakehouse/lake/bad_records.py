@@ -16,7 +16,7 @@ from lakehouse.lake.places import quarantine_path, rejected_path
 from lakehouse.lake.store import Store
 
 SUPERSEDED = "superseded"
-# Where a record stopped: it was unreadable, or it violates the contract.
+# Where a record stopped: rejected if it was unreadable, quarantine if it violates the contract.
 Stage = Literal["rejected", "quarantine"]
 
 
@@ -42,10 +42,10 @@ def bad_records(
     reason: str | None = None,
     superseded: bool = False,
 ) -> Iterator[StoppedRecord]:
-    """Rejected, then quarantined records, in the order of table, batch and row.
+    """First the rejected records, then the quarantined ones, each in the order of table, batch and row.
 
-    `reason` keeps the records with a reason that contains it. Superseded rows are left out unless asked for: they are
-    valid, but a later row of the file has the same key.
+    `reason` keeps only the records that have a reason which contains this text. Superseded rows are left out unless
+    `superseded` is true: they are valid, but a later row of the file has the same key.
     """
     for stage, table, records in _stored(bronze, silver, tables):
         for found in _read(stage, table, records, batch_date):
@@ -73,7 +73,7 @@ def reasons_of_table(bronze: Store, silver: Store, table: TableContract, batch_d
 def _stored(
     bronze: Store, silver: Store, tables: Sequence[TableContract]
 ) -> Iterator[tuple[Stage, TableContract, DeltaTable]]:
-    """The existing Delta tables, first those of rejected records."""
+    """The existing Delta tables, first the ones with rejected records."""
     places: tuple[tuple[Stage, Store, Callable[[TableContract], str]], ...] = (
         ("rejected", bronze, rejected_path),
         ("quarantine", silver, quarantine_path),

@@ -1,13 +1,13 @@
-"""A layer in an S3 store -> proof, noted in the layer, that the store keeps the lake's promises; or StoreError.
+"""A layer in an S3 store -> proof, noted in the layer, that the store keeps the promises the lake needs; or StoreError.
 
-    one creates   of many who create a key at the same time (`If-None-Match: *`) one succeeds, and its content stays
-    one changes   of many who change a key at the same time (`If-Match`) one succeeds, and its content stays
+    one creates   if many create a key at the same time (`If-None-Match: *`), one succeeds, and its content stays
+    one changes   if many change a key at the same time (`If-Match`), one succeeds, and its content stays
     read back     what was written or overwritten is read and listed immediately
     gone          what was deleted is no longer read or listed
 
-With the note, later commands need one read only. The note counts only at the address where it was made, since a bucket
-may have been copied. After replacing the store at an address, delete the note. A folder is not probed: the kernel's
-locks protect it.
+Once the note exists, later commands need only one read. The note counts only at the address where it was made, since
+the bucket may be a copy. If you replace the store at an address, delete the note. A layer in a folder is not probed:
+the kernel's locks protect it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ VERSION = 1  # a higher one makes every store be probed again
 NOTE = "_conformance.json"
 PROBES = "_probe"
 WRITERS = 32
-ROUNDS = 3  # a store that looks and then writes may pass one round by luck
+ROUNDS = 3  # a store that first checks and then writes may pass one round by luck
 
 
 def ensure_conformance(settings: Settings, *layers: Layer) -> None:
     """Probe the stores of these layers that are not proven yet. Called before the layers are written.
 
-    Raises StoreError that names the broken promise. The next command then probes the store again.
+    Raises StoreError, which names the broken promise. The next command then probes the store again.
     """
     for layer in layers:
         if not is_proven(settings, layer):
@@ -44,23 +44,24 @@ def ensure_conformance(settings: Settings, *layers: Layer) -> None:
 
 
 def is_proven(settings: Settings, layer: Layer) -> bool:
-    """Whether the layer needs no probe. Costs one read."""
+    """Whether the layer needs no probe. This costs one read."""
     if not settings.layer_url(layer).startswith("s3://"):
         return True
     return open_store(settings, layer).read(NOTE) == _note(settings)
 
 
 def probe(store: Store, address: str) -> None:
-    """Try each promise on new keys and remove them. Keys left by a killed probe are harmless.
+    """Test each promise on new keys, then remove the keys. Keys that a killed probe left behind are harmless.
 
-    Raises StoreError that names the first broken promise.
+    Raises StoreError, which names the first broken promise.
     """
     folder = f"{PROBES}/{uuid.uuid4().hex}"
     written = f"{folder}/written"
     created = [f"{folder}/created{n}" for n in range(ROUNDS)]
     changed = [f"{folder}/changed{n}" for n in range(ROUNDS)]
     try:
-        # First, since it needs no conditions: a user who may not write at all gets that error, not a broken promise.
+        # This check comes first, since it needs no conditions: a user who may not write at all gets that error, not a
+        # broken promise.
         _is_read_back(store, folder, written)
         for key in created:
             _one_succeeds(store, key, "create a key at the same time (If-None-Match: *)", partial(store.write_new, key))
@@ -114,7 +115,7 @@ def _one_succeeds(store: Store, key: str, what: str, write: Callable[[bytes], bo
 
 
 def _concurrently(write: Callable[[bytes], bool]) -> tuple[list[bytes], list[StoreError]]:
-    """The contents of the writers that succeeded, by the store's answer; and the errors."""
+    """The contents whose writers succeeded according to the store, and the errors of the others."""
     begin = Event()
     winners: list[bytes] = []
     refusals: list[StoreError] = []
@@ -131,7 +132,7 @@ def _concurrently(write: Callable[[bytes], bool]) -> tuple[list[bytes], list[Sto
         try:
             done = [pool.submit(one, b"%d" % n) for n in range(WRITERS)]
         finally:
-            begin.set()  # also when a thread could not be started: the others would wait indefinitely
+            begin.set()  # even when a thread could not be started, since the others would wait indefinitely
         for future in done:
             future.result()
     return winners, refusals

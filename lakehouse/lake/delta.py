@@ -1,8 +1,8 @@
-"""A Delta table and a batch date -> the Parquet files of the batch's partition; rows -> that partition, replaced.
+"""A Delta table and a batch date -> the Parquet files of the batch's partition; new rows -> the partition, replaced.
 
-To find the files, Spark replays the table's log in several jobs, which takes half a second for the smallest batch. Its
-commit takes one to two seconds. delta-rs needs milliseconds for each. Every table here is written without deletion
-vectors and column mapping: its files are its rows.
+To find the files, Spark replays the table's log in several jobs, which takes half a second even for the smallest batch.
+A commit by Spark takes one to two seconds. delta-rs needs only milliseconds for either. Every table here is written
+without deletion vectors and column mapping, so the table's files contain exactly its rows.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from lakehouse.errors import StoreError
 from lakehouse.lake.store import Store
 
-# Redshift's manifests cannot express deletion vectors. Checkpoints come after few commits, or opening the table would
-# get slower for a hundred batches and then fast again.
+# Redshift's manifests cannot express deletion vectors. Checkpoints are made every few commits; otherwise opening the
+# table would get slower for a hundred batches and then fast again.
 TABLE_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.checkpointInterval": "10"}
 
 
-# As Spark writes. Tables are read by partition only, so the number of rows is the only statistic needed.
+# The format in which Spark writes. Tables are read by partition only, so the number of rows is the only statistic
+# needed.
 SMALL_BATCH = WriterProperties(
     compression="SNAPPY", default_column_properties=ColumnProperties(statistics_enabled="NONE")
 )
@@ -31,7 +32,7 @@ SMALL_BATCH = WriterProperties(
 
 @dataclass(frozen=True)
 class Partition:
-    """The rows of one batch in a Delta table. `files`: addresses for Spark. `columns`: the table's current ones."""
+    """The rows of one batch in a Delta table. `files`: addresses for Spark. `columns`: the table's current columns."""
 
     files: tuple[str, ...]
     rows: int
@@ -57,7 +58,7 @@ def open_table(store: Store, path: str) -> DeltaTable | None:
 
 
 def read_partition(store: Store, path: str, batch_date: date) -> Partition:
-    """A batch's rows in the current version of the table; none if there is no table."""
+    """A batch's rows in the current version of the table. Empty if there is no table."""
     table = open_table(store, path)
     if table is None:
         return Partition((), 0, {})
@@ -79,7 +80,7 @@ def replace_partition(
     start_over: bool = False,
     file_bytes: int | None = None,
 ) -> None:
-    """Replace a batch's rows in the table by these, in one commit; with `start_over` all rows of the table.
+    """Replace a batch's rows in the table with these, in one commit. `start_over`: replace all rows of the table.
 
     Creates a missing table and adds missing columns. `file_bytes`: the approximate size of each Parquet file.
     Raises StoreError, and commits nothing, if the store cannot be written.

@@ -1,8 +1,8 @@
-"""`<table>/_ledger.json` of a layer -> per batch, what the table's partition was made from, and its counts.
+"""`<table>/_ledger.json` in a layer -> per batch, what the table's partition was made from, and its counts.
 
-The file is in the table's folder and is deleted with it, so a wiped lake claims nothing. The caller holds the table's
-lock, but even a second writer of the same ledger would lose no entry. Order: `begin`, then the Delta commits, then
-`record`. So an entry never describes a partition that was replaced since.
+The file is in the table's folder and is deleted with the folder, so a wiped lake claims nothing. The caller holds the
+table's lock, but even a second writer of the same ledger would lose no entry. A step calls `begin`, makes its Delta
+commits, then calls `record`. So an entry never describes a partition that has been replaced after the entry was made.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from lakehouse.lake.store import Store
 
-# batch date -> fields of an Entry, as in JSON
+# Batch date -> the fields of an Entry, as in the JSON file.
 _Entries = dict[str, dict[str, Any]]
 
 
@@ -57,7 +57,10 @@ def record(store: Store, path: str, batch_date: date, entry: Entry) -> None:
 
 
 def _change(store: Store, path: str, change: Callable[[_Entries], object]) -> None:
-    """Compare-and-swap: an entry that another writer adds meanwhile stays. Writes nothing if nothing changes."""
+    """Change the ledger by compare-and-swap, so that an entry which another writer adds meanwhile stays.
+
+    Writes nothing if nothing changes.
+    """
     ledger = _ledger_path(path)
     while True:
         old = store.read(ledger)
@@ -71,7 +74,7 @@ def _change(store: Store, path: str, change: Callable[[_Entries], object]) -> No
 
 
 def _parsed(data: bytes | None) -> _Entries:
-    """The entries as in JSON: of hundreds of batches only one is needed."""
+    """The entries as plain dictionaries, since only one of hundreds of batches is needed."""
     entries: _Entries = json.loads(data) if data is not None else {}
     return entries
 

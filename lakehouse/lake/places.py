@@ -1,4 +1,4 @@
-"""A table of a contract -> where its Delta tables are: paths inside a layer."""
+"""A table of a contract -> the paths of its Delta tables inside a layer."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from lakehouse.contract.model import TableContract
 
 
 def table_path(table: TableContract) -> str:
-    """The table itself, in bronze and in silver."""
+    """The path of the table itself, in bronze and in silver."""
     return f"{table.source}/{table.name}"
 
 
 def rejected_path(table: TableContract) -> str:
-    """The unreadable records, in bronze."""
+    """The path of the table's unreadable records, in bronze."""
     return f"rejected/{table_path(table)}"
 
 
 def quarantine_path(table: TableContract) -> str:
-    """Records that violate the contract or were superseded, in silver."""
+    """The path of the table's records that violate the contract or were superseded, in silver."""
     return f"quarantine/{table_path(table)}"

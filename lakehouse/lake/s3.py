@@ -41,7 +41,7 @@ class S3Store:
             region=self._region,
             # By default the client waits five minutes for an absent host.
             http_client=urllib3.PoolManager(
-                maxsize=32,  # as many as write at the same time in conformance.py; it warns about each further one
+                maxsize=32,  # conformance.py has as many writers; urllib3 warns about each further connection
                 timeout=urllib3.Timeout(connect=5, read=120),
                 retries=urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
             ),
@@ -119,7 +119,7 @@ class S3Store:
 
     @property
     def spark_commits_atomically(self) -> bool:
-        return False  # S3A first checks whether the file exists, then writes it: several at the same time all win
+        return False  # S3A first checks whether the file exists, then writes it: of several writers, all succeed
 
     def _object(self, key: str) -> str:
         return self._prefix + key
@@ -173,7 +173,7 @@ class S3Store:
 
 
 class _Body(io.RawIOBase):
-    """A response's body as a raw stream that returns its connection when closed."""
+    """A response's body as a raw stream. Closing the stream returns the connection to the pool."""
 
     def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response

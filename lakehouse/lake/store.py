@@ -1,4 +1,4 @@
-"""A layer's address -> one small interface to a local folder or a bucket of an S3 store.
+"""A layer's address -> one small interface for a local folder or a bucket of an S3 store.
 
 Keys are relative, with `/`. A write is atomic: readers see the old content or the new one, never a part.
 Every method raises StoreError when the store cannot be reached, refuses, or is full.
@@ -22,29 +22,29 @@ from lakehouse.settings import Layer, Settings
 
 
 class Store(Protocol):
-    """One layer of the lake."""
+    """The store of one layer of the lake."""
 
     @property
     def url(self) -> str:
         """Where the layer is: an absolute folder, or `s3://bucket[/prefix]`."""
 
     def read(self, key: str) -> bytes | None:
-        """The whole content, None if there is no such key."""
+        """The whole content of a key. None if there is no such key."""
 
     def open(self, key: str) -> BinaryIO:
-        """The content as a stream that is read once, from the start. Raises StoreError if there is no such key."""
+        """The content as a stream to be read once, from the start. Raises StoreError if there is no such key."""
 
     def write(self, key: str, data: bytes) -> None:
         """Replace the content."""
 
     def write_new(self, key: str, data: bytes) -> bool:
-        """Write only if there is no such key. Of several writers at the same time exactly one gets True."""
+        """Write only if there is no such key. If several write at the same time, exactly one of them gets True."""
 
     def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
-        """Write only if the content is still `old` (None: no such key). Else return False and write nothing."""
+        """Write only if the content is still `old` (None: no such key). Otherwise return False and write nothing."""
 
     def copy_in(self, key: str, stream: BinaryIO) -> None:
-        """Replace the content by the whole stream. Writes nothing if reading the stream fails."""
+        """Replace the content with the whole stream. Writes nothing if reading the stream fails."""
 
     def keys(self, prefix: str) -> list[str]:
         """All keys below the folder `prefix`, sorted."""
@@ -56,24 +56,24 @@ class Store(Protocol):
         """Names of the folders directly below the folder `prefix`, sorted."""
 
     def delete(self, key: str) -> None:
-        """Remove the key; no error if there is none."""
+        """Remove the key. It is no error if there is no such key."""
 
     def delta_url(self, key: str) -> str:
-        """Address of a Delta table for delta-rs."""
+        """The address of a Delta table for delta-rs."""
 
     def delta_options(self) -> dict[str, str]:
-        """delta-rs' storage_options."""
+        """The storage_options for delta-rs."""
 
     def spark_url(self, key: str) -> str:
-        """Address of a Delta table for Spark."""
+        """The address of a Delta table for Spark."""
 
     @property
     def spark_commits_atomically(self) -> bool:
-        """Whether Spark's commit to a Delta table never overwrites another's, with Delta's own log store."""
+        """Whether Spark's commit to a Delta table never overwrites another commit, with Delta's own log store."""
 
 
 def open_store(settings: Settings, layer: Layer) -> Store:
-    """The store of a layer. Does not connect yet."""
+    """The store of a layer. This does not connect to the store yet."""
     url = settings.layer_url(layer)
     if not url.startswith("s3://"):
         return LocalStore(Path(url))
@@ -137,7 +137,7 @@ class LocalStore:
     def versions(self, prefix: str) -> dict[str, str]:
         marks: dict[str, str] = {}
         for key in self.keys(prefix):
-            with self._reporting(key), suppress(FileNotFoundError):  # deleted since it was listed
+            with self._reporting(key), suppress(FileNotFoundError):  # the file was deleted after it was listed
                 status = self._path(key).stat()
                 marks[key] = f"{status.st_mtime_ns}-{status.st_size}"
         return marks
@@ -177,7 +177,7 @@ class LocalStore:
 
     @contextmanager
     def _alone_in(self, folder: Path) -> Iterator[None]:
-        """One process at a time. The lock is on the folder itself and ends with the process."""
+        """Let one process at a time write in a folder. The lock is on the folder itself and ends with the process."""
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

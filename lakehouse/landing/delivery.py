@@ -1,8 +1,9 @@
-"""Paths from the user -> the CSV files in them, one entry per file, with batch date; no file is read yet.
+"""Paths from the user -> the CSV files under them, one entry per file, with batch date. No CSV file is read yet.
 
 Folders are searched recursively, and links are followed. Zip archives are opened. Only .csv, .csv.gz and .zip count.
 Hidden files (the name starts with a dot) are left out. Anything else that cannot be read is a fault.
-A file's date is at the end of its stem, else in the name of the nearest enclosing folder or archive that has one.
+A file's date is at the end of its stem. Otherwise it is in the name of the nearest enclosing folder or archive with a
+date.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A CSV file, plain or gzipped, possibly in a zip. `stem` is its name without date and extensions."""
+    """A CSV file, plain or gzipped, possibly in a zip. `stem` is the file's name without date and extensions."""
 
     path: Path
     member: str | None
@@ -91,7 +92,7 @@ class Delivery:
     faults: list[str] = field(default_factory=list)
 
     def ignore(self, why: str, name: str) -> None:
-        """Leave a file out, and note it."""
+        """Leave a file out, and note its name and why."""
         self.ignored.setdefault(why, []).append(name)
 
 
@@ -112,7 +113,8 @@ def reading() -> Iterator[None]:
 def find_files(paths: Sequence[Path], batch_date: date | None = None, *, may_be_empty: bool = False) -> Delivery:
     """All CSV files under the paths, sorted by path. `batch_date` takes precedence over every date in a name.
 
-    Faults: absent or unreadable paths, folders and archives; contradictory dates; no file, unless `may_be_empty`.
+    These are faults: absent or unreadable paths, folders and archives, contradictory dates, and unless `may_be_empty`
+    a delivery without files.
     """
     found = Delivery(batch_date)
     seen: set[Path] = set()
@@ -136,10 +138,10 @@ def find_files(paths: Sequence[Path], batch_date: date | None = None, *, may_be_
 def _add_folder(
     found: Delivery, folder: Path, names: Sequence[str], around: Set[tuple[int, int]], seen: set[Path]
 ) -> None:
-    """Add all files below a folder. `names`: its own and those of the enclosing folders, the nearest first.
+    """Add all files below a folder. `names`: the folder's name and the names of the enclosing folders, nearest first.
 
-    `around` are the identities of these folders. A link back to one of them is not followed: it would lead in circles
-    indefinitely, and everything behind it is found anyway.
+    `around`: the identities of these folders. A link back to one of these folders is not followed: it would lead in
+    circles indefinitely, and everything behind the link is found anyway.
     """
     try:
         with os.scandir(folder) as entries:
@@ -162,7 +164,7 @@ def _add_folder(
 
 
 def _status(found: Delivery, path: Path, shown: str) -> os.stat_result | None:
-    """The status of a file, a folder or a link's target; None and a fault if it is inaccessible."""
+    """The status of a file, a folder or a link's target. None, and a fault is added, if it is inaccessible."""
     try:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -182,7 +184,7 @@ def _shown(path: Path) -> str:
 
 
 def _add(found: Delivery, path: Path, status: os.stat_result, folders: Sequence[str], is_given: bool) -> None:
-    """Add one file on the disk. `folders` are the names of the enclosing folders, the nearest first."""
+    """Add one file on the disk. `folders`: the names of the enclosing folders, nearest first."""
     is_zip = path.name.lower().endswith(".zip")
     if not is_zip and _stem(path.name) is None:
         if is_given:

@@ -46,7 +46,7 @@ class DeliveredFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A batch. A table that is None was withdrawn, so the later steps empty the batch's partition.
+    """A batch. A table whose file is None was withdrawn, so the later steps empty the table's partition of the batch.
 
     A table absent from `tables` was never delivered in this batch.
     """
@@ -56,7 +56,7 @@ class Manifest:
     tables: dict[str, DeliveredFile | None]
 
     def input_fingerprint(self, table: str) -> str:
-        """The fingerprint of a table's file in this batch; `withdrawn` also if it was never delivered."""
+        """The fingerprint of a table's file in this batch; `withdrawn` also if the table was never delivered."""
         delivered = self.tables.get(table)
         return delivered.fingerprint if delivered else "withdrawn"
 
@@ -79,7 +79,7 @@ class Manifest:
 
 
 def manifest_key(source: str, batch_date: date) -> str:
-    """Where the manifest of a batch is, in the landing layer."""
+    """The key of a batch's manifest in the landing layer."""
     return f"{source}/{batch_date.isoformat()}/{MANIFEST}"
 
 
@@ -101,7 +101,7 @@ def read_manifests(lakehouse: Lakehouse) -> list[Manifest]:
 def _read(store: Store, source: str, batch_date: date) -> Manifest | None:
     data = store.read(manifest_key(source, batch_date))
     manifest = Manifest.from_json(data) if data is not None else None
-    # A manifest without any table, even a withdrawn one: its only delivery was undone before it was complete.
+    # A manifest without any table, even a withdrawn one, is that of a delivery that was undone before it was complete.
     return manifest if manifest and manifest.tables else None
 
 

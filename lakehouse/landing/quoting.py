@@ -1,8 +1,9 @@
 """Bytes of a CSV file -> what landing must know about them: broken quoting, records, longest record, odd bytes.
 
-One vectorised pass in constant memory. It is stricter than the parsers, which silently turn `"oops` and the lines after
-it into one value. A quote opens after a comma, a newline or the start, and closes before a comma, a newline or the end.
-A close immediately followed by an open is one doubled quote. A newline is LF or CRLF. A blank line is no record.
+This takes one vectorised pass in constant memory. It is stricter than the parsers, which silently turn `"oops` and the
+lines after it into one value. A quote opens after a comma, a newline or the start, and closes before a comma, a newline
+or the end. A close immediately followed by an open is one doubled quote. A newline is LF or CRLF. A blank line is no
+record.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-# Bronze's parser needs a block longer than the longest record: this bounds its memory.
+# The parser of bronze needs a block longer than the longest record, so this limit bounds its memory.
 LONGEST_RECORD = 16 * 1024 * 1024
 CHUNK = 1024 * 1024
 
@@ -58,9 +59,9 @@ def scan(stream: BinaryIO, chunk_size: int = CHUNK) -> Findings:
 
 
 def whole_records(stream: BinaryIO, chunk_size: int = CHUNK) -> Iterator[tuple[bytes, list[int]]]:
-    """Split a stream in which `scan` found no fault, between records: the bytes, and each record's end in them.
+    """Split a stream between records. Yields bytes, and where each record in these bytes ends.
 
-    The newline belongs to its record. The ends include those of blank lines.
+    `scan` must have found no fault in the stream. A record includes its newline. The ends of blank lines count, too.
     """
     rest = b""
     while chunk := stream.read(chunk_size):
@@ -76,7 +77,7 @@ def whole_records(stream: BinaryIO, chunk_size: int = CHUNK) -> Iterator[tuple[b
 
 
 def count_fields(record: bytes) -> int:
-    """The number of fields of one record without its newline."""
+    """The number of fields in one record, which is given without its newline."""
     data = np.frombuffer(record, np.uint8)
     return int(_outside(np.flatnonzero(data == _COMMA), np.flatnonzero(data == _QUOTE), 0).size) + 1
 
@@ -94,7 +95,7 @@ def _outside(positions: Positions, quotes: Positions, quotes_before: int) -> Pos
 
 
 class _Scanner:
-    """The pass itself. It looks at every byte together with its neighbours, so the last byte of a chunk waits."""
+    """The pass itself. It looks at every byte together with its neighbours, so the last byte of a chunk must wait."""
 
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
@@ -135,7 +136,8 @@ class _Scanner:
         data = self._waiting
         if self._offset == 0:
             data = self._without_bom(data)
-        # The added newline ends the last record. A file that ends with a newline gets a blank line, which is no record.
+        # The added newline ends the last record. If the file ends with a newline, this adds a blank line, which is no
+        # record.
         self._look_at(data + b"\n\n")
         if self._quotes % 2 and not self._faults:
             self._faults.append(f"the quote that opens on line {self._opened_on_line} is never closed")

@@ -1,7 +1,7 @@
 """A delivery of CSV files -> `landing/<source>/<batch_date>/r<n>/<file>` and the batch's manifest.
 
-Every whole-file check happens here, on all files, before anything is accepted: no later step may refuse a file.
-The manifests are written last. A landing that is killed earlier leaves only files that no manifest names.
+All checks of whole files happen here, on all files, before anything is accepted. No later step may refuse a file.
+The manifests are written last. A landing that is killed before that leaves only files that no manifest names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lakehouse.landing.quoting import Findings, scan
 
 @dataclass(frozen=True)
 class Landed:
-    """A batch after a delivery. `changed`: the tables with new content; empty if all was landed before."""
+    """A batch after a delivery. `changed`: the tables with new content. Empty if everything had already been landed."""
 
     manifest: Manifest
     changed: tuple[str, ...]
@@ -66,17 +66,17 @@ def land(
     *,
     only: date | None = None,
 ) -> list[Landed]:
-    """Accept the files under the paths as one batch or several; returns them by batch date.
+    """Accept the files under the paths as one batch or several. Returns the batches in the order of their dates.
 
-    A delivery is accepted as a whole or not at all, even when it contains several batches: if one of them cannot be
-    written, the earlier ones are undone. Only a process that is killed, or loses the store, between two batches leaves
-    the earlier ones accepted. Landing the same delivery again completes it. Each batch keeps the tables that this
+    A delivery is accepted as a whole or not at all, even when it contains several batches: if one batch cannot be
+    written, the batches before it are undone. The earlier batches stay accepted only if the process is killed, or loses
+    the store, between two batches. Landing the same delivery again completes it. Each batch keeps the tables that this
     delivery does not contain. `log` gets the names of the ignored files.
 
-    `only`: take only the files of this batch date, if there are any. Files that belong to no day then go to `log`,
-    since they must not stop the others.
+    `only`: take only the files of this batch date, if there are any. Files that belong to no day are then reported to
+    `log`, since they must not stop the other files.
 
-    Raises DeliveryRefused with all faults of all files, and StoreError naming the batches that cannot be undone.
+    Raises DeliveryRefused with all faults of all files, and StoreError with the batches that cannot be undone.
     """
     delivery = find_files(paths, batch_date, may_be_empty=only is not None)
     if only is not None:
@@ -108,7 +108,7 @@ def land(
 
 
 def remove(lakehouse: Lakehouse, batch_date: date, table: str) -> Landed:
-    """Withdraw a table from a batch. The next run removes its rows from all later stages.
+    """Withdraw a table from a batch. The next run removes the table's rows of this batch from all later stages.
 
     Raises DeliveryRefused if the batch never contained the table.
     """
@@ -159,10 +159,10 @@ def _check_bytes(contract: Contract, file: FoundFile, faults: list[str]) -> _Che
 
 
 def _date_of_undated(lakehouse: Lakehouse, files: Sequence[_Checked]) -> date:
-    """The newest batch with exactly these contents, unless a later one has different ones; otherwise today (UTC).
+    """The date of the newest batch with exactly these contents, or today (UTC).
 
-    Content that returns after something else was sent is a new batch; filed under the old date it would never be
-    current.
+    It is today if there is no such batch, or if a later batch has other contents for these tables. Content that is sent
+    again after other content is a new batch: filed under the old date, it would never be current.
     """
     delivered = {c.table.name: c.delivered((), "").fingerprint for c in files}
     for manifest in reversed(read_manifests(lakehouse)):
@@ -175,7 +175,7 @@ def _date_of_undated(lakehouse: Lakehouse, files: Sequence[_Checked]) -> date:
 
 
 def _check_header(checked: _Checked, batch_date: date, faults: list[str]) -> tuple[str, ...]:
-    """The file's columns by the contract's names, in the file's order."""
+    """The file's columns under the contract's names, in the file's order."""
     table, found, shown = checked.table, checked.findings, checked.file.shown
     if found.faults:
         return ()
@@ -244,7 +244,7 @@ def _accept(
                 f"Part of this delivery may stay accepted, as it cannot be taken back: batch {', '.join(kept)}.\n"
                 "Land the same delivery again to complete it."
             ) from error
-        # If a file stays, no manifest names it.
+        # It does no harm if a copied file stays, since no manifest names it.
         with suppress(StoreError):
             for key in copied:
                 store.delete(key)
@@ -257,9 +257,9 @@ def _take_back(
     staged: dict[date, dict[str, DeliveredFile | None]],
     before: dict[date, Manifest],
 ) -> list[str]:
-    """Give each table of these batches the file it had `before`, unless another landing has changed it since.
+    """Give each table of these batches the file it had `before`, unless another landing has changed it meanwhile.
 
-    Returns the batches that may still contain what was staged, because their manifests could not be written.
+    Returns the batches that may still contain staged files, because their manifests could not be written.
     """
     kept = []
     for day, old in before.items():
@@ -316,9 +316,9 @@ def _update(
     changed: dict[str, DeliveredFile | None],
     before: dict[date, Manifest] | None = None,
 ) -> Manifest:
-    """Change a batch's manifest in one step. Tables that another landing writes meanwhile stay.
+    """Change a batch's manifest in one step. Tables that another landing writes at the same time stay.
 
-    `before` gets the old manifest ahead of the change, since a write that fails may have happened nevertheless.
+    `before` gets the old manifest ahead of the change, since the store may have made a write that it reports as failed.
     """
     key = manifest_key(source, day)
     while True:
