@@ -1,1 +1,1 @@
-"""CSV deliveries -> a star schema: a package per stage of the data, in the order of pipeline/run.py."""
+"""CSV deliveries -> a star schema. There is one package per stage of the data; pipeline/run.py has their order."""

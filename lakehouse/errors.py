@@ -1,4 +1,4 @@
-"""Every error a user can meet, and what it means.
+"""Every error that a user can meet, and what the error means.
 
     LakehouseError             anything below; the command line prints its text and exits with 1
     ├── SetupError             this machine lacks something: a JDK, a jar, disk space, a free port
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 
 class LakehouseError(Exception):
-    """An error that the user can act on. The text is written for the user, who needs no traceback."""
+    """An error that the user can act on. The text is written for users, who need no traceback."""
 
 
 class SetupError(LakehouseError):
@@ -39,7 +39,7 @@ class ContractError(LakehouseError):
 class DeliveryRefused(LakehouseError):
     """Files of a delivery break their contract, so nothing of the batch was accepted.
 
-    `faults` holds one sentence per fault, for all files. Each sentence starts with the file's name.
+    `faults` has one sentence per fault in any of the files. Each sentence starts with the file's name.
     """
 
     def __init__(self, batch: str, faults: Sequence[str], remedy: str) -> None:
@@ -68,8 +68,8 @@ class Busy(LakehouseError):
 
 
 class ReconciliationError(LakehouseError):
-    """An equation of pipeline/reconcile.py does not hold; the message names the table, the batch and both sides."""
+    """An equation of pipeline/reconcile.py is not satisfied; the message names the table, the batch and both sides."""
 
 
 class MartsError(LakehouseError):
-    """A dbt model failed to build, or a test of severity error failed; the message names each."""
+    """A dbt model failed to build, or a test of severity error failed; the message names each of them."""

@@ -18,7 +18,10 @@ from lakehouse.warehouse import HeldLock
 
 @dataclass(frozen=True)
 class Lakehouse:
-    """One workspace and one source. Built once per command or task: a store keeps the credentials it opened with."""
+    """One workspace and one source.
+
+    Built once per command or task, since a store keeps the credentials with which it was opened.
+    """
 
     settings: Settings
     contract: Contract
@@ -32,21 +35,21 @@ class Lakehouse:
 
     @cached_property
     def landing(self) -> Store:
-        """Files as delivered, and the manifests of the batches."""
+        """The store with the files as delivered, and the batches' manifests."""
         return open_store(self.settings, "landing")
 
     @cached_property
     def bronze(self) -> Store:
-        """Records as sent, and the rejected ones."""
+        """The store with the records as sent, and the rejected records."""
         return open_store(self.settings, "bronze")
 
     @cached_property
     def silver(self) -> Store:
-        """Typed rows, and the quarantined ones."""
+        """The store with the typed rows, and the quarantined records."""
         return open_store(self.settings, "silver")
 
     def layer(self, name: Layer) -> Store:
-        """The store of a layer by its name."""
+        """The store of the layer with this name."""
         store: Store = getattr(self, name)
         return store
 
@@ -55,7 +58,7 @@ class Lakehouse:
         return warehouse.cursor(self.settings, role, autocommit=autocommit)
 
     def one(self, query: str, *values: object, role: Role = "loader") -> tuple[Any, ...] | None:
-        """The first row of a query to the warehouse, None if there is none. Raises WarehouseError."""
+        """The first row that a query to the warehouse returns. None if there is no row. Raises WarehouseError."""
         with self.cursor(role) as cursor:
             cursor.execute(query, values)
             row: tuple[Any, ...] | None = cursor.fetchone()

@@ -1,10 +1,10 @@
-"""The environment -> one frozen Settings object. The only reader of environment variables; derives every path.
+"""The environment -> one frozen Settings object. Only this module reads environment variables. It derives all paths.
 
-A setting is read from `LAKEHOUSE_<NAME>`, else from the file `.env` beside pyproject.toml, else its default holds.
+A setting is read from `LAKEHOUSE_<NAME>`, else from the file `.env` beside pyproject.toml, else it has its default.
 A password is read from `LAKEHOUSE_<ROLE>_PASSWORD`, else from the file named by `LAKEHOUSE_<ROLE>_PASSWORD_FILE`, else
-from `<secrets_dir>/<role>_password`. The same folder may hold a layer's user of the store (`store_<layer>_access_key`,
-`store_<layer>_secret_key`), the token of the Spark Connect server (`connect_token`), and the address of a Slack webhook
-(`slack_webhook`).
+from `<secrets_dir>/<role>_password`. The folder `<secrets_dir>` may also contain the store's user for a layer
+(`store_<layer>_access_key`, `store_<layer>_secret_key`), the token of the Spark Connect server (`connect_token`), and
+the address of a Slack webhook (`slack_webhook`).
 Reading settings creates and starts nothing.
 """
 
@@ -34,7 +34,7 @@ ROLES: tuple[Role, ...] = ("owner", "loader", "transformer", "bi_reader")
 _BUCKET_PREFIX = re.compile(r"(?!xn--|sthree-|amzn-s3-demo-)[a-z0-9][a-z0-9-]{0,55}")
 
 # delta-rs 1.6 panics at [ ] | ^, reads %20 as a space and \ as a slash, and refuses control characters, both in a path
-# and in a quoted URL. Spark reads [ ] { } * ? as patterns. Java splits its class path, which holds the jars, at each
+# and in a quoted URL. Spark reads [ ] { } * ? as patterns. Java splits its class path, which lists the jars, at each
 # colon.
 _MISREAD = re.compile(r"[\[\]|^%\\{}*?:\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -178,9 +178,9 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, *, otherwise: str | None = None, **overrides: object) -> Settings:
-        """The settings of this process. Its workspace stays the same, even when another process uses another one.
+        """The settings of this process. They keep their workspace even when another process uses another workspace.
 
-        `otherwise`: the workspace to use when none is named; unset: that of the last run.
+        `otherwise`: the workspace to use when none is named; unset: the workspace of the last run.
 
         Raises ConfigurationError with one line per wrong setting.
         """
@@ -201,7 +201,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def debug_enabled(cls) -> bool:
-        """Read `debug` on its own, so that it works even when other settings are invalid."""
+        """Read the setting `debug` on its own, so that it works even when other settings are invalid."""
         try:
             return _EarlySettings(_env_file=cls.model_config["env_file"]).debug  # type: ignore[call-arg]
         except ValidationError:
@@ -209,7 +209,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def command_name(cls) -> str | None:
-        """Read `called_as` on its own, for messages about other settings."""
+        """Read the setting `called_as` on its own, for messages about other settings."""
         try:
             return _EarlySettings(_env_file=cls.model_config["env_file"]).called_as  # type: ignore[call-arg]
         except ValidationError:
@@ -217,16 +217,16 @@ class Settings(BaseSettings):
 
     @property
     def workspace_name(self) -> str:
-        """What commands act on: the workspace named, else that of the last run, else `demo` (on a stack `main`)."""
+        """The workspace to act on: the one named, else that of the last run, else `demo` (on a stack `main`)."""
         return self.workspace or ("demo" if self.target is Target.EMBEDDED else "main")
 
     @property
     def workspace_dir(self) -> Path:
-        """Folder of the workspace: its lake (embedded), its dbt artefacts, its logs."""
+        """The workspace's folder. It contains the lake (embedded), the dbt artefacts and the logs."""
         return self.home / "workspaces" / self.workspace_name
 
     def layer_url(self, layer: Layer) -> str:
-        """Root of a layer: an absolute folder, or `s3://bucket[/prefix]`."""
+        """The root of a layer: an absolute folder, or `s3://bucket[/prefix]`."""
         given: str | None = getattr(self, f"{layer}_url")
         if given is not None:
             return given.rstrip("/")
@@ -236,27 +236,27 @@ class Settings(BaseSettings):
 
     @property
     def database_name(self) -> str:
-        """The warehouse's database of this workspace."""
+        """The name of this workspace's database in the warehouse."""
         return self.database or f"lakehouse_{self.workspace_name}"
 
     @property
     def jars_path(self) -> Path:
-        """Folder with the jars of spark/jars.lock."""
+        """The folder with the jars of spark/jars.lock."""
         return self.jars_dir or self.home / "jars"
 
     @property
     def secrets_path(self) -> Path:
-        """Folder with one file per password, key or token."""
+        """The folder with one file per password, key or token."""
         return self.secrets_dir or self.home / "secrets"
 
     def password_file(self, role: Role) -> Path:
-        """The file with a role's password, which is read unless the environment holds the password."""
+        """The file with a role's password. It is read unless the environment contains the password."""
         return getattr(self, f"{role}_password_file") or self.secrets_path / f"{role}_password"
 
     def password(self, role: Role) -> str:
-        """Password of a warehouse role.
+        """The password of a warehouse role.
 
-        Raises ConfigurationError that names every place that was searched.
+        Raises ConfigurationError, which names every place that was searched.
         """
         given: SecretStr | None = getattr(self, f"{role}_password")
         if given is not None:
@@ -274,7 +274,8 @@ class Settings(BaseSettings):
     def store_user(self, layer: Layer) -> StoreUser | None:
         """The user that reads and writes a layer of an S3 store; None: the machine's own AWS identity.
 
-        Raises ConfigurationError when only one of its two keys is known, on the stack also when neither is.
+        Raises ConfigurationError when only one of the user's two keys is known. On the stack, it is also raised when
+        neither is known.
         """
         if self.s3_access_key or self.s3_secret_key:
             halves = self.s3_access_key, self.s3_secret_key and self.s3_secret_key.get_secret_value()
@@ -298,13 +299,13 @@ class Settings(BaseSettings):
         return None
 
     def connect_token(self) -> str | None:
-        """The token of the Spark Connect server; None: it asks for none."""
+        """The token of the Spark Connect server. None if the server asks for no token."""
         if self.spark_token is not None:
             return self.spark_token.get_secret_value()
         return _content(self.secrets_path / "connect_token")
 
     def slack_webhook(self) -> str | None:
-        """The address to send messages to; None: they go to the log."""
+        """The address to send Slack messages to. None if messages go to the log."""
         return _content(self.secrets_path / "slack_webhook")
 
 
@@ -317,7 +318,7 @@ class StoreUser:
 
 
 class _EarlySettings(BaseSettings):
-    """The settings that messages about the others need."""
+    """The settings that are needed for messages about the other settings."""
 
     model_config = Settings.model_config
 
@@ -336,7 +337,7 @@ def _content(file: Path) -> str | None:
 
 
 def _check_path(path: str) -> None:
-    """Raises ValueError if delta-rs, Spark or Java would read this path as another one."""
+    """Raise ValueError if delta-rs, Spark or Java would read this path as another path."""
     if found := sorted(set(_MISREAD.findall(path))):
         raise ValueError(
             f"{path!r} holds {' '.join(map(repr, found))}, which delta-rs, Spark or Java would misread: name a folder "

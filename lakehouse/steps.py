@@ -1,7 +1,7 @@
-"""What a step is: its name, its order, the version of its rules, and the fingerprint of what it makes of a batch.
+"""The steps: their names, their order, the versions of their rules, and the fingerprints of what they make of a batch.
 
-A step is done for a table and batch when its output carries the expected fingerprint. So a step runs again only when
-its input, the table's rules in the contract, or its own rules change.
+A step is done for a table and batch when its output has the expected fingerprint. So a step runs again only when its
+input, the table's rules in the contract, or the step's own rules change.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ StepName = Literal["bronze", "silver", "load"]
 
 @dataclass(frozen=True)
 class Step:
-    """A step from one layer to the next, table by table. The `version` of its rules is part of every fingerprint."""
+    """A step from one layer to the next, table by table. Every fingerprint includes its rules' `version`."""
 
     name: StepName
     version: int
 
 
-# In order. Raise a version when the same input and contract would give different rows: every batch is then made again.
-# tests/unit/test_steps.py holds the source of each step beside its version, so that neither changes alone.
+# The steps in order. Raise a version when the same input and contract would give different rows: every batch is then
+# made again. tests/unit/test_steps.py has a hash of each step's code beside its version, so that neither changes alone.
 STEPS = (Step("bronze", version=1), Step("silver", version=2), Step("load", version=1))
 STEP_NAMES: tuple[StepName, ...] = tuple(step.name for step in STEPS)
 
@@ -35,8 +35,8 @@ STEP_NAMES: tuple[StepName, ...] = tuple(step.name for step in STEPS)
 class StepResult:
     """What a step did for one table and batch.
 
-    `done`: False if there was nothing to do; the counts are then the old ones. `counts` are rows by name,
-    `seconds` is the total time, and `phases` are its parts in seconds.
+    `done`: False if there was nothing to do; the counts are then those of the earlier run. `counts`: numbers of rows by
+    name. `seconds`: the total time. `phases`: the parts of that time, also in seconds.
     """
 
     step: StepName
@@ -50,7 +50,7 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Pending:
-    """One table of one batch that needs `step` and all later steps, and why. `size`: bytes landed."""
+    """A table of a batch that needs `step` and all later steps. `why`: the reason. `size`: the bytes landed."""
 
     step: StepName
     table: str
@@ -66,7 +66,7 @@ class Observer(Protocol):
         """The run is about to do these steps."""
 
     def started(self, step: StepName, table: str, batch_date: date) -> None:
-        """A step begins with one table of one batch."""
+        """A step begins to work on one table of one batch."""
 
     def finished(self, result: StepResult) -> None:
         """The step has ended."""

@@ -1,4 +1,4 @@
-"""A home -> its folder per workspace and the name of the last one; a home of version 0.1.0 is converted."""
+"""A home -> a folder per workspace and the name of the last workspace. A home of version 0.1.0 is converted."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from lakehouse.errors import ConfigurationError
 from lakehouse.settings import Settings
 
-# Version 0.1.0 called a workspace a state. Every state that a run used holds at least one of these folders.
+# Version 0.1.0 called a workspace a state. Every state that a run used contains at least one of these folders.
 OF_AN_OLD_STATE = ("lake", "dbt", "logs", "source")
 
 
 def load_settings(*, workspace: str | None = None, otherwise: str | None = None) -> Settings:
-    """The settings of a command or a task, see `Settings.load`; a home of version 0.1.0 is converted first.
+    """The settings of a command or a task; see `Settings.load`. A home of version 0.1.0 is converted first.
 
     Raises ConfigurationError if a setting is wrong, or the home cannot be converted.
     """
@@ -34,9 +34,10 @@ def remember(settings: Settings) -> None:
 
 
 def take_over(home: Path) -> bool:
-    """Rename `states/` to `workspaces/` and `last_state` to `last_workspace`; whether there was anything to rename.
+    """Rename `states/` to `workspaces/` and `last_state` to `last_workspace`. Returns whether either was to be renamed.
 
-    Only what version 0.1.0 made is renamed: others may use the folder too. Two processes may do it at the same time.
+    Only what version 0.1.0 made is renamed, since the folder may have other uses, too. Two processes may call this at
+    the same time.
     Raises ConfigurationError if a workspace exists under both names, or the home cannot be written.
     """
     old, new = home / "states", home / "workspaces"
@@ -60,7 +61,7 @@ def take_over(home: Path) -> bool:
                 f"{source} cannot be renamed to {target}: {error.strerror}.\nGive this user the permission to write "
                 f"{home}, then run the same command again."
             ) from error
-    with suppress(OSError):  # it does not exist, or holds other people's files
+    with suppress(OSError):  # the folder does not exist, or contains other files
         old.rmdir()
     return bool(renames)
 

@@ -1,1 +1,1 @@
-"""What a source promises about its tables, and the ODCS file that says so."""
+"""A source's promises about its tables, and the ODCS file that states them."""

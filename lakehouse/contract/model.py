@@ -1,6 +1,6 @@
-"""What a source promises: tables, columns, keys and rules, with their Arrow, Spark and SQL types.
+"""A source's promises: tables, columns, keys and rules, with their Arrow, Spark and SQL types.
 
-The contract is the only place that describes a source. It is read from contracts/<source>.odcs.yaml by odcs.py.
+The contract is the only place that describes a source. odcs.py reads the contract from contracts/<source>.odcs.yaml.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Severity = Literal["error", "warning"]
 Check = Literal["required", "valid_values", "pattern", "range"]
 Kind = Literal["text", "integer", "bigint", "decimal", "double", "timestamp", "date"]
 
-# The last columns of every raw table: where a row came from.
+# The last columns of every raw table. They say where a row came from.
 LINEAGE: tuple[tuple[str, str, str], ...] = (
     ("_source_file", "text", "name of the delivered file"),
     ("_row", "bigint", "position of the record in its file, from 1"),
@@ -33,7 +33,7 @@ LINEAGE: tuple[tuple[str, str, str], ...] = (
 
 @dataclass(frozen=True)
 class ColumnType:
-    """One of the seven types a contract may use, and its form in each engine."""
+    """One of the seven types that a contract may use, with the type's name in each engine."""
 
     kind: Kind
     precision: int = 0
@@ -41,7 +41,7 @@ class ColumnType:
 
     @classmethod
     def parse(cls, text: str) -> ColumnType:
-        """`text`, `integer`, `bigint`, `double`, `timestamp`, `date` or `decimal(p,s)`; ValueError for all else."""
+        """`text`, `integer`, `bigint`, `double`, `timestamp`, `date` or `decimal(p,s)`. Otherwise ValueError."""
         if match := re.fullmatch(r"decimal\((\d+),\s*(\d+)\)", text):
             precision, scale = int(match[1]), int(match[2])
             if not (1 <= precision <= 38 and 0 <= scale <= precision):
@@ -64,7 +64,7 @@ class ColumnType:
 
     @property
     def arrow(self) -> pa.DataType:
-        """The Arrow type, of the exact width that Postgres' binary COPY takes for `sql`."""
+        """The Arrow type, with the exact width that Postgres' binary COPY expects for the type `sql`."""
         import pyarrow as pa  # takes half a second to import, and most commands do not need it
 
         if self.kind == "decimal":
@@ -95,7 +95,7 @@ class ColumnType:
 
 @dataclass(frozen=True)
 class Rule:
-    """What one column's value must satisfy. `severity` error: the row is quarantined; warning: kept and counted."""
+    """What a column's value must satisfy. A row that does not is quarantined (error), or kept and counted (warning)."""
 
     column: str
     check: Check
@@ -107,7 +107,7 @@ class Rule:
 
     @property
     def reason(self) -> str:
-        """The text of the violation in quarantine, status and Slack."""
+        """The text for a violation of this rule in quarantine, status and Slack."""
         if self.check == "required":
             return f"{self.column}: required, but empty"
         if self.check == "valid_values":
@@ -177,7 +177,7 @@ class TableContract:
 
     @cached_property
     def rules_hash(self) -> str:
-        """Changes with columns, types, key and rules, which can change a value; not with descriptions."""
+        """A hash of all that can change a value: columns, types, key and rules. Descriptions are not part of it."""
         substance = [
             self.name,
             self.key,
@@ -195,7 +195,7 @@ class TableContract:
 
     @property
     def arrow_schema(self) -> pa.Schema:
-        """Arrow schema of a row in raw_<source>: contract columns, then lineage."""
+        """The Arrow schema of a row in raw_<source>: contract columns, then lineage."""
         import pyarrow as pa
 
         lineage = [(name, ColumnType.parse(kind).arrow) for name, kind, _ in LINEAGE]
@@ -203,20 +203,20 @@ class TableContract:
 
     @property
     def spark_schema(self) -> str:
-        """Schema of a row in silver as Spark DDL: contract columns, then lineage."""
+        """The schema of a row in silver as Spark DDL: contract columns, then lineage."""
         lineage = [f"`{name}` {ColumnType.parse(kind).spark}" for name, kind, _ in LINEAGE]
         return ", ".join([*(f"`{c.name}` {c.type.spark}" for c in self.columns), *lineage])
 
     @property
     def sql_columns(self) -> tuple[tuple[str, str], ...]:
-        """(name, type) of raw_<source>.<table>: contract columns, then lineage."""
+        """(name, type) for each column of raw_<source>.<table>: contract columns, then lineage."""
         lineage = [(name, ColumnType.parse(kind).sql) for name, kind, _ in LINEAGE]
         return (*((c.name, c.type.sql) for c in self.columns), *lineage)
 
 
 @dataclass(frozen=True)
 class Contract:
-    """A source and its tables, in the order of the contract file."""
+    """A source and its tables, in the order in which the contract file lists them."""
 
     source: str
     title: str
@@ -229,7 +229,7 @@ class Contract:
         return f"raw_{self.source}"
 
     def table(self, name: str) -> TableContract:
-        """The table of this name. Raises ContractError that lists all names."""
+        """The table with this name. Raises ContractError, which lists all names, if there is none."""
         for table in self.tables:
             if table.name == name:
                 return table

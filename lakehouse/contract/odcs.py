@@ -1,15 +1,16 @@
 """contracts/<source>.odcs.yaml -> a Contract, or one error with all faults of the file.
 
-It uses these parts of the Open Data Contract Standard (ODCS 3.2): `schema[].physicalName` (the publisher's file name),
-`customProperties.files` (other accepted file names), `properties[].physicalType` (see ColumnType),
-`primaryKeyPosition`, `required`, `relationships`, `customProperties.since` (a column that came later), and as rules
+The pipeline uses these parts of the Open Data Contract Standard (ODCS 3.2): `schema[].physicalName` (the publisher's
+file name), `customProperties.files` (other accepted file names), `properties[].physicalType` (see ColumnType),
+`primaryKeyPosition`, `required`, `relationships` and `customProperties.since` (for a column that was added later). The
+rules of severity error are
 
     logicalTypeOptions: {minimum: 0, maximum: 5}                       range, both ends included
     logicalTypeOptions: {pattern: ...}                                 pattern of the whole value, for Java and Python
     enum: [{value: ...}, ...]                                          valid values
 
-of severity error. Any other `logicalTypeOptions` that says which values are valid is refused. In `quality`, each with
-`severity: error` or `warning`:
+Any other entry of `logicalTypeOptions` that restricts the valid values is refused. The rules in `quality`,
+each with `severity: error` or `warning`, are
 
     metric: nullValues     mustBe: 0                                   required (for severity warning)
     metric: invalidValues  mustBe: 0  arguments: {validValues: [...]}  valid values
@@ -17,7 +18,7 @@ of severity error. Any other `logicalTypeOptions` that says which values are val
     type: custom  engine: lakehouse  implementation: {minimum: 0, maximum: 5}   range
 
 A column's rules are in this order: required, `logicalTypeOptions`, `enum`, `quality`. A key that ODCS 3.2 does not
-define is a fault (odcs_keys.py). A key that it defines is allowed, even if this pipeline does not use it.
+define is a fault (odcs_keys.py). A key that ODCS defines is allowed, even if this pipeline does not use the key.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def read_contract(contracts_dir: Path, source: str) -> Contract:
     """The contract of a source, from `<contracts_dir>/<source>.odcs.yaml`.
 
-    Raises ContractError that names all faults of the file.
+    Raises ContractError, which names all faults in the file.
     """
     path = contracts_dir / f"{source}.odcs.yaml"
     try:
@@ -87,7 +88,10 @@ def read_contract(contracts_dir: Path, source: str) -> Contract:
 
 
 def _misfits(error: ValidationError) -> list[str]:
-    """What pydantic could not read. Undefined top-level keys are left out, since `unknown_keys` names them."""
+    """A sentence for each thing that pydantic could not read.
+
+    Undefined top-level keys are left out, since `unknown_keys` names them.
+    """
     faults = []
     for fault in error.errors(include_url=False):
         if fault["type"] != "extra_forbidden":
@@ -176,7 +180,7 @@ def _standard_rules(where: str, column: str, kind: ColumnType, item: SchemaPrope
 
 
 def _not_yet_said(where: str, standard: list[Rule], checks: list[Rule], faults: list[str]) -> list[Rule]:
-    """The rules of `quality` that the standard's forms do not already say. Two forms that disagree are a fault."""
+    """The rules in `quality` that the standard's forms do not already state. If the two disagree, that is a fault."""
     said = {rule.check: rule for rule in standard}
     both = [rule for rule in checks if rule.severity == "error" and rule.check in said]
     for rule in both:
@@ -220,7 +224,7 @@ def _rule(where: str, column: str, kind: ColumnType, quality: DataQuality, fault
 
 
 def _valid_values(where: str, values: Any, faults: list[str]) -> tuple[str, ...]:
-    """The values as text. A value that YAML reads otherwise is a fault: unquoted, NO is False and 01 is 1."""
+    """The values as text. It is a fault if YAML does not read a value as text: unquoted, NO is False and 01 is 1."""
     if not isinstance(values, list):
         faults.append(f"{where}: validValues is a list, not {values}")
         return ()
@@ -238,7 +242,8 @@ def _pattern(where: str, pattern: Any, faults: list[str]) -> str:
             f"{where}: the pattern {pattern} was read as {_yaml_type(pattern)}, not as text: put it in quotes"
         )
         return ""
-    # Spark matches it with Java, which knows a few more forms. A pattern invalid in both would fail in mid-run.
+    # Spark matches the pattern with Java, which knows a few more forms. A pattern that is invalid in both Python and
+    # Java would fail in the middle of a run.
     try:
         re.compile(pattern)
     except re.error as error:

@@ -1,7 +1,8 @@
 """A contract's YAML -> a sentence per key that ODCS 3.2 does not define, or that restricts values and is no rule here.
 
 The standard's model ignores an unknown key, so a misspelt `primaryKey` would give a table without a key. The model
-defines which keys exist. Where it takes any mapping (a custom property's value, a check's arguments), any key is fine.
+defines which keys exist. Where the model takes any mapping (a custom property's value, a check's arguments), any key is
+fine.
 """
 
 from __future__ import annotations
@@ -37,13 +38,14 @@ INSTEAD_OF_OPTION = {
         "leave it out, a column holds one value",
     ),
 }
-# The model takes any mapping. The standard's JSON schema lists the options per logical type; these are all of them.
+# The model takes any mapping. The standard's JSON schema lists the options per logical type; these are the options of
+# all types.
 LOGICAL_TYPE_OPTIONS = (
     *("minimum", "maximum", "pattern", "format", "timezone", "defaultTimezone"),
     *("elementType", "distanceMetric", "embeddingModel", "embeddingModelVersion"),
     *INSTEAD_OF_OPTION,
 )
-# The format that a type has anyway. A value in any other format would not be accepted.
+# The format that each type has anyway. A value in any other format would not be accepted.
 FORMATS = {
     "text": "password",
     "integer": "i32",
@@ -55,12 +57,12 @@ FORMATS = {
 
 
 def unknown_keys(document: Any) -> list[str]:
-    """What is wrong with the keys of a contract, in the order of the file; empty if all are the standard's."""
+    """What is wrong with a contract's keys, in the order of the file. Empty if the standard defines all keys."""
     return list(_unknown(document, OpenDataContractStandard, ""))
 
 
 def option_faults(options: dict[str, Any], type_: ColumnType) -> list[str]:
-    """The `logicalTypeOptions` of a column that restrict its values but cannot be a rule of this type."""
+    """The faults in a column's `logicalTypeOptions`: options that restrict values but cannot be a rule of this type."""
     refused = {name: INSTEAD_OF_OPTION[name] for name in options if name in INSTEAD_OF_OPTION}
     if not type_.is_number:
         refused |= {name: f"it is for numbers, not for {type_}" for name in ("minimum", "maximum") if name in options}
@@ -75,7 +77,7 @@ def option_faults(options: dict[str, Any], type_: ColumnType) -> list[str]:
 
 
 def _unknown(value: Any, annotation: Any, where: str) -> Iterator[str]:
-    """`annotation`: the type of this value in the model. A list's entries have one type, and a union has one model."""
+    """`annotation` is this value's type in the model. A list's entries have one type, and a union has one model."""
     model = next((kind for kind in _kinds(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
     if not isinstance(value, dict) or model is None:
         return
@@ -103,7 +105,7 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 def _place(where: str, key: str, number: int = 0, entry: Any = None) -> str:
     """Where in the contract a key is, for messages.
 
-    Tables and columns by name (`orders.price`), anything else by key and position (`orders.price, quality 2`).
+    Tables and columns are named (`orders.price`). Anything else has its key and position (`orders.price, quality 2`).
     """
     if key in ("schema", "properties") and number:
         name = entry.get("name") if isinstance(entry, dict) else None
