@@ -19,7 +19,7 @@ StepName = Literal["bronze", "silver", "load"]
 
 @dataclass(frozen=True)
 class Step:
-    """A step from one layer to the next, table by table. Every fingerprint includes its rules' `version`."""
+    """A step from one layer to the next, table by table. Every fingerprint includes the rules' `version`."""
 
     name: StepName
     version: int

@@ -34,7 +34,7 @@ def remember(settings: Settings) -> None:
 
 
 def take_over(home: Path) -> bool:
-    """Rename `states/` to `workspaces/` and `last_state` to `last_workspace`. Returns whether either was to be renamed.
+    """Rename `states/` to `workspaces/` and `last_state` to `last_workspace`. Returns whether anything was renamed.
 
     Only what version 0.1.0 made is renamed, since the folder may have other uses, too. Two processes may call this at
     the same time.

@@ -32,7 +32,7 @@ LOG_STORE_OF_S3A, CONDITIONAL_LOG_STORE = "spark.delta.logStore.s3a.impl", "lake
 
 
 def commits_atomically(store: Store, session: Callable[[], SparkSession]) -> bool:
-    """Whether Spark's commit to a table in this store never overwrites another commit. If it may, only Spark writes.
+    """Whether Spark's commit to a table in this store never overwrites another commit. Only if so may delta-rs write.
 
     True for a folder, and for S3 with the log store of spark/java, which the stack's Connect server has.
     """

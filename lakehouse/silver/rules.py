@@ -19,8 +19,8 @@ from lakehouse.silver.casts import cast, text_or_null
 
 # The grades of a row. In quarantine SUPERSEDED is also the reason.
 ACCEPTED, DUPLICATE, SUPERSEDED, INVALID = "accepted", "duplicate", "superseded", "invalid"
-# An entry of a Postgres index can have 2,700 bytes at most. Indexed are keys, references to other tables and, in the
-# marts, columns that a contract's pattern keeps short.
+# An entry of a Postgres index can have 2,700 bytes at most. The indexed columns are keys, references to other tables
+# and, in the marts, columns that a contract's pattern keeps short.
 LONGEST_KEY_BYTES = 2000
 KEY_TOO_LONG = f"key: longer than {LONGEST_KEY_BYTES} bytes"
 REFERENCE_TOO_LONG = f"longer than {LONGEST_KEY_BYTES} bytes"

@@ -23,7 +23,7 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse.connections import finish, open_connection, statement_error
 
 CLOSING_READS = 8
-SERVER_ANSWER_MARGIN = 15  # this side waits so many seconds longer than the server
+SERVER_ANSWER_MARGIN = 15  # seconds that this side waits longer than the server
 
 # The sessions of this database that hold the lock with a 64-bit key (passed twice), the longest holder first. A session
 # runs no statement after it has got the lock, so its last change of state is the moment when it got the lock.

@@ -58,7 +58,7 @@ def make_directory(directory: Path) -> None:
 
 
 def make_cluster(directory: Path, programs: Programs, superuser_password: str) -> None:
-    """Create the cluster if it is missing. initdb works in another folder, renamed at the end: no cluster is half made.
+    """Create a missing cluster, completely or not at all: initdb works in a folder that is renamed at the end.
 
     Raises SetupError when initdb fails, or when another major version of Postgres made the existing cluster.
     """

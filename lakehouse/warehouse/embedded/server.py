@@ -200,7 +200,7 @@ def _stop(settings: Settings) -> bool:
 
 
 def _settled(settings: Settings) -> RunningServer | None:
-    """Wait while the server starts or stops, and return it. The command that started or stopped it may be dead."""
+    """Wait while the server starts or stops, and return it. The command that began this may have been killed."""
     deadline = time.monotonic() + START_SECONDS
     while (server := status(settings)) is not None and not server.ready:
         if time.monotonic() > deadline:
