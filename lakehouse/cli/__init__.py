@@ -1,4 +1,4 @@
-"""The command `lakehouse`: words in, steps called, results shown. No rule about data lives here.
+"""The command `lakehouse`: arguments -> calls of the steps -> printed results. It contains no rules about data.
 
 steps.py      run, land, bronze, silver, load, marts
 inspect.py    status, quarantine, sql
@@ -8,7 +8,7 @@ clean.py      what `clean` removes
 doctor.py     what `doctor` checks
 progress.py   what a run shows while it runs
 report.py     what a run shows at its end
-shared.py     what every command has
+shared.py     what all commands share
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ for commands in (steps, inspect, sources, service):
 
 
 def main() -> None:
-    """Run the command line. Exit code 0: done; 1: an error that was explained; 2: wrong usage; 130: interrupted."""
+    """Run the command line. Exit code 0: success; 1: an explained error; 2: wrong usage; 130: interrupted."""
     if any(argument.partition("=")[0] == "--state" for argument in sys.argv[1:]):
         error_console.print("`--state` is called `--workspace` now.", style="red", highlight=False)
         sys.exit(WRONG_WORDS)

@@ -1,7 +1,7 @@
-"""A home -> the same home without the files that this project made; other files stay.
+"""A home -> the same home without the files that this project made.
 
 A home may be an existing folder (`LAKEHOUSE_HOME=~/data`) in which another program keeps its own `workspaces` or
-`jars`. So in each folder only files with names that this project gives are removed.
+`jars`. So `clean` removes only files whose names this project uses. All other files stay.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lakehouse.warehouse.embedded import server as embedded_postgres
 from lakehouse.warehouse.embedded.removal import remove_only
 from lakehouse.warehouse.passwords import superuser_password_file
 
-# What a workspace's folder holds. `source` is what `run --demo` generated.
+# What a workspace's folder contains. `run --demo` generates `source`.
 OF_A_WORKSPACE = (
     *("lake", "dbt", "dbt_full_tests", "logs", "spark-warehouse"),
     *("source", ".source.partial", "source.json"),
@@ -24,22 +24,22 @@ OF_THE_HOME = ("last_workspace", "last_workspace.part", "postgres.lock")
 
 
 def remove_workspace(settings: Settings) -> list[Path]:
-    """Remove the workspace's database and folder; return what is left of the folder because others made it."""
+    """Remove the workspace's database and folder; return the files that stay because others made them."""
     warehouse.drop_database(settings)
     return remove_only(settings.workspace_dir, OF_A_WORKSPACE)
 
 
 def remove_everything(settings: Settings) -> list[Path]:
-    """Stop and remove the server, remove all workspaces, jars and passwords; return what is left of the home.
+    """Stop and remove the server, all workspaces, jars and passwords. Return the files that stay in the home.
 
-    Jars and passwords outside the home (LAKEHOUSE_JARS_DIR, LAKEHOUSE_SECRETS_DIR) stay: others may use them.
+    Jars and passwords outside the home (LAKEHOUSE_JARS_DIR, LAKEHOUSE_SECRETS_DIR) stay: other programs may use them.
     """
     embedded_postgres.remove(settings)
     home = settings.home
     for workspace in _folders(home / "workspaces"):
         remove_only(workspace, OF_A_WORKSPACE)
     for name, patterns in (("workspaces", ()), ("jars", _jars()), ("secrets", _secrets(settings))):
-        if not (home / name).is_symlink():  # others may use what it points to
+        if not (home / name).is_symlink():  # other programs may use the link's target
             remove_only(home / name, patterns)
     return remove_only(home, OF_THE_HOME)
 
@@ -51,7 +51,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _jars() -> list[str]:
-    """Jars of any version, since an older lock may have fetched them, and unfinished downloads."""
+    """Patterns for unfinished downloads and for jars of any version, since an older lock may have fetched them."""
     names = [f"{jar.artifact}-[0-9]*.jar" for jar in read_lock()]
     return [*names, *(f".{name}.*" for name in names)]
 

@@ -1,4 +1,4 @@
-"""This machine and its settings -> a list of checks, each passed or with the command that fixes it."""
+"""This machine and its settings -> a list of checks. Each has passed or names the command that fixes the fault."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from lakehouse.settings import LAYERS, PROJECT_DIR, ROLES, Settings, Target
 from lakehouse.spark.jars import is_intact, needed_parts, read_lock
 from lakehouse.spark.java import find_java, version_of
 
-NEEDED_GB_FREE = 2.0  # the real archive: landing 0.1, bronze and silver 0.2, warehouse 1.0, and room to work
+NEEDED_GB_FREE = 2.0  # the real archive: landing 0.1, bronze and silver 0.2, warehouse 1.0, plus room to work
 NEEDED_GB_MEMORY = 4.0
 HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was checked. `remedy` is empty when nothing is wrong."""
+    """The result of one check. `remedy` is empty when nothing is wrong."""
 
     name: str
     finding: str
@@ -36,12 +36,12 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing has to be done."""
+        """Whether nothing needs to be fixed."""
         return not self.remedy
 
 
 def checks(settings: Settings) -> list[Check]:
-    """Run all checks, even when the first ones fail; nothing is started or changed."""
+    """Run all checks, even when the first ones fail. Start and change nothing."""
     looks: dict[str, Callable[[], Check]] = {
         "Python": _python,
         "packages": _packages,
@@ -121,13 +121,13 @@ def _memory() -> Check:
 
 
 def _disk(settings: Settings) -> Check:
-    """Check the lake's disk and the database's; for root the database is in /var/lib."""
+    """Check the disks of the lake and of the database. For root, the database is in /var/lib."""
     folders = {"LAKEHOUSE_HOME": settings.home}
     if settings.target is Target.EMBEDDED:
         from lakehouse.warehouse.embedded import server as embedded_postgres
 
         folders["LAKEHOUSE_EMBEDDED_POSTGRES_DIR"] = embedded_postgres.server_dir(settings)
-    found: dict[int, str] = {}  # by disk, so that a disk that holds both is named once
+    found: dict[int, str] = {}  # by disk, so that a disk with both is named once
     full: list[str] = []
     for setting, folder in folders.items():
         there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -204,7 +204,7 @@ def _warehouse(settings: Settings) -> Check:
 
 
 def _explained(name: str, look: Callable[[], str]) -> Check:
-    """Make a check of a function whose errors already say what to do."""
+    """Turn a function whose errors already say what to do into a check."""
     try:
         return Check(name, look())
     except LakehouseError as error:
@@ -213,7 +213,7 @@ def _explained(name: str, look: Callable[[], str]) -> Check:
 
 
 def _looked(settings: Settings, name: str, look: Callable[[], Check]) -> Check:
-    """Report a check that breaks as a finding, so that the others go on; the setting `debug` shows where it broke."""
+    """Report a check that crashes as a fault, so that the others go on. The setting `debug` shows the traceback."""
     try:
         return look()
     except Exception as error:

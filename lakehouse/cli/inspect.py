@@ -1,4 +1,4 @@
-"""status, quarantine, sql: the commands that only look."""
+"""status, quarantine, sql: the commands that change nothing."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def sql(
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Format, title: str | None = None) -> None:
-    """Print to stdout: a table for people, CSV with a header, or JSON as a list of objects."""
+    """Print rows to stdout: as a table for people, as CSV with a header, or as a JSON list of objects."""
     if output is Format.TABLE:
         console.print(rows_table(title, tuple(columns), list(rows)), soft_wrap=not console.is_terminal)
     elif output is Format.CSV:
@@ -154,7 +154,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Fo
 
 
 def _plain(value: Any) -> Any:
-    """Convert what JSON lacks: decimals become numbers, dates and all else become text."""
+    """Convert types that JSON lacks: decimals become numbers; dates and all other types become text."""
     if isinstance(value, Decimal):
         return float(value) if value % 1 else int(value)
     if isinstance(value, date | datetime):

@@ -1,4 +1,4 @@
-"""A run's events -> its progress: a live table on a terminal, one line per finished step everywhere else."""
+"""A run's events -> its progress: a live table on a terminal, elsewhere one line per finished step."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from rich.text import Text
 
 from lakehouse.steps import STEP_NAMES, Observer, Pending, StepResult
 
-# The count of each step that says how many rows it wrote.
+# For each step, the name of the count that says how many rows the step wrote.
 ROWS_OF = {"bronze": "bronze", "silver": "silver", "load": "raw"}
 
 
 @contextmanager
 def watching(console: Console) -> Iterator[Observer]:
-    """Yield an observer that fits the console: the live table on a terminal, lines in a pipe or a log."""
+    """Yield an observer that suits the console: the live table for a terminal, lines for a pipe or a log."""
     if not console.is_terminal:
         yield Lines(console)
         return
@@ -36,7 +36,7 @@ def watching(console: Console) -> Iterator[Observer]:
 
 
 class Lines:
-    """One line per finished step, model and note."""
+    """Prints one line per finished step, model and note."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -69,7 +69,7 @@ class Lines:
 
 @dataclass
 class _Lane:
-    """The progress of one table: batches done and rows written by each step, and what it does now."""
+    """The progress of one table: each step's finished batches and written rows, and what is running now."""
 
     batches: int
     done: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STEP_NAMES, 0))

@@ -1,4 +1,4 @@
-"""A run's report or a workspace's status -> what people read: records, marts, figures, and how to reach them."""
+"""A run's report or a workspace's status -> text for people: records, marts, figures, and how to query them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lakehouse.pipeline.status import Status
 
 NOTHING_LANDED = "Nothing has been landed yet: `lakehouse run PATH`, or `lakehouse run --demo`"
-# Stages at which a record stops; a stage without records is not shown.
+# Stages that a record does not pass. A stage without records is not shown.
 LOSSES = ("rejected", "duplicates", "superseded", "quarantined")
 
 
@@ -101,7 +101,7 @@ def _print_time(console: Console, report: RunReport) -> None:
 
 
 def print_warnings(console: Console, warnings: Sequence[tuple[str, int]]) -> None:
-    """List the dbt tests that warn; they did not stop the build."""
+    """List the dbt tests that warn. Such tests do not stop a build."""
     if warnings:
         console.print(rows_table("dbt tests that warn", ("test", "rows against it"), warnings))
         console.print()

@@ -1,4 +1,4 @@
-"""start, stop, doctor, maintain, clean: the commands that keep the pipeline in order."""
+"""start, stop, doctor, maintain, clean: the commands that maintain an installation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lakehouse.cli.shared import Format, Output, Workspace, console, error_conso
 if TYPE_CHECKING:
     from lakehouse.settings import Settings
 
-NAMED = 20  # `clean` names at most this many of the files it leaves
+NAMED = 20  # `clean` names at most this many of the files that stay
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""What every command has: its options, the consoles, the settings of the workspace it acts on.
+"""What all commands share: options, consoles, and the settings of the workspace that a command works on.
 
 The modules of this package import what they need inside their functions, so that `lakehouse --help` does not wait for
 pyarrow, nor `status` for Spark. A test lists what each command may import.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lakehouse.lakehouse import Lakehouse
     from lakehouse.settings import Role, Settings
 
-# In a pipe there is no screen, so nothing is wrapped or cut to its width.
+# A pipe has no screen width, so nothing is wrapped or cut.
 PIPE_WIDTH = 240
 
 
@@ -35,7 +35,7 @@ error_console = _console(stderr=True)
 
 
 def command() -> str:
-    """How people call it: the setting `called_as`, else `lakehouse` where .venv is activated, else its path."""
+    """How people call the command: the setting `called_as`, else `lakehouse` if .venv is activated, else its path."""
     from lakehouse.settings import Settings
 
     if name := Settings.command_name():
@@ -49,12 +49,12 @@ def command() -> str:
 
 
 def as_called_here(text: str) -> str:
-    """Replace `lakehouse …` in a text by the command as this shell finds it."""
+    """Replace `lakehouse …` in a text with the command that works in this shell."""
     return text.replace("`lakehouse ", f"`{command()} ")
 
 
 class Format(StrEnum):
-    """How rows are printed."""
+    """The formats in which a command can print rows."""
 
     TABLE = "table"
     CSV = "csv"
@@ -77,14 +77,14 @@ def day_of(moment: datetime | None) -> date | None:
 
 
 def warn(line: str) -> None:
-    """Print a warning; it stays on the screen above the progress display."""
+    """Print a warning, which stays on the screen above the progress display."""
     error_console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def open_workspace(workspace: str | None = None, *, otherwise: str | None = None) -> Lakehouse:
     """Open a workspace's lakehouse, with the contract of its source.
 
-    `otherwise`: the workspace to use when neither an option nor a setting names one (default: that of the last run).
+    `otherwise`: the workspace to use when neither an option nor a setting names one (default: the last used one).
     """
     from lakehouse.lakehouse import Lakehouse
     from lakehouse.workspaces import load_settings

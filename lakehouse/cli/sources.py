@@ -1,4 +1,4 @@
-"""generate, replay: the commands that make data to run the pipeline on."""
+"""generate, replay: the commands that create input for the pipeline."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def replay(
 
 
 def _shares(given: list[str], kinds: tuple[str, ...]) -> dict[str, float]:
-    """`bad date=0.01` -> the share of that kind. One error names all faults."""
+    """`bad date=0.01` -> the share of the fault `bad date`. If entries are wrong, one error names all of them."""
     shares: dict[str, float] = {}
     wrong: list[str] = []
     for text in given:

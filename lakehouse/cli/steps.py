@@ -1,4 +1,4 @@
-"""run, land, bronze, silver, load, marts: the commands that run the steps, all of them or one."""
+"""run, land, bronze, silver, load, marts: the commands that run all steps or one of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Landing and the drop folder -> the batches that are present, and the new ones among them, which no run has claimed.
+"""Landing and the drop folder -> the batches that are present, and which of these are new (claimed by no run).
 
 The only state is ops.claims, so a later or repeated check finds the same new batches, and a batch that arrives between
 two checks is not lost.
@@ -26,11 +26,11 @@ from lakehouse.landing.manifest import MANIFEST, is_date, read_manifest
 from lakehouse.pipeline.pending import pending_steps
 from lakehouse.settings import Settings
 
-# A dropped file counts as complete when it has not been written to for this long. If it changes later, its batch is new
-# again.
+# A dropped file counts as complete when it has not been written to for this long. If the file changes later, its batch
+# is new again.
 AT_REST_SECONDS = 5.0
 
-# What claims a batch: a run of the orchestrator, by its id, or one of these.
+# A batch is claimed by a run of the orchestrator (its id) or for one of these reasons.
 COMMAND = "lakehouse run"  # also the name of the lock that this command holds
 LOADED = "loaded without a run of the orchestrator"
 LANDED = "landed from the drop folder"
@@ -52,7 +52,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Claim:
-    """The last claimed content of a batch in a place. `claimed_by`: its last claim; `at`: the time of its first."""
+    """The last claimed content of a batch in a place. `claimed_by`: its last claim; `at`: when the first was made."""
 
     arrival: Arrival
     claimed_by: str
@@ -68,18 +68,18 @@ class NewBatch:
 
     @property
     def run_id(self) -> str:
-        """The id of the run that will claim it: stable until then, but new when the same content comes back later."""
+        """The id of the run that will claim the batch: stable until then, but new if the content returns later."""
         before = f"{self.since or ''}|{self.arrival.content}"
         return f"{self.arrival.place}__{self.arrival.batch_date}__{hashlib.sha256(before.encode()).hexdigest()[:16]}"
 
 
 def present(settings: Settings) -> list[Arrival]:
-    """Every batch in landing and in the drop folder. Lists files, but reads none."""
+    """Every batch in landing and in the drop folder. Files are listed, but not read."""
     return [*landed(settings), *dropped(settings)]
 
 
 def landed(settings: Settings, day: date | None = None) -> list[Arrival]:
-    """The batches in landing, or only that of one day. Raises StoreError when they cannot be listed."""
+    """The batches in landing, or only the batch of one day. Raises StoreError when landing cannot be listed."""
     folder = f"{settings.source}/{day}" if day else settings.source
     found: list[Arrival] = []
     for key, version in open_store(settings, "landing").versions(folder).items():
@@ -90,7 +90,7 @@ def landed(settings: Settings, day: date | None = None) -> list[Arrival]:
 
 
 def dropped(settings: Settings, day: date | None = None) -> list[Arrival]:
-    """The complete batches in the drop folder, or only that of one day."""
+    """The complete batches in the drop folder, or only the batch of one day."""
     if settings.drop_dir is None:
         return []
     files: dict[date, set[Path]] = defaultdict(set)
@@ -113,7 +113,7 @@ def dropped(settings: Settings, day: date | None = None) -> list[Arrival]:
 
 
 def unreadable(settings: Settings) -> list[str]:
-    """What in the drop folder cannot be read, one sentence each; none while files there are still being written."""
+    """One sentence per thing in the drop folder that cannot be read; none while files there are still being written."""
     if settings.drop_dir is None or not (faults := find_files([settings.drop_dir], may_be_empty=True).faults):
         return []
     newest = 0.0
@@ -124,7 +124,7 @@ def unreadable(settings: Settings) -> list[str]:
 
 
 def new_batches(lakehouse: Lakehouse) -> list[NewBatch]:
-    """Batches that no run has claimed. One that is already loaded unchanged is claimed here and not returned."""
+    """Batches that no run has claimed. A batch that is already loaded unchanged is claimed here and not returned."""
     claims = _claims(lakehouse)
     claimed = {last.arrival for last in claims.values() if last.claimed_by != COMMAND}
     # A command may have claimed batches and then died.
@@ -142,9 +142,9 @@ def new_batches(lakehouse: Lakehouse) -> list[NewBatch]:
 
 
 def not_yet_landed(lakehouse: Lakehouse, day: date) -> list[Arrival]:
-    """What the drop folder has for a day, unless exactly that is landed, or the day was landed another way since.
+    """The drop folder's content for a day; empty if this content is landed, or other content was landed since.
 
-    A file may stay there for years. It must not undo a later correction, nor block one by being refused again.
+    A file may stay in the folder for years. It must not undo a later correction, nor block one by being refused again.
     """
     claims = _claims(lakehouse)
     last, landing = claims.get(("drop", day)), claims.get(("landing", day))
@@ -160,14 +160,14 @@ def not_yet_landed(lakehouse: Lakehouse, day: date) -> list[Arrival]:
 
 @contextmanager
 def claimed_by_command(lakehouse: Lakehouse) -> Iterator[None]:
-    """Claim everything landed for a command; what it leaves unfinished becomes new again."""
+    """Claim everything landed for a command. Batches that the command does not finish become new again."""
     with lakehouse.lock(COMMAND, shared=True):
         claim(lakehouse, landed(lakehouse.settings), COMMAND)
         yield
 
 
 def claim(lakehouse: Lakehouse, arrivals: list[Arrival], claimed_by: str) -> None:
-    """Claim these batches for a run, or for one of the other reasons above."""
+    """Claim these batches for a run, or for one of the reasons at the top of this file."""
     rows = [
         (lakehouse.contract.source, arrival.place, arrival.batch_date, arrival.content, claimed_by)
         for arrival in arrivals

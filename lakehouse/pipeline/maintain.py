@@ -1,4 +1,4 @@
-"""A workspace -> the same data, compacted and checked: the weekly repair of what grows or drifts a little every day."""
+"""A workspace -> the same data, compacted and checked. Run weekly against what grows or drifts a little every day."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import SparkSession
 
-# The Delta tables of one table of a source, by layer.
+# For each layer, the Delta tables of one source table.
 DELTA_TABLES: tuple[tuple[Layer, Callable[[TableContract], str]], ...] = (
     ("bronze", table_path),
     ("bronze", rejected_path),
@@ -53,9 +53,9 @@ class Maintenance:
 
 
 def maintain(lakehouse: Lakehouse, note: Callable[[str], None]) -> Maintenance:
-    """OPTIMIZE and VACUUM the lake, ANALYZE the warehouse, drop what killed runs left, run every dbt test in full.
+    """OPTIMIZE and VACUUM the lake, ANALYZE the warehouse, drop leftovers of killed runs, run every dbt test in full.
 
-    VACUUM keeps files younger than `vacuum_retention_hours`: a reader that started earlier may still need them.
+    VACUUM keeps files younger than `vacuum_retention_hours`, since a running reader may still need them.
     Raises SparkError if Spark cannot compact a table, MartsError if a test of severity error fails, ReconciliationError
     if a fact has lost rows.
     """
@@ -90,9 +90,10 @@ def maintain(lakehouse: Lakehouse, note: Callable[[str], None]) -> Maintenance:
 
 
 def _compact(lakehouse: Lakehouse, layer: Layer, path: str, spark: SparkWhenNeeded) -> tuple[int, int]:
-    """(files merged away, files deleted) of one Delta table; without files to merge, nothing is committed.
+    """Compact one Delta table; return (files merged away, files deleted). Without files to merge, commit nothing.
 
-    delta-rs does it, except for silver where delta-rs's commits may overwrite another writer's: there Spark does it.
+    delta-rs does the work, except for silver on a store where its commits could overwrite another writer's: Spark
+    compacts those tables.
     """
     store = lakehouse.layer(layer)
     table = open_table(store, path)
@@ -113,7 +114,7 @@ def _compact(lakehouse: Lakehouse, layer: Layer, path: str, spark: SparkWhenNeed
 
 
 def _vacuum(table: DeltaTable, hours: int, *, dry_run: bool) -> int:
-    """How many data files are (or would be) deleted, including those that a killed writer never committed."""
+    """How many data files are (or would be) deleted, including files that a killed writer never committed."""
     files = table.vacuum(retention_hours=hours, dry_run=dry_run, enforce_retention_duration=False, full=True)
     return sum(file.endswith(".parquet") for file in files)  # Hadoop puts a checksum beside each on a local disk
 
@@ -147,7 +148,7 @@ def _drop_used_keys(lakehouse: Lakehouse) -> int:
 def _analyse(lakehouse: Lakehouse) -> int:
     """VACUUM and ANALYZE each table as the role that owns it; return how many. The caller holds `publish`.
 
-    Staging tables are left out: a running load may drop its own at any time.
+    Staging tables are left out, since a running load may drop its staging table at any time.
     """
     found = 0
     for role in ("loader", "transformer"):

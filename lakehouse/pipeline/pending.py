@@ -1,6 +1,6 @@
-"""Landed batches, ledgers and load log -> what is still to be done and why; per table, batch and step.
+"""Landed batches, ledgers and load log -> what is still to do and why, per table, batch and step.
 
-It compares fingerprints only: it reads no data, writes nothing and does not start Spark.
+This compares only fingerprints: it reads no data, writes nothing and does not start Spark.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from lakehouse.steps import Pending, StepName, expected
 
 
 def pending_steps(lakehouse: Lakehouse, manifests: list[Manifest], table: str | None = None) -> list[Pending]:
-    """The first step due for each table and batch that is not loaded as it was landed; by table, then date.
+    """For each table and batch whose load does not match what was landed, the first step still to run.
 
-    `table`: look only at this one.
+    Sorted by table, then date. `table`: check only this table.
     """
     tables = [lakehouse.contract.table(table)] if table else lakehouse.contract.tables
     loaded = loaded_fingerprints(lakehouse)
@@ -48,7 +48,7 @@ def without_landing(lakehouse: Lakehouse, manifests: list[Manifest]) -> list[tup
 
 
 def loaded_fingerprints(lakehouse: Lakehouse) -> dict[tuple[str, date], str]:
-    """(table, batch date) -> fingerprint of its current load."""
+    """(table, batch date) -> fingerprint of the current load."""
     with lakehouse.cursor() as cursor:
         cursor.execute(
             "select table_name, batch_date, fingerprint from ops.load_log where source = %s and is_current",
@@ -58,7 +58,7 @@ def loaded_fingerprints(lakehouse: Lakehouse) -> dict[tuple[str, date], str]:
 
 
 def _first_step(table: TableContract, manifest: Manifest, made: dict[StepName, str | None]) -> Pending | None:
-    """The first step whose output is not the expected one; all later steps follow it."""
+    """The first step whose output is missing or outdated; all later steps must run after it."""
     for step, fingerprint in expected(table, manifest).items():
         if made[step] != fingerprint:
             delivered = manifest.tables[table.name]

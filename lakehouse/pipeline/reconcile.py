@@ -4,11 +4,11 @@ Per table and batch:
     records in file = bronze + rejected
     bronze          = silver + duplicates + superseded + quarantined
     silver          = raw
-Per fact: its rows = the current keys of its source, which `meta.reconciles_with` of the dbt model names. A daily build
-compares the keys that it rebuilt; a full refresh and maintenance compare all keys.
+Per fact: its rows = the current keys of its source, which the dbt model names in `meta.reconciles_with`. After a daily
+build only the rebuilt keys are compared; after a full refresh and in maintenance, all keys.
 
 Rows are counted where they are (Parquet files, warehouse), not taken from what a step reports. Only the number of
-duplicates is the step's own: a dropped row can be counted nowhere else.
+duplicates is reported by the step, since a dropped row can be counted nowhere else.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from lakehouse.marts.manifest import Model, read_models
 from lakehouse.pipeline.pending import pending_steps
 from lakehouse.steps import StepResult
 
-# Kept per table and batch; the lake has all of them.
+# How many reasons are kept per table and batch; the lake has all of them.
 REASONS = 20
 
 
@@ -78,8 +78,8 @@ class Count:
 def tables(lakehouse: Lakehouse, results: Iterable[StepResult] = ()) -> list[Count]:
     """Count the tables and batches that these results are about, and note the counts in ops.reconciliation.
 
-    It also counts those that a killed run loaded but did not count, and those whose equations did not hold last time.
-    It leaves out those that are due again by now: the run that processes them counts them.
+    Tables and batches that a killed run loaded but did not count are counted, too, and so are those whose equations
+    did not hold last time. Those that are due again by now are left out: the run that processes them counts them.
     Raises ReconciliationError naming every equation that does not hold.
     """
     units = {(result.table, result.batch_date) for result in results} | _uncounted(lakehouse)
@@ -119,8 +119,8 @@ def facts_are_due(lakehouse: Lakehouse) -> bool:
 def facts(lakehouse: Lakehouse, *, all_keys: bool = False) -> None:
     """Compare each fact with the current rows of its source, and note both in ops.mart_reconciliation.
 
-    It compares the keys that the last build rebuilt, so that a day costs a day; after a full refresh, or with
-    `all_keys`, it compares all of them.
+    Only the keys that the last build rebuilt are compared, so that the cost depends on the day and not on the history.
+    After a full refresh, or with `all_keys`, all keys are compared.
     Raises ReconciliationError naming every fact that has too many or too few rows, MartsError if dbt's manifest is not
     on this machine.
     """
@@ -193,7 +193,7 @@ def _note_facts(lakehouse: Lakehouse, counts: list[_FactCount]) -> None:
 
 
 def _uncounted(lakehouse: Lakehouse) -> set[tuple[str, date]]:
-    """(table, batch date) that was loaded and not counted since, or whose equations did not hold."""
+    """Each (table, batch date) that was not counted since it was loaded, or whose equations did not hold."""
     with lakehouse.cursor() as cursor:
         cursor.execute(
             """

@@ -1,4 +1,4 @@
-"""Landed batches -> marts: the steps in order. The table of contents of the whole project.
+"""Landed batches -> marts: the steps in order. This list is an overview of the whole project:
 
     landing.land        a delivery arrives         files        -> landing
     bronze.run          as sent, strict            landing      -> bronze
@@ -7,7 +7,7 @@
     marts.run           star schema                raw_<source> -> marts
     reconcile           every record counted       all of them
 
-Two tables are processed at the same time, the batches of one table one after another. A table that fails does not stop
+Two tables are processed at the same time; the batches of one table, one after another. A table that fails does not stop
 the others, but then no marts are built. A later run does only what is not yet done.
 """
 
@@ -78,7 +78,7 @@ def run(
 
     Without `spark`, a session is started if a step needs one, and closed at the end.
 
-    Raises the LakehouseError of the table that failed (one with all their texts if several did), MartsError, or
+    Raises the LakehouseError of the table that failed (if several failed, one error with all texts), MartsError, or
     ReconciliationError.
     """
     begin = time.monotonic()
@@ -109,13 +109,13 @@ def run_step(
     table: str | None = None,
     batch_date: date | None = None,
 ) -> list[StepResult]:
-    """Do one step wherever it is the next one due. It does not count the records of what it loads."""
+    """Run one step for every table and batch where it is the next one due. Loaded records are not counted here."""
     pending = pending_now(lakehouse, table=table, batch_date=batch_date)
     return _run_units(lakehouse, observer, [unit for unit in pending if unit.step == step], (step,))
 
 
 def pending_now(lakehouse: Lakehouse, *, table: str | None = None, batch_date: date | None = None) -> list[Pending]:
-    """What is still to be done for everything landed, or only for one table or batch."""
+    """The steps still to run for everything landed, or only for one table or batch."""
     if batch_date is None:
         return pending_steps(lakehouse, read_manifests(lakehouse), table)
     manifest = read_manifest(lakehouse, batch_date)
@@ -162,7 +162,7 @@ def _run_table(
     results: list[StepResult] = []
     with lakehouse.lock_table(table.name):
         for unit in units:
-            # Read again under the lock: a redelivery may have arrived while this run waited for another.
+            # Read again under the lock: a batch may have been delivered again while this run waited for another run.
             manifest = read_manifest(lakehouse, unit.batch_date)
             assert manifest is not None, "a landed batch is never removed"
             for step in steps:

@@ -49,7 +49,7 @@ def recorded(lakehouse: Lakehouse, command: str) -> Iterator[Callable[[RunReport
 
 
 def last_run(lakehouse: Lakehouse) -> Run | None:
-    """The newest run of this source, if there was one."""
+    """The newest run of this source; None if there was none."""
     with lakehouse.cursor() as cursor:
         cursor.execute(
             """
@@ -63,7 +63,7 @@ def last_run(lakehouse: Lakehouse) -> Run | None:
 
 
 def seconds_per_step(report: RunReport) -> dict[str, float]:
-    """Where a run's time went: working seconds of each step, summed over all tables; these may overlap."""
+    """How long each step of a run worked, in seconds summed over all tables. Steps may overlap."""
     seconds: dict[str, float] = defaultdict(float)
     for result in report.results:
         seconds[result.step] += result.seconds

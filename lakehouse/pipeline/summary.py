@@ -1,4 +1,4 @@
-"""ops and marts -> what people ask after a run: where the records went, how large the marts are, some figures."""
+"""ops and marts -> what people ask after a run: where the records went, how large the marts are, and some figures."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def figures(lakehouse: Lakehouse) -> list[Figure]:
 
 
 def warnings(lakehouse: Lakehouse, tables: Sequence[str]) -> list[tuple[str, str, int]]:
-    """(table, reason, rows) of the rows kept with a warning, over all batches, from silver's ledgers; most first."""
+    """(table, reason, rows) for rows kept with a warning in any batch, from silver's ledgers; the most rows first."""
     totals: dict[tuple[str, str], int] = {}
     for table in tables:
         path = table_path(lakehouse.contract.table(table))

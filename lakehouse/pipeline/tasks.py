@@ -1,5 +1,5 @@
 """What an orchestrator calls: a function per task, with dates and names as text, so that one task can pass them to the
-next. Each may be called again: finished work stays as it is. They log what they do, with counts.
+next. Each function may be called again: finished work stays as it is. Each logs what it does, with counts.
 
     runs_to_start           which batches are new
     look_into_drop_folder   what in the drop folder cannot be read
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def runs_to_start() -> list[dict[str, Any]]:
-    """[{trigger_run_id, conf}]: a run for each batch in landing or the drop folder that no run has claimed."""
+    """[{trigger_run_id, conf}], one per batch in landing or the drop folder that no run has claimed."""
     lakehouse = _open()
     warehouse.prepare(lakehouse.settings)
     found = arrivals.new_batches(lakehouse)
@@ -47,23 +47,23 @@ def runs_to_start() -> list[dict[str, Any]]:
 
 
 def look_into_drop_folder() -> None:
-    """Raises DeliveryRefused naming everything in the drop folder that cannot be read; other batches go on."""
+    """Raise DeliveryRefused naming everything in the drop folder that cannot be read. Other batches go on."""
     settings = load_settings()
     if faults := arrivals.unreadable(settings):
         raise DeliveryRefused("the drop folder", faults, f"Correct or remove it; the folder is {settings.drop_dir}.")
 
 
 def prepare_batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
-    """[{table, batch_date}] of what is due in a batch, largest first; empty without a batch, or when all is done.
+    """[{table, batch_date}], one per table that is due in a batch, largest first; empty if nothing is due.
 
-    It first lands what the drop folder contains for the day; an unchanged file is landed only once.
-    Raises DeliveryRefused with all its faults.
+    First lands the drop folder's content for the day. An unchanged file is landed only once.
+    Raises DeliveryRefused with all faults of the delivery.
     """
     lakehouse = _open()
     day = date.fromisoformat(batch_date)
     settings = lakehouse.settings
     warehouse.prepare(settings)
-    # Claim each batch before reading it: what changes afterwards is a new batch.
+    # Claim each batch before reading it: if its content changes afterwards, it is a new batch.
     if settings.drop_dir is not None and (dropped := arrivals.not_yet_landed(lakehouse, day)):
         arrivals.claim(lakehouse, dropped, run_id)
         for landed in landing.land(lakehouse, [settings.drop_dir], log=log.info, only=day):
@@ -75,7 +75,7 @@ def prepare_batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
         log.info("No batch of %s was landed: an empty day.", day)
         return []
     load.ensure_tables(lakehouse)
-    # In this one task: otherwise each of the tasks that follow would probe a new store.
+    # Probe a new store once, in this task; otherwise each of the following tasks would do so.
     ensure_conformance(settings, *LAYERS)
     due = pipeline.pending_now(lakehouse, batch_date=day)
     for unit in due:
@@ -85,7 +85,7 @@ def prepare_batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
 
 
 def run_step(step: StepName, table: str, batch_date: str) -> dict[str, int]:
-    """Do one step of one table in one batch, if it is due; return the row counts, empty if it was not due."""
+    """Run one step for one table and batch if it is due; return the row counts, empty if it was not due."""
     lakehouse = _open()
     day = date.fromisoformat(batch_date)
     results = pipeline.run_step(lakehouse, step, Logged(), table=table, batch_date=day)
@@ -115,12 +115,12 @@ def reconcile_tables() -> dict[str, Any] | None:
 
 
 def reconcile_facts() -> None:
-    """Raises ReconciliationError naming every fact whose rows are not the current keys of its source."""
+    """Raise ReconciliationError naming every fact whose rows are not the current keys of its source."""
     reconcile.facts(_open())
 
 
 def publish_docs(folder: Path) -> str:
-    """Make dbt's page about the models; return its path."""
+    """Create dbt's page about the models; return its path."""
     return str(dbt_docs.publish(load_settings(), folder))
 
 
@@ -144,7 +144,7 @@ class Logged:
     """Writes a run's progress to the log (a steps.Observer)."""
 
     def planned(self, pending: list[Pending]) -> None:
-        """Logs nothing: each step says when it begins."""
+        """Log nothing, since each step logs its own start."""
 
     def started(self, step: StepName, table: str, batch_date: date) -> None:
         log.info("%s of %s in batch %s begins", step, table, batch_date)
