@@ -1,1 +1,1 @@
-"""`raw_<source>` -> the star schema: dbt's builds, their progress and their pages."""
+"""`raw_<source>` -> the star schema: dbt's builds, their progress, and dbt's documentation."""

@@ -1,6 +1,6 @@
-"""Arguments of dbt -> its models and tests, each as soon as it has finished; dbt runs in its own process.
+"""Arguments of dbt -> its models and tests, each as soon as it has finished.
 
-That process runs dbt_process.py.
+dbt runs in a separate process (dbt_process.py).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from lakehouse.errors import MartsError
 from lakehouse.settings import PROJECT_DIR, Settings
 
 # work_mem: the sorts of a full refresh fit into memory. jit: compiling the queries takes longer than running them.
-# synchronous_commit: marts can be built again, so a commit need not wait for the disk. The commit that says `complete`
-# does wait, and no commit survives a crash without the earlier ones.
+# synchronous_commit: marts can be built again, so a commit need not wait for the disk. The commit of `complete`
+# does wait, and a commit survives a crash only together with all earlier commits.
 SESSION_OPTIONS = "-c work_mem=64MB -c jit=off -c synchronous_commit=off"
 
 
 @dataclass(frozen=True)
 class Node:
-    """A finished model or test. `rows`: those a model wrote (None for a view), or those that fail a test."""
+    """A finished model or test. `rows`: how many rows a model wrote (None for a view) or fail a test."""
 
     name: str
     kind: str
@@ -82,7 +82,7 @@ def run_dbt(settings: Settings, folder: Path, arguments: Sequence[str], log: Log
 
 @contextmanager
 def _started(settings: Settings, folder: Path, arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """Start dbt in a process that ends when this one closes its stdin, on leaving or by dying (see dbt_process.py)."""
+    """Start dbt in a process that ends when this process leaves the block or dies (see dbt_process.py)."""
     environment = {
         **os.environ,
         "LAKEHOUSE_DBT_HOST": settings.postgres_host,
@@ -102,7 +102,7 @@ def _started(settings: Settings, folder: Path, arguments: Sequence[str]) -> Iter
             stderr=complaints,
             text=True,
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C reaches only this process, which then ends the other
+            start_new_session=True,  # Ctrl-C reaches only this process, which then ends dbt
         )
         try:
             yield process

@@ -19,10 +19,10 @@ def are_due(settings: Settings, folder: Path) -> bool:
 def publish(settings: Settings, folder: Path) -> Path:
     """Write the page, then remove older ones, so that a reader always gets a whole page.
 
-    Raises MartsError if dbt cannot make it.
+    Raises MartsError if dbt cannot create the page.
     """
     page = _page(settings, folder)
-    # Not the build's folder: dbt's files there belong to the build.
+    # A separate folder: dbt's files in the build's folder belong to the build.
     made_in = settings.workspace_dir / "dbt_docs"
     with warehouse.lock(settings, "publish", shared=True):
         run_dbt(settings, made_in, ["docs", "generate", "--static"], lambda _: None)

@@ -1,8 +1,8 @@
 """Arguments of `dbt` -> dbt run in this process; one JSON line on stdout per finished model or test.
 
-dbt.py starts it as `python -m lakehouse.marts.dbt_process build …`. stdin is a pipe that the parent holds open and
-never writes to. When the parent ends, however it died, the pipe ends, and this process ends too, on every platform. A
-dbt that outlived its parent would write while the next run believes itself alone.
+dbt.py starts it as `python -m lakehouse.marts.dbt_process build …`. stdin is a pipe that the parent keeps open and
+never writes to. When the parent ends, even if it is killed, the pipe closes and this process ends, too, on every
+platform. If dbt outlived its parent, it would write at the same time as the next run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CRASHED = 2
 
 
 def main() -> None:
-    """Run dbt. Exit code 0: done; 1: a model or test failed; 2: dbt itself could not go on (reason on stderr)."""
+    """Run dbt. Exit code 0: success; 1: a model or test failed; 2: dbt itself failed (reason on stderr)."""
     threading.Thread(target=_end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
     reports = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that nothing else mixes with the reports

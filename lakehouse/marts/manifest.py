@@ -1,6 +1,6 @@
-"""dbt's manifest.json -> its models: what each reads, which data tests it has, what its meta says of it.
+"""dbt's manifest.json -> its models: what each reads, its data tests and its meta.
 
-The only reader of that file. Airflow's triggerer imports it: nothing but the standard library here.
+Only this module reads the file. It imports nothing but the standard library, since Airflow's triggerer imports it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 class Model:
     """A model of dbt.
 
-    `relation`: schema.table in the warehouse. `reads`: the models it refers to, in alphabetical order. `tests`: data
-    tests attached to it, and those of several models that cannot run before it is built. `reconciles_with`: the model
-    with one row per current key of its source, None if it names none. A daily build replaces the rows whose `column` is
-    a changed key of `entity`; both are empty in a model that does not say so.
+    `relation`: schema.table in the warehouse. `reads`: the models it refers to, in alphabetical order. `tests`: the
+    data tests attached to it, and tests of several models that cannot run before it is built. `reconciles_with`: the
+    model with one row per current key of its source; None if it names none. A daily build replaces the rows whose
+    `column` is a changed key of `entity`; both are empty if the model's meta does not set them.
     """
 
     name: str
@@ -61,7 +61,7 @@ def _model(models: Mapping[str, Any], node: Mapping[str, Any], tests: list[str])
 
 
 def _owner(models: Mapping[str, Any], test: Mapping[str, Any]) -> str | None:
-    """The model a data test belongs to: the one it is attached to, or the last of those it reads; None if none."""
+    """The model a data test belongs to: the model it is attached to, or the last model it reads; None if none."""
     if test.get("attached_node") in models:
         return str(test["attached_node"])
     return max(_reads(models, test), key=lambda model: (_depth(models, model), model), default=None)

@@ -1,8 +1,8 @@
-"""A build of the marts <-> a file that says how far it is: one JSON line per model or test that dbt has finished.
+"""A build of the marts <-> a progress file: one JSON line per model or test that dbt has finished.
 
-Other processes read it: Airflow's task per model (airflow/lakehouse_airflow/model_tasks.py). The file holds only the
-last attempt. Each attempt replaces the old file by a new one, so that a process that outlived its attempt writes where
-nothing reads. The writer holds a lock on the file; the lock ends with the writer, however it ends.
+Other processes read the file: Airflow's model tasks (airflow/lakehouse_airflow/model_tasks.py). It contains only the
+last attempt. Each attempt replaces the old file with a new one, so a process that outlives its attempt writes to a file
+that no process reads. The writer holds a lock on the file, which is released when the writer ends, even if killed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BAD = ("error", "fail")
 
 @dataclass(frozen=True)
 class Attempt:
-    """What a file says. `tests`: the tests each model may have; `outcome`: None while it runs, or if it was killed.
+    """The content of a progress file. `tests`: the tests of each model. `outcome`: None if running or killed.
 
     `began_at` is in seconds since 1970.
     """
@@ -54,7 +54,7 @@ class Verdict:
 
 
 class Progress:
-    """Writes the file of one attempt; creating the object creates the file."""
+    """Writes the progress file of one attempt. Creating the object creates the file."""
 
     def __init__(self, path: Path, manifest: Path) -> None:
         self._manifest = manifest
@@ -75,7 +75,7 @@ class Progress:
         self._write({"node": asdict(node)})
 
     def end(self, outcome: Outcome) -> None:
-        """Write how the attempt ended; it is the last line."""
+        """Write how the attempt ended, as the last line."""
         self._write({"outcome": outcome})
         self._file.close()
 
@@ -115,7 +115,7 @@ def judge(model: str, attempt: Attempt | None, *, since: float, is_over: bool) -
     """How a model ended; None if that is not known yet.
 
     `since`: an attempt that began earlier belongs to another build. `is_over`: no further attempt will follow, so the
-    last one counts, whenever it began.
+    last attempt counts, whenever it began.
     """
     if attempt is None or (attempt.began_at < since and not is_over):
         return Verdict("skipped", "The build never began, or its record is gone.") if is_over else None
@@ -127,7 +127,7 @@ def judge(model: str, attempt: Attempt | None, *, since: float, is_over: bool) -
 
 
 def report(model: str, attempt: Attempt | None) -> list[Node]:
-    """The results of a model: its own, then those of its tests."""
+    """The result of a model, then the results of its tests."""
     own = attempt.model(model) if attempt else None
     return [own, *attempt.tests_of(model)] if attempt and own else []
 

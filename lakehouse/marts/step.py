@@ -1,8 +1,8 @@
-"""raw_<source> -> marts: decides whether dbt must run, runs it once as the role transformer, moves the watermark.
+"""raw_<source> -> marts: decide whether dbt must run, run it once as the role transformer, move the watermark.
 
-`ops.marts_state` says how far the marts are. It says `building` from the moment dbt may write until dbt has succeeded,
-so the next run repeats a build that failed or was killed, from the same watermark. A full refresh forgets the watermark
-first, so a killed full refresh is repeated as a full refresh.
+`ops.marts_state` records what the marts contain. Its state is `building` from the moment dbt may write until dbt has
+succeeded, so the next run repeats a build that failed or was killed, from the same watermark. A full refresh removes
+the watermark first, so a killed full refresh is repeated as a full refresh.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class MartsResult:
 
 @dataclass(frozen=True)
 class _State:
-    """What ops.marts_state says. `newest`: the last load of the source, 0 if there is none."""
+    """The row of ops.marts_state. `newest`: the last load of the source, 0 if there is none."""
 
     newest: int
     load_id: int
@@ -59,7 +59,7 @@ class _State:
 
 
 def run(lakehouse: Lakehouse, *, full_refresh: bool = False, log: Log = lambda *_: None) -> MartsResult:
-    """Build the marts up to the last load; dbt does not start when they hold it already.
+    """Build the marts up to the last load; do not start dbt if the marts already contain it.
 
     Raises MartsError naming every model and test that failed; the marts then stay `building` until a run succeeds.
     """
@@ -89,7 +89,7 @@ def run(lakehouse: Lakehouse, *, full_refresh: bool = False, log: Log = lambda *
 
 
 def test(lakehouse: Lakehouse, *, log: Log = lambda *_: None) -> MartsResult:
-    """Run every data test on all rows; a build tests only those it changed. Does nothing while a build is open.
+    """Run every data test on all rows; a build tests only rows that it changed. Do nothing if a build is unfinished.
 
     Raises MartsError naming every test that failed.
     """
@@ -100,7 +100,8 @@ def test(lakehouse: Lakehouse, *, log: Log = lambda *_: None) -> MartsResult:
             return MartsResult(done=False)
         arguments = ["test", "--select", f"tag:{lakehouse.contract.source}", "--exclude-resource-type", "unit_test"]
         arguments += ["--vars", '{"full_tests": true}']
-        # Not the build's folder: with other variables dbt parses the whole project again, here and in the next build.
+        # A separate folder: in the build's folder, other variables would make dbt parse the whole project again, here
+        # and in the next build.
         outcome = run_dbt(lakehouse.settings, lakehouse.settings.workspace_dir / "dbt_full_tests", arguments, log)
     return MartsResult(
         done=True,
@@ -112,13 +113,13 @@ def test(lakehouse: Lakehouse, *, log: Log = lambda *_: None) -> MartsResult:
 
 
 def pending(lakehouse: Lakehouse) -> str | None:
-    """Why the marts are due; None if they hold everything that was loaded."""
+    """Why the marts are due; None if they contain everything that was loaded."""
     state, project = _read_state(lakehouse), project_hash(lakehouse.settings.dbt_dir)
     return _due(state, project) if state.newest else None
 
 
 def project_hash(dbt_dir: Path) -> str:
-    """Hash of everything that shapes a table: models, macros, and what the yml files say beside their unit tests.
+    """Hash of everything that shapes a table: models, macros, and the yml files without their unit tests.
 
     A new unit test or comment does not rebuild the marts. A description does: it becomes a comment in the database.
     Tests in dbt/tests and analyses are not in the hash.
@@ -134,7 +135,7 @@ def project_hash(dbt_dir: Path) -> str:
 
 
 def _without_unit_tests(yml: bytes) -> bytes:
-    """What a yml file says, without its `unit_tests`. A file that is no YAML is taken as it is: dbt will refuse it."""
+    """A yml file's content without its `unit_tests`. Invalid YAML is returned unchanged, since dbt will refuse it."""
     try:
         document = yaml.load(yml, Loader=_YAML_LOADER)  # noqa: S506 - both loaders are safe ones
     except yaml.YAMLError:
@@ -180,7 +181,7 @@ def _read_state(lakehouse: Lakehouse) -> _State:
 
 
 def _mark_building(lakehouse: Lakehouse, *, forget: bool) -> None:
-    """`forget`: the marts are about to be thrown away, so their watermark and project hash no longer count."""
+    """Set the state `building`. `forget`: also remove watermark and project hash, since the marts will be dropped."""
     with lakehouse.cursor("transformer") as cursor:
         if forget:
             cursor.execute("delete from ops.marts_state where source = %s", (lakehouse.contract.source,))
@@ -198,7 +199,7 @@ def _mark_building(lakehouse: Lakehouse, *, forget: bool) -> None:
 
 
 def _mark_complete(lakehouse: Lakehouse, publishing: HeldLock, load_id: int, project_hash: str) -> None:
-    """Check the lock first: if it is lost, another build may have begun and changed the marts."""
+    """Set the state `complete`. Check the lock first: if it is lost, another build may have changed the marts."""
     with lakehouse.cursor("transformer") as cursor:
         publishing.fence(cursor)
         cursor.execute(
@@ -209,9 +210,9 @@ def _mark_complete(lakehouse: Lakehouse, publishing: HeldLock, load_id: int, pro
 
 
 def _end_leftover_sessions(settings: Settings) -> None:
-    """End the sessions of a killed dbt: the server itself notices its death only when their statement ends.
+    """End the sessions of a killed dbt: the server itself ends a session only when its statement has finished.
 
-    The caller holds the lock `publish`, so none of them belongs to another run.
+    The caller holds the lock `publish`, so none of these sessions belongs to another run.
     """
     named = "datname = current_database() and usename = current_user and application_name = %s"
     deadline = time.monotonic() + SESSION_END_TIMEOUT
@@ -229,7 +230,7 @@ def _end_leftover_sessions(settings: Settings) -> None:
 
 
 def _analyse_new_tables(lakehouse: Lakehouse) -> None:
-    """Make statistics for raw tables without any: else the planner takes a million rows for a thousand."""
+    """Analyse raw tables that have no statistics: without them, the planner mistakes a million rows for a thousand."""
     with lakehouse.cursor(autocommit=True) as cursor:
         cursor.execute(
             "select relname from pg_stat_user_tables "

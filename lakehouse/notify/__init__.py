@@ -1,1 +1,1 @@
-"""Ended runs and backfills -> messages to people: noted in the warehouse, sent once, to Slack or to the log."""
+"""Ended runs and backfills -> messages to people. Each is noted in the warehouse and sent once, to Slack or the log."""

@@ -1,8 +1,8 @@
-"""Text -> text that Slack accepts in Block Kit; and the limits of one message."""
+"""Text -> text that Slack accepts in Block Kit. Also the limits of one message."""
 
 from __future__ import annotations
 
-# Slack refuses a message with more: https://docs.slack.dev/reference/block-kit/blocks
+# Slack refuses a message that exceeds these limits: https://docs.slack.dev/reference/block-kit/blocks
 BLOCKS = 50
 HEADER_CHARACTERS = 150
 SECTION_CHARACTERS = 3000
@@ -11,7 +11,7 @@ FIELD_CHARACTERS = 2000
 
 
 def escaped(text: str, limit: int) -> str:
-    """Escape text for Slack's mrkdwn; a cut text ends in an ellipsis."""
+    """Escape text for Slack's mrkdwn and cut it to the limit, with an ellipsis at the end."""
     whole = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     if len(whole) <= limit:
         return whole

@@ -1,9 +1,9 @@
 """A DAG run that ended -> the messages about it, each noted once in ops.notices.
 
-    success, failed    how it ended: batch, duration, where its rows went, the first failing task and its first error
-    recovered          replaces success when the same subject had failed before
-    quality            is added when too many of the batch's records were rejected or quarantined
-    summary            of a backfill; replaces the messages of its runs
+    success, failed    says how the run ended: batch, duration, where its rows went, first failed task and first error
+    recovered          replaces success if the subject's previous run failed
+    quality            is added if too many of the batch's records were rejected or quarantined
+    summary            describes a backfill and replaces the messages of its runs
 
 A subject is what can fail and recover: a batch of the DAG `lake`, otherwise a DAG. message.py lays the messages out.
 """
@@ -40,10 +40,10 @@ class Failure:
 class EndedRun:
     """A DAG run in its final state.
 
-    `clear_number`: how often it was cleared; after each clear, its end is a new event. `batch_date`: None unless the
-    DAG works on a batch. `failure`: None if no task failed. `found_nothing`: it succeeded and had nothing to do.
-    `is_silent`: its success is reported elsewhere (by a backfill's summary). `says_nothing_of_success`: it runs so
-    often that only a change is reported. `remarks`: further facts, as (name, value).
+    `clear_number`: how often the run was cleared; each clear makes its end a new event. `batch_date`: None unless the
+    DAG works on a batch. `failure`: None if no task failed. `found_nothing`: the run succeeded and had nothing to do.
+    `is_silent`: its success is reported elsewhere (by a backfill's summary). `says_nothing_of_success`: the DAG
+    runs so often that only a change is reported. `remarks`: further facts, as (name, value).
     """
 
     dag_id: str
@@ -74,7 +74,7 @@ class EndedRun:
 
 @dataclass(frozen=True)
 class EndedBackfill:
-    """A finished backfill. `dates`: those it was asked for; `runs`: the last run of each date that has one."""
+    """A finished backfill. `dates`: the requested dates; `runs`: the last run of each date that has one."""
 
     backfill_id: str
     dates: tuple[date, ...]
@@ -116,7 +116,7 @@ def note_run(settings: Settings, run: EndedRun) -> list[Notice]:
     batch, trouble = _batch_of(settings, run)
     notice = _ended(run, kind, batch, trouble, is_silent=_is_silent(run, kind, before))
     warning = _warning(settings, run, batch)
-    # Write the warning first: once the end is recorded, the sweep will not come back for it.
+    # Write the warning first: once the end is recorded, no later sweep handles this run.
     return [n for n in (warning, notice) if n is not None and note(settings, n)]
 
 
@@ -140,7 +140,7 @@ def _is_silent(run: EndedRun, kind: Kind, before: Kind | None) -> bool:
 
 
 def _batch_of(settings: Settings, run: EndedRun) -> tuple[Batch | None, str | None]:
-    """Where the run's records went, or why that is not known: no error may block the message about the run's end."""
+    """Where the run's records went, or why this is unknown: no error may block the message about the run's end."""
     if run.batch_date is None:
         return None, None
     try:
@@ -217,7 +217,7 @@ def _rows(batch: Batch) -> list[tuple[str, str]]:
 
 
 def _warning(settings: Settings, run: EndedRun, batch: Batch | None) -> Notice | None:
-    """The warning, only from the run that counted the batch: a later run with nothing to do must not repeat it."""
+    """The warning if this run counted the batch, else None: a later run with nothing to do must not repeat it."""
     if batch is None or run.belongs_to_backfill or batch.counted_at < run.started_at:
         return None
     if batch.share <= settings.quarantine_warning_share:
@@ -225,7 +225,7 @@ def _warning(settings: Settings, run: EndedRun, batch: Batch | None) -> Notice |
     message = Message(
         SYMBOLS["quality"],
         f"{run.subject}: {batch.share:.2%} of the records are in quarantine",
-        # The event is the count, not the run: two runs of one batch at the same time both end after it.
+        # The id names the count, not the run: two simultaneous runs of one batch both end after the count.
         f"{run.subject.replace(' ', '/')}/{batch.counted_at.astimezone(UTC).isoformat()}/quality",
         (*_rows(batch), ("Threshold", f"{settings.quarantine_warning_share:.2%}")),
         (Part("Top reasons", batch.reasons),) if batch.reasons else (),

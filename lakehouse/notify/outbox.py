@@ -1,8 +1,8 @@
 """An event that people should know -> one row of ops.notices, sent once.
 
-A notice is noted before it is sent, and marked afterwards. A crash before sending leaves it to the next attempt. Only a
-crash between sending and marking can duplicate it, with the same event id. A silent notice is never sent: it records
-how a run ended, for the runs that follow.
+A notice is noted before it is sent, and marked as sent afterwards. After a crash before sending, the next attempt sends
+the notice. Only a crash between sending and marking can duplicate a notice; both copies have the same event id. A
+silent notice is never sent: it records how a run ended, for the runs that follow.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ENDS: tuple[Kind, ...] = ("success", "failed", "recovered")
 
 @dataclass(frozen=True)
 class Notice:
-    """`event_id`: the same event always has the same one. `subject`: what the notice is about (`lake 2018-01-05`)."""
+    """`event_id`: always the same for the same event. `subject`: what the notice is about (`lake 2018-01-05`)."""
 
     event_id: str
     subject: str
@@ -37,7 +37,7 @@ class Notice:
 
 
 class NotSent(Exception):
-    """Why a notice could not be sent, and what to do; it stays unsent.
+    """Why a notice could not be sent, and what to do. The notice stays unsent.
 
     `is_about_the_message`: other messages may be accepted. `retry_after`: seconds to wait before the next attempt.
     """
@@ -48,12 +48,12 @@ class NotSent(Exception):
         self.retry_after = retry_after
 
 
-# Sends one notice, given the number of earlier attempts; returns where to (`slack`, `log`). Raises NotSent.
+# Sends one notice, given the number of earlier attempts; returns the receiver (`slack`, `log`). Raises NotSent.
 Destination = Callable[[Notice, int], str]
 
 
 def note(settings: Settings, notice: Notice) -> bool:
-    """Keep a notice for `send_unsent`; False if its event was noted before, which changes nothing."""
+    """Store a notice for `send_unsent`. If its event was noted before, change nothing and return False."""
     with warehouse.cursor(settings) as cursor:
         cursor.execute(
             """
@@ -91,7 +91,7 @@ def first_notice_at(settings: Settings) -> datetime:
 
 
 def end_before(settings: Settings, subject: str, moment: datetime) -> Kind | None:
-    """How the subject last ended before this moment, silently or not; None if it never did."""
+    """How the subject last ended before this moment, silently or not; None if it never ended."""
     with warehouse.cursor(settings) as cursor:
         cursor.execute(
             """
@@ -112,7 +112,7 @@ def send_unsent(settings: Settings, send: Destination) -> int:
     """
     sent, last = 0, 0
     while True:
-        # One transaction each: the row stays locked while it is sent, and the lock ends with this process.
+        # One transaction per notice: its row is locked while it is sent, and the lock ends with this process.
         with warehouse.cursor(settings) as cursor:
             cursor.execute(
                 """

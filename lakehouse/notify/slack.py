@@ -1,7 +1,7 @@
 """A text and its Block Kit blocks -> one message through an incoming webhook of Slack.
 
-The webhook's address is a secret: no message of this module contains it. Airflow's SlackWebhookHook wants it as a
-connection in the environment, where all tasks see it, and it would need Airflow in this module's tests.
+The webhook's address is a secret: no message of this module contains it. Airflow's SlackWebhookHook would need the
+address in the environment, where all tasks see it, and this module's tests would need Airflow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from lakehouse.notify.block_kit import escaped
 from lakehouse.notify.outbox import NotSent
 
-# Length of the text beside the blocks, which notifications show: Slack advises 4,000 and cuts at 40,000.
+# Length of the text that notifications show in place of the blocks. Slack advises 4,000 and cuts at 40,000.
 TEXT_CHARACTERS = 4000
 
 # Slack usually answers within a second; the limit keeps one slow request from delaying the other messages.
@@ -28,7 +28,7 @@ ABOUT_THE_MESSAGE = {"invalid_blocks", "invalid_blocks_format", "invalid_payload
 
 
 def post(webhook: str, text: str, blocks: list[dict[str, Any]], timeout: float = TIMEOUT_SECONDS) -> None:
-    """Send one message. If Slack refuses its blocks, the text is sent alone: better plain than not at all.
+    """Send one message. If Slack refuses the blocks, send only the text.
 
     Raises NotSent with what to do.
     """
@@ -56,7 +56,7 @@ def post(webhook: str, text: str, blocks: list[dict[str, Any]], timeout: float =
 
 
 def _answer(webhook: str, payload: dict[str, Any], timeout: float) -> tuple[int, str, Any]:
-    """The status, the answer's first characters, and the headers."""
+    """Slack's status, the first characters of its answer, and its headers."""
     try:
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked
             webhook, json.dumps(payload).encode(), {"Content-Type": "application/json; charset=utf-8"}
@@ -71,7 +71,7 @@ def _answer(webhook: str, payload: dict[str, Any], timeout: float) -> tuple[int,
     except TimeoutError:  # Slack may have accepted the message: each further attempt can duplicate it
         raise NotSent(f"Slack did not answer within {timeout:g} s.", retry_after=UNANSWERED_SECONDS) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        # Only an error's reason, if it has one: its text can contain the address.
+        # Use only an error's reason, if it has one: the error's text can contain the address.
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
         raise NotSent(f"Slack cannot be reached: {reason}.") from None
 
