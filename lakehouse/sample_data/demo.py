@@ -1,4 +1,4 @@
-"""Nothing -> the source of `lakehouse run --demo`: some days of a small shop, with faults, late rows and changes."""
+"""The contract -> the source of `lakehouse run --demo`: days of a small shop, with faults, late rows and changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAST_ORDERS = 3000  # one batch of orders delivered long ago, so that there are 
 
 
 def deliveries(lakehouse: Lakehouse, note: Callable[[str], None]) -> list[Path]:
-    """A folder per day, the same bytes everywhere; generated on the first call and when the contract changes."""
+    """A folder per day, the same bytes everywhere. Generated on the first call and whenever the contract changes."""
     folder = lakehouse.settings.workspace_dir / "source"
     made = lakehouse.settings.workspace_dir / "source.json"
     wanted = json.dumps([SEED, DAYS, PAST_ORDERS, [table.rules_hash for table in lakehouse.contract.tables]])

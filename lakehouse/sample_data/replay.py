@@ -1,9 +1,10 @@
 """The Olist archive (zip or folder) -> the batches the shop would have sent, `<directory>/<YYYY-MM-DD>/<file>.csv`.
 
-A batch is a day, week, month or quarter, dated by its last day. It contains each order that passed a milestone, with
-what was known by then. An order's customer, items and payments come when the order first appears; products and sellers
-with their first sale; reviews when created and again when answered; all else comes in the first batch.
-The newest row of each key, over all batches, is the archive's row. Values are never changed, only empty until known.
+A batch is a day, week, month or quarter, dated by its last day. It contains each order that passed a milestone in
+the period, with what was known at the period's end. An order's customer, items and payments come when the order first
+appears, and products and sellers with their first sale. Reviews come when created and again when answered. All other
+rows come in the first batch. The newest row of each key, over all batches, is the archive's row. Values are never
+changed, but they stay empty until they are known.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ FILES: dict[str, str] = {
     "category_translation": "product_category_name_translation.csv",
 }
 
-# The status of an order when this milestone is the furthest one known, and the column that says when it passed.
+# The status of an order whose furthest known milestone is this one, and the column with the milestone's time.
 MILESTONES: tuple[tuple[str, str], ...] = (
     ("approved", "order_approved_at"),
     ("shipped", "order_delivered_carrier_date"),
@@ -69,7 +70,7 @@ FIRST = np.iinfo(np.int64).min  # the day of rows that go into the first batch, 
 
 @dataclass(frozen=True)
 class Cut:
-    """Rows of one table as they are sent, each with the day number of its batch."""
+    """The rows of one table as they are sent, and the day number of each row's batch."""
 
     rows: pa.Table
     days: Days
@@ -98,7 +99,7 @@ def replay(archive: Path, directory: Path, by: Period) -> Replayed:
 
 
 def read_archive(archive: Path) -> dict[str, pa.Table]:
-    """The nine tables, every value as in the archive (as text; empty and `""` both become empty)."""
+    """Read the nine tables with every value as text, exactly as in the archive, except that `""` becomes empty."""
     files = _files(archive)
     missing = [file for file in FILES.values() if file not in files]
     if missing:
@@ -159,8 +160,8 @@ def cut(archive: Mapping[str, pa.Table], by: Period) -> dict[str, Cut]:
 def order_versions(orders: pa.Table, first_seen: Days, by: Period) -> Cut:
     """Each order at the end of every period in which it appeared or passed a milestone: one row per order and period.
 
-    `first_seen`: the day an order first appears; what happened before is known from then on. A milestone not yet passed
-    is empty, and the status is that of the furthest known one. The last row of an order is the archive's.
+    `first_seen`: the day an order first appears; earlier milestones are known from that day on. A milestone not yet
+    passed is empty, and the status is that of the furthest known milestone. An order's last row is the archive's.
     """
     passed = _milestone_days(orders, first_seen)
     known_from = period_end(np.column_stack([first_seen, passed]), by)
@@ -214,7 +215,7 @@ def first_sales(names: pa.ChunkedArray, sold: pa.ChunkedArray, sold_days: Days) 
 
 
 def last_milestones(orders: pa.Table, first_seen: Days) -> Days:
-    """The day of each order's last milestone; its purchase is one, too."""
+    """The day of each order's last milestone; the purchase counts as a milestone."""
     passed = _milestone_days(orders, first_seen)
     latest: Days = np.where(passed == NEVER, FIRST, passed).max(axis=1)
     return np.maximum(latest, first_seen)
@@ -237,7 +238,7 @@ def period_end(days: Days, by: Period) -> Days:
 
 
 def _milestone_days(orders: pa.Table, first_seen: Days) -> npt.NDArray[np.int64]:
-    """(orders, milestones): the day each passed, at the earliest when the order was first seen; NEVER if it did not."""
+    """The day each order (row) passed each milestone (column), not before `first_seen`; NEVER if it was not passed."""
     return np.column_stack([np.maximum(_days(orders[column]), first_seen) for _, column in MILESTONES])
 
 
@@ -249,7 +250,7 @@ def _days(moments: pa.ChunkedArray) -> Days:
 
 
 def _lookup(keys: pa.ChunkedArray, known_keys: pa.ChunkedArray, days: Days) -> Days:
-    """The day of each key. `days` are the days of `known_keys`; a key that is not among these gets FIRST."""
+    """The day of each key. `days` are the days of `known_keys`; a key that is not in `known_keys` gets FIRST."""
     position = pc.fill_null(pc.index_in(keys, value_set=known_keys), -1).combine_chunks().to_numpy()
     return np.where(position >= 0, days[position], FIRST)
 

@@ -34,7 +34,7 @@ def as_day(moment: date) -> int:
 
 @contextmanager
 def whole_folder(directory: Path, *, marker: str | None = None) -> Iterator[Path]:
-    """Yield a folder to write in; it becomes `directory` once all is written, so that readers never see half of it.
+    """Yield a folder to write in; it becomes `directory` once all is written, so readers never see it half written.
 
     `marker`: a file whose presence says that the old content of `directory` may be replaced.
     Raises ConfigurationError, before anything is written, when `directory` contains other files or cannot be replaced.
@@ -122,7 +122,7 @@ def _field(value: str) -> str:
 
 
 def _lines(rows: pa.Table) -> pa.LargeStringArray:
-    """One text per row, with its newline: the same as `record_line`, but fast for a million rows."""
+    """One line per row, newline included: the same text as from `record_line`, but fast for a million rows."""
     fields = [_fields(column) for column in rows.columns]
     fields[-1] = _join([fields[-1], _text("\n")], "")
     return _join(fields, ",")

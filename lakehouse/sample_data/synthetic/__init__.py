@@ -50,8 +50,8 @@ def generate(
     """Write `days` batches `<directory>/<YYYY-MM-DD>/<file>.csv`, and truth.json, replacing an earlier generation.
 
     `scale`: orders a day, in units of 300. `faults`: share of the records with each kind of fault, or kind -> share; a
-    kind whose share is not 0 occurs at least once. `history_orders`: clean orders in batches before `start` (then no
-    later batch sends the catalogue). `contract`: tables, columns and rules, if not those of contracts/olist.odcs.yaml.
+    kind whose share is not 0 occurs at least once. `history_orders`: clean orders in batches before `start` (if there
+    are any, no later batch sends the catalogue). `contract`: default contracts/olist.odcs.yaml.
     Raises ConfigurationError for invalid arguments, or when `directory` contains other files.
     """
     shares = dict.fromkeys(KINDS, faults) if isinstance(faults, int | float) else dict(faults)
@@ -98,7 +98,7 @@ def _check(days: int, scale: float, shares: Mapping[str, float], history_orders:
 
 
 def _shop(seed: int, orders: int, disturbances: Disturbances) -> Shop:
-    """Catalogues grow with the orders, as in the real data, so that the number of orders per product stays the same."""
+    """Catalogues grow with the orders, as in the real data, to keep the number of orders per product constant."""
     return Shop(
         Draws(seed),
         products=max(60, orders // 3),
@@ -128,7 +128,7 @@ def _write_days(folder: Path, daily: Daily, shares: Mapping[str, float], truth: 
 
 
 def _records(rows: Sequence[Values], columns: Sequence[Column], wanted: Sequence[Column]) -> list[Record]:
-    """The rows with only the wanted columns, in any position."""
+    """The rows, reduced to the wanted columns, wherever these are."""
     is_wanted = [column in wanted for column in columns]
     return [Record(tuple(compress(row, is_wanted))) for row in rows]
 

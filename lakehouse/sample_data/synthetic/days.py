@@ -1,6 +1,6 @@
 """A shop and its disturbances -> the clean records sent per day and table, in the order of the file.
 
-The shop's final state is cut into days as replay cuts the real archive; then rows come late, come again, or change.
+The shop's final state is cut into days as replay cuts the real archive. Then some rows are sent late, again or changed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Disturbances:
     """What disturbs the deliveries; each value is a share from 0 to 1.
 
     `late_*`: orders, customers, products and sellers that come 1 to 3 days after the rows that refer to them.
-    `duplicates`, `superseded`: records that are in their file twice, or follow an older version of themselves.
+    `duplicates`, `superseded`: records that are twice in their file, or follow an older version of the same record.
     `product_changes`, `seller_changes`: products and sellers sent again, mostly changed, per order of the day.
     `corrected_customers`: customer rows sent again with a different address, per order of the day.
-    `people_return`: orders whose person may have ordered before; `people_move`: those of them with a new address.
+    `people_return`: orders whose person may have ordered before. `people_move`: which of these have a new address.
     """
 
     late_orders: float = 0.02
@@ -162,7 +162,7 @@ class Daily:
             known += new
 
     def _repeated(self, table: TableContract, day: int, rows: list[Values]) -> Iterator[Values]:
-        """The rows of a file; some follow an older version of themselves, some are repeated at the end of the file."""
+        """The rows of a file. Some follow an older version of the same row; some are repeated at the end."""
         index = np.arange(len(rows), dtype=np.int64)
         where = f"{table.name}/{day}"
         is_superseding = self._draws.happens(f"{where} superseded", index, self.disturbances.superseded)

@@ -1,7 +1,7 @@
 """(seed, stream name, index) -> a number or an id, the same on every OS, Python and numpy.
 
 Counter-based (splitmix64 in uint64 arithmetic): a draw depends only on its arguments, so rows can be made in any order
-or number without changing the others. A library's generator is not used, as its streams may change between versions.
+or number without changing the others. No library's generator is used, since its streams may change between versions.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def _nul(values: Sequence[str], column: int) -> bytes:
 
 
 def _with_bytes(values: Sequence[str], column: int, content: bytes) -> bytes:
-    """The record, with a text value that ends in these bytes."""
+    """The record's bytes, with one text value that ends in `content`."""
     marked = [*values[:column], values[column] + "@mark@", *values[column + 1 :]]
     return record_line(marked).encode().replace(b"@mark@", content)
 
@@ -131,7 +131,7 @@ def spoiled(record: Record, kind: str, columns: Sequence[Column], position: int)
 
 
 def write_refused_delivery(directory: Path, contract: Contract, batch_date: date) -> dict[str, str]:
-    """Write a batch that landing must refuse as a whole: each file has one whole-file fault.
+    """Write a batch that landing must refuse as a whole. Each file has one fault that concerns the whole file.
 
     Returns file name -> what is wrong with it. Needs a contract of at least five tables.
     """

@@ -39,7 +39,7 @@ class History:
     statuses: Counter[str] = field(default_factory=Counter)
 
     def add_to(self, truth: Truth) -> None:
-        """Complete the truth of the days. With a history, versions, inferred members and dimensions are not known."""
+        """Add the history to the truth of the days. Versions, inferred members and dimensions become unknown."""
         truth.batches = {**self.batches, **truth.batches}
         truth.versions = truth.inferred = truth.dimensions = None
         truth.facts = {fact: rows + self.facts[FACTS[fact]] for fact, rows in truth.facts.items()}
@@ -87,7 +87,7 @@ def _write(
 
 
 def _add(truth: FileTruth, table: TableContract, rows: pa.Table) -> None:
-    """Count a block of clean rows; only a table without a key has repetitions."""
+    """Count a block of clean rows. Only a table without a key has repeated rows."""
     distinct = len(rows) if table.key else len(rows.group_by(rows.column_names).aggregate([]))
     kept = rows if table.key else rows.group_by(rows.column_names).aggregate([])
     truth.records += len(rows)

@@ -22,7 +22,7 @@ ATTRIBUTES = {
     "sellers": ("seller_zip_code_prefix", "seller_city", "seller_state"),
 }
 ADDRESS = ("customer_zip_code_prefix", "customer_city", "customer_state")
-UNKNOWN_MONTH = "unknown"  # of items whose order is missing
+UNKNOWN_MONTH = "unknown"  # the month of items whose order is missing
 
 
 def complete(truth: Truth, end: EndState) -> None:
@@ -62,7 +62,7 @@ def _inferred(end: EndState, orders: dict[str, Row]) -> dict[str, list[str]]:
 
 
 def _people(end: EndState, orders: dict[str, Row]) -> dict[str, list[Version]]:
-    """Versions per person: a new one starts with each order whose address differs from that of the order before."""
+    """Versions per person: a new version starts with each order whose address differs from the previous order's."""
     customers = {row["customer_id"]: row for row in _rows(end, "customers")}
     bought: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {}  # person -> moment -> (order, address)
     for order in orders.values():
@@ -75,14 +75,14 @@ def _people(end: EndState, orders: dict[str, Row]) -> dict[str, list[Version]]:
     for customer_id in sorted(customers):
         person = customers[customer_id]["customer_unique_id"]
         if person not in bought:
-            without_order[person] = customers[customer_id]  # that of the highest customer_id
+            without_order[person] = customers[customer_id]  # the row with the highest customer_id
     changes = {person: [(at, address) for at, (_, address) in sorted(m.items())] for person, m in bought.items()}
     changes |= {person: [(BEGINNING, _values(row, ADDRESS))] for person, row in without_order.items()}
     return {person: _versions(ADDRESS, changes[person]) for person in sorted(changes)}
 
 
 def _catalogue(end: EndState, table: str) -> dict[str, list[Version]]:
-    """Versions per product or seller: a new one starts with each batch whose attributes differ."""
+    """Versions per product or seller: a new version starts with each batch whose attributes differ."""
     names, changes = ATTRIBUTES[table], end.attribute_changes[table]
     return {
         key: _versions(names, [(f"{batch_date} 00:00:00", _values(row, names)) for batch_date, row in changes[key]])

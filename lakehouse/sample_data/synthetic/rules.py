@@ -1,6 +1,6 @@
 """A record's texts -> the reasons why silver must quarantine it, and its warnings. One record at a time.
 
-Written in plain Python from the design (section 4), not from silver/, since the pipeline is compared with it.
+Written in plain Python from the design (section 4) and not from silver/, since tests compare the pipeline with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Numbers of orders, people, products -> clean Olist-shaped tables, every value text: the final shop, without batches.
+"""Numbers of orders, people, products -> the final shop as clean Olist-shaped tables of text, not yet cut into batches.
 
 Everything about order, person, product or zip number i is drawn from i. So blocks of orders fit together however they
 are cut, and a history of any length does not change the days that follow it.
@@ -45,7 +45,7 @@ MESSAGES = (
 
 @dataclass(frozen=True)
 class Shop:
-    """The shop's sizes and habits. `products`, `sellers` and `zips` are how many of each there are.
+    """The shop's sizes and habits. `products`, `sellers` and `zips` are the numbers of products, sellers and zips.
 
     `people_return`: share of the orders whose person may have ordered before. `people_move`: share of these orders
     whose person has a different address than before.

@@ -1,7 +1,7 @@
 """The records sent -> what the pipeline must make of them: counts per file, SCD2 versions, inferred members, money.
 
-Computed in plain Python from the records as they were sent, by the rules of the design. It shares no code with the
-pipeline, which is compared with it. `truth.json` is `Truth` as JSON; money is text with two decimals.
+Computed in plain Python from the records as they were sent, by the rules of the design. This module shares no code
+with the pipeline, since tests compare the two. `truth.json` is `Truth` as JSON; money is text with two decimals.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Truth:
 
 
 class EndState:
-    """The newest valid row of each key, batch after batch; batches must be added in date order."""
+    """The newest valid row of each key, updated batch by batch. Batches must be added in date order."""
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
@@ -136,7 +136,7 @@ class EndState:
     def _winners(
         self, key: Sequence[str], columns: Sequence[Column], last_row: dict[tuple[str, ...], int]
     ) -> dict[tuple[str, ...], tuple[str, ...]]:
-        """For each key, the values that come last in the file."""
+        """For each key, the values of its last row in the file."""
         names = [column.name for column in columns]
         positions = [names.index(column) for column in key if column in names]
         in_file_order = sorted(last_row, key=lambda values: last_row[values])
