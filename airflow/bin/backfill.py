@@ -2,9 +2,9 @@
 
     docker compose exec airflow-scheduler python airflow/bin/backfill.py 2018-01-01 2018-03-31
 
-`make backfill FROM=2018-01-01 TO=2018-03-31` runs this. One backfill for the whole range would be mostly empty days,
-and Airflow refuses a second backfill of a DAG while one is active. After an interruption, start it again: it does the
-rest.
+`make backfill FROM=2018-01-01 TO=2018-03-31` runs this. One backfill for the whole range would consist mostly of empty
+days, and Airflow refuses a second backfill of a DAG while one is active. After an interruption, start the command
+again: it processes the remaining days.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def main() -> None:
-    """Exit code 1 if a run failed or nothing was landed in the range; a failed run does not stop the others."""
+    """Run the backfills. Exit code 1 if a run failed or the range has no batches. Go on after a failed run."""
     _quieten()
     first, last = _range()
     days = _landed(first, last)
@@ -61,7 +61,7 @@ def _landed(first: date, last: date) -> list[date]:
     except LakehouseError as error:
         sys.exit(str(error))
     asked = [day for day in days if first <= day <= last]
-    # Airflow makes no run for the current day: its schedule has no interval for it yet.
+    # Airflow creates no run for the current day: the schedule has no interval for this day yet.
     chosen = [day for day in asked if day < datetime.now(UTC).date()]
     for day in sorted({*asked} - {*chosen}):
         _say(f"{day}  left out: it has not ended (UTC). Trigger `lake` with this batch_date")
@@ -102,7 +102,7 @@ def _backfill(day: date, conf: dict[str, object]) -> str:
 
 
 def _ended(backfill_id: int) -> str | None:
-    """Wait for the end of its run, return the run's state; None if it has no run, as the day had an active one."""
+    """Wait until the backfill's run ends; return the run's state. None without a run, as the day had an active one."""
     from airflow.models.backfill import Backfill
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session

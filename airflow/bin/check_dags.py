@@ -3,7 +3,7 @@
     docker run --rm --pull never --network none --read-only --tmpfs /tmp IMAGE python airflow/bin/check_dags.py [FOLDER]
 
 Every file must be read within a second and define a DAG. Every DAG must have a text that says what to do when it fails.
-Every task must have an owner and a time limit; the pipeline's tasks also retries with growing delays.
+Every task must have an owner and a time limit; the pipeline's tasks must also have retries with growing delays.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ os.environ["AIRFLOW__LOGGING__BASE_LOG_FOLDER"] = "/tmp"  # noqa: S108 - of a co
 
 
 def main() -> None:
-    """Print a line per task with the tasks that follow it: `lake: table.bronze > table.silver`. Or a line per fault."""
+    """Print all faults. If there are none, print each task with its next tasks: `lake: table.bronze > table.silver`."""
     from airflow.dag_processing.dagbag import DagBag
 
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DAGS
@@ -58,7 +58,7 @@ def _faults(dag: DAG) -> Iterator[str]:
             yield f".{task.task_id}: no owner"
         if task.execution_timeout is None:
             yield f".{task.task_id}: no execution_timeout"
-        shows_only = task.start_from_trigger  # the task whose result it shows has retries
+        shows_only = task.start_from_trigger  # the task whose result this one shows has retries
         if PIPELINE in dag.tags and not (shows_only or (task.retries and task.retry_exponential_backoff)):
             yield f".{task.task_id}: not tried again, or without exponential backoff"
 

@@ -1,7 +1,7 @@
-"""Airflow's database, empty or of an older version -> tables of this version, the user `airflow` with the password
-from its file, and the pools of the DAGs. The service airflow-init runs this before every start.
+"""Airflow's database, empty or from an older version -> this version's tables, the user `airflow` with the password
+from the secret's file, and the pools of the DAGs. The service airflow-init runs this before every start.
 
-It checks with plain SQL first: importing Airflow only to find nothing to do would add ten seconds to every start.
+Plain SQL first checks whether there is anything to do: importing Airflow adds ten seconds to a start.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ POOLS = {"spark": (3, "Tasks with a Spark client: 200 MB each, and two cores kee
 
 
 def main() -> None:
-    """Exit code 1, with a message that says what to do, if the database or a secret is not there."""
+    """Exit with code 1 and a message that says what to do if the database or a secret is missing."""
     url = _secret("airflow_sql_alchemy_conn").replace("postgresql+psycopg2://", "postgresql://")
     password = _secret("airflow_admin_password")
     with _connected(url) as database:
@@ -66,7 +66,7 @@ def _connected(url: str) -> Connection:
 
 
 def _versions() -> dict[str, Path]:
-    """Table with the version that a database was migrated to -> folder of the migrations."""
+    """Table with the version of the last migration -> folder of the migrations."""
     spec = importlib.util.find_spec("airflow")
     assert spec is not None and spec.origin is not None
     airflow = Path(spec.origin).parent
@@ -86,7 +86,7 @@ def _is_migrated(database: Connection, table: str, migrations: Path) -> bool:
 
 
 def _newest(migrations: Path) -> set[str]:
-    """Migrations that no other follows. If a file is misread, this differs from the table, and all are run again."""
+    """Migrations that no other follows. If a file is misread, the result differs from the table, and all run again."""
     text = "\n".join(path.read_text() for path in migrations.glob("*.py"))
     revisions = re.findall(r'^revision\b.*?= *"(\w+)"', text, re.MULTILINE)
     followed = re.findall(r'^down_revision\b.*?= *"(\w+)"', text, re.MULTILINE)
@@ -124,7 +124,7 @@ def _set_user(password: str) -> None:
 
 
 def _make_pools(url: str) -> None:
-    """Create the missing pools; keep the slots that a user has changed."""
+    """Create the missing pools. Keep slots that a user has changed."""
     with closing(_connected(url)) as database, database, database.cursor() as cursor:
         for name, (slots, why) in POOLS.items():
             cursor.execute(
@@ -137,8 +137,8 @@ def _make_pools(url: str) -> None:
 def _rename_triggers(url: str) -> None:
     """Give the triggers of version 0.1.0 the names that their classes have now.
 
-    Airflow 3.3.2 loses the watcher of an asset when the class of its trigger gets another name: until the DAG file is
-    read again, which takes ten minutes, nothing would notice what arrives.
+    Airflow 3.3.2 loses an asset's watcher when the trigger's class is renamed. Without this, new batches would go
+    unnoticed for ten minutes, until the DAG file is read again.
     """
     with closing(_connected(url)) as database, database, database.cursor() as cursor:
         for old, new in OLD_TRIGGERS.items():

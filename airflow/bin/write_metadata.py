@@ -2,7 +2,7 @@
 
     write_metadata.py PROJECT_DIR BIN_DIR PYTHON
 
-So the image needs no build backend. pip's editable install would put a path of the build into the image.
+With this script, the image needs no build backend. pip's editable install would put a path of the build into the image.
 """
 
 from __future__ import annotations

@@ -1,22 +1,22 @@
 """### A batch has arrived: start `lake` for it
 
-The triggerer checks landing, and the drop folder if there is one, every few seconds. New content there starts this DAG;
-while nothing comes, no worker is busy.
+The triggerer checks landing, and the drop folder if there is one, every few seconds. New content there starts this DAG.
+As long as nothing arrives, no worker is busy.
 
 | Task | What | When repeated |
 | --- | --- | --- |
-| `new_batches` | lists the batches that no run has claimed and that are not loaded unchanged already | returns the same |
-| `drop_folder` | fails if it cannot read something in the drop folder: a damaged zip, a folder without read permission | returns the same |
+| `new_batches` | lists the batches that no run has claimed, except those that are already loaded unchanged | returns the same list |
+| `drop_folder` | fails if it cannot read something in the drop folder: a damaged zip, a folder without read permission | checks again |
 | `lake` | starts the DAG `lake`, once per batch and content | starts nothing twice |
 
 A batch that is delivered again, in part or as a whole, is a new batch. A dropped batch is complete when none of its
-files has been written to for five seconds; another file later makes it new again.
+files has been written to for five seconds. If another file arrives later, the batch is new again.
 
 #### When it fails
 
 - `drop_folder`: its log names what cannot be read. Correct or remove it; the other batches have started anyway.
 - `new_batches`, `lake`: the store or the warehouse does not answer. Fix it (`check_stack` shows which), then clear the
-  failed task. Batches that arrived in the meantime are not lost: each run checks everything that is there.
+  failed task. Batches that arrived in the meantime are not lost, since each run checks all batches.
 
 After unpausing this DAG, trigger it manually or wait up to an hour: until then it does not see what arrived while it
 was paused.
@@ -46,7 +46,7 @@ LANDING = Asset(
     tags=["pipeline"],
 )
 def arrivals() -> None:
-    """From new batches to one run of `lake` per batch."""
+    """Find the new batches and start one run of `lake` for each."""
 
     @task
     def new_batches() -> list[dict[str, Any]]:

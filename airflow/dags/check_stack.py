@@ -1,11 +1,11 @@
 """### Check that the pipeline's tasks can reach every service they need
 
-Trigger it manually. It only reads, and may run at any time, even during other runs.
+Trigger this DAG manually. It only reads data, and may run at any time, even during other runs.
 
 | Task | What |
 | --- | --- |
 | `spark` | opens a session through Spark Connect and lets a worker count some rows |
-| `store` | lists each layer as that layer's user; returns the number of the source's folders in it |
+| `store` | lists each layer as that layer's user; returns how many of the source's folders the layer contains |
 | `warehouse` | logs in as each role of the pipeline |
 
 #### When it fails
@@ -13,8 +13,8 @@ Trigger it manually. It only reads, and may run at any time, even during other r
 The first lines of the failed task's log name the cause; clear the task to try again.
 
 - `spark`: `docker compose ps` (spark-connect, spark-master, spark-worker healthy?), then `docker compose logs
-  spark-connect spark-worker`. UNAUTHENTICATED: the scheduler's token differs from the server's; `make up` distributes
-  it again.
+  spark-connect spark-worker`. UNAUTHENTICATED: the scheduler's token differs from the server's; `make up`
+  distributes the token again.
 - `store`: `docker compose ps minio`, then `docker compose up minio-init`, which creates buckets, users and policies.
 - `warehouse`: `docker compose ps postgres`; the log says which role was refused and what to do.
 """
@@ -63,7 +63,7 @@ def check_stack() -> None:
         found: dict[str, str] = {}
         for role in ROLES:
             if role == "owner":
-                continue  # tasks do not have its password: none may create roles or databases
+                continue  # tasks do not have the password of `owner`: none may create roles or databases
             with connect(Settings.load(), role) as connection, connection.cursor() as cursor:
                 cursor.execute("select current_database() || ', Postgres ' || current_setting('server_version')")
                 (found[role],) = cursor.fetchone() or ("?",)

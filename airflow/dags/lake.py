@@ -1,29 +1,29 @@
 """### One batch: landing → bronze → silver → load → reconcile
 
-Runs at midnight UTC for the day that has just ended, and for every new batch that `arrivals` finds. To run it manually,
-trigger it with a `batch_date`.
+Runs at midnight UTC for the day that has just ended, and for every new batch that `arrivals` finds. To run this DAG
+manually, trigger it with a `batch_date`.
 
 | Task | What | When repeated |
 | --- | --- | --- |
-| `batch` | lands what the drop folder (if there is one) contains for the day; lists the tables of the batch that are due | lands nothing twice |
-| `table.bronze` | stores the table's file, record by record as it was sent | keeps what is done |
-| `table.silver` | writes typed and unique rows; quarantines invalid records, with the reason | the same |
-| `table.load` | loads the batch's rows into the warehouse, in one transaction | the same |
-| `reconcile` | counts every record at every stage; starts `marts` if they are behind | counts what was not counted |
+| `batch` | lands what the drop folder (if there is one) contains for the day; lists the batch's tables that are due | lands nothing twice |
+| `table.bronze` | stores the table's file, each record as it was sent | keeps finished work |
+| `table.silver` | writes typed and unique rows; quarantines invalid records, with the reasons | keeps finished work |
+| `table.load` | loads the batch's rows into the warehouse, in one transaction | keeps finished work |
+| `reconcile` | counts every record at every stage; starts `marts` if the marts are outdated | counts only uncounted records |
 
 On a day without a batch, the tables have nothing to do. A table that fails does not stop the others, but `marts` does
 not start. Several runs may be active at the same time; only one of them works on a table.
 
 #### When it fails
 
-The first line of the failed task's log says what to do. Airflow has already retried every task three times, unless that
-could not help.
+The first line of the failed task's log says what to do. Airflow has already retried the task three times, unless a
+retry could not help.
 
 - `batch`, *does not keep the contract*: the delivery was refused as a whole; the log lists every fault. Let the sender
-  correct it and put the files into the drop folder, in place of the old ones: the corrected batch runs by itself.
-- `bronze`, `silver`, `load`: store, Spark or warehouse. Fix it, then clear the failed tasks. The DAG `check_stack`
-  shows which of them does not answer.
-- `reconcile`: records were lost between two stages, which must not happen. Keep everything as it is and report it.
+  correct it and put the files into the drop folder, in place of the old ones. The corrected batch then starts automatically.
+- `bronze`, `silver`, `load`: the store, Spark or the warehouse has a problem. Fix it, then clear the failed tasks. The
+  DAG `check_stack` shows which service does not answer.
+- `reconcile`: records were lost between two stages, which must not happen. Change nothing and report the problem.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from lakehouse_airflow.defaults import DEFAULTS, LONGEST_RUN, RAW, SPARK_POOL, d
     tags=["pipeline"],
 )
 def lake() -> None:
-    """The tables of a batch in parallel, then one count of them all."""
+    """Process the tables of a batch in parallel, then count the records of all of them."""
 
     @task
     def batch(params: Any = None, dag_run: Any = None) -> list[dict[str, str]]:

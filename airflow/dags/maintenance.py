@@ -4,14 +4,14 @@ Runs on Sundays at 03:00 UTC. It may be triggered manually at any time, even dur
 
 | Task | What | When repeated |
 | --- | --- | --- |
-| `maintain` | what `lakehouse maintain` does: OPTIMIZE and VACUUM of the lake, ANALYZE of the warehouse, removal of what killed runs left, every dbt test on all rows | finds less to do |
+| `maintain` | what `lakehouse maintain` does: OPTIMIZE and VACUUM of the lake, ANALYZE of the warehouse, cleanup of leftovers from killed runs, and every dbt test on all rows | finds less to do |
 | `airflow_logs` | removes logs older than 30 days | finds nothing |
 | `airflow_runs` | removes runs older than 90 days from Airflow's database | finds nothing |
 
 #### When it fails
 
 - `maintain`: the first line of its log says what to do. Daily builds test only what has changed, so a dbt test that
-  fails only here has found older rows. The message names the test; it has changed nothing.
+  fails only here has found older rows. The message names the test; the failure has changed no data.
 - `airflow_logs`: the disk is full, or the volume of the logs has wrong permissions.
 - `airflow_runs`: its log contains the output of `airflow db clean`.
 """  # noqa: E501

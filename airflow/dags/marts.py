@@ -1,24 +1,24 @@
 """### Update the marts to everything that was loaded: one dbt process, a task per model
 
-The DAG `lake` starts it whenever it has loaded something (asset `warehouse_raw`); it may also be triggered manually.
-One run at a time. A run that finds the marts up to date ends immediately and skips everything after `build`.
+The DAG `lake` starts this DAG (through the asset `warehouse_raw`) whenever it has loaded something. You may also
+trigger it manually. Only one run is active at a time. A run that finds the marts up to date ends immediately and skips everything after `build`.
 
 | Task | What | When repeated |
 | --- | --- | --- |
-| `build` | decides whether the marts are due and runs dbt once; returns what it did. Its log names the tests that warn | continues where it stopped |
-| `models.…` | a task per model, green when the model and its tests have passed. They start no dbt and no process; each log has a line for the model and one per test (seconds, rows, message). Skipped: the model is not part of this build (views and `dim_date` are only built when the project changed), or a model that it reads failed | only shows the result: clear `build` instead |
+| `build` | decides whether the marts are due, runs dbt once and returns what was built. The log names the tests that warn | continues where it stopped |
+| `models.…` | one task per model, green when the model and its tests have succeeded. These tasks start neither dbt nor a process. Each log has a line for the model and one per test (seconds, rows, message). A task is skipped if its model is not part of this build (views and `dim_date` are only built after a change of the project), or if a model that it reads failed | only shows the result: clear `build` instead |
 | `compare` | checks that each fact has as many rows as its source has current keys; writes to `ops.mart_reconciliation` | compares again |
-| `publish_docs` | publishes dbt's pages of the models at [/dbt-docs](/dbt-docs/), when the project changed | the same pages |
+| `publish_docs` | publishes dbt's documentation of the models at [/dbt-docs](/dbt-docs/) after a change of the project | publishes the same pages |
 
 #### When it fails
 
-- `build`: its log names every model and test that failed. Fix the model or the data, then clear `build` with what is
-  downstream. The next try completes a build that was killed.
+- `build`: its log names every model and test that failed. Fix the model or the data, then clear `build` and its
+  downstream tasks. If a build was killed, the next try completes it.
 - `models.…`: the model or one of its tests failed; the log says which, and how many rows violate the test. Clear
   `build`.
-- `compare`: rows were lost or doubled, which must not happen. Keep everything as it is and report it, with
+- `compare`: rows were lost or duplicated, which must not happen. Change nothing and report the output of
   `docker compose run --rm cli status --workspace main --format json`.
-- `publish_docs`: the marts are not affected. Clear it to try again.
+- `publish_docs`: the marts are not affected. Clear the task to try again.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from lakehouse_airflow.model_tasks import ModelTask
     default_args=DEFAULTS,
 )
 def marts() -> None:
-    """The model tasks are downstream of `build`, so that clearing it clears them, but they do not wait for it."""
+    """The model tasks are downstream of `build`, so clearing `build` clears them. But they do not wait for `build`."""
 
     @task(execution_timeout=timedelta(hours=1))
     def build(**context: Any) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What the DAGs and plugins share: when the steps of lakehouse/ run, and how Airflow shows them."""
+"""Shared by the DAGs and plugins: when the steps of lakehouse/ run, and how Airflow shows them."""

@@ -1,4 +1,4 @@
-"""What the tasks of the DAG `marts` do, where it is more than one call.
+"""Code for those tasks of the DAG `marts` that need more than one call.
 
 The package `lakehouse` is imported only when a task runs, since several services of Airflow import this file.
 """

@@ -1,4 +1,4 @@
-"""An age -> Airflow's older logs and runs removed, from the volume of the logs and from its database."""
+"""An age -> remove Airflow's older logs from the log volume, and its older runs from the database."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ log = logging.getLogger(__name__)
 
 
 def remove_logs(older_than: timedelta) -> int:
-    """Remove old files, and folders that this leaves empty, from the folder of the logs; return the number of files.
+    """Remove old files, and folders that become empty, from the log folder. Return the number of removed files.
 
-    dbt's pages are in the same folder and stay: users read them for as long as the models stay the same.
+    dbt's pages are in the same folder and stay: they are current as long as the models do not change.
     """
     from airflow.sdk.configuration import conf
 
@@ -41,7 +41,7 @@ def remove_logs(older_than: timedelta) -> int:
 def remove_runs(older_than: timedelta) -> None:
     """Remove runs, events and jobs with Airflow's own command, which keeps the newest run of each DAG."""
     before = (datetime.now(UTC) - older_than).isoformat(timespec="seconds")
-    # A task's environment keeps it from the database, but this command needs it.
+    # A task's environment blocks access to the database, but this command needs it.
     environment = {name: value for name, value in os.environ.items() if not name.endswith("__SQL_ALCHEMY_CONN")}
     command = ["airflow", "db", "clean", "--clean-before-timestamp", before, "--skip-archive", "--yes"]
     process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What the tasks of all the pipeline's DAGs share. DAG files import it, so it reads nothing and needs no network."""
+"""Shared by the tasks of all the pipeline's DAGs. DAG files import this, so it reads no files and needs no network."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule
 
-# Everything that was loaded into the warehouse: `lake` reports its changes, and they start `marts`.
+# The asset for everything loaded into the warehouse: `lake` reports changes to it, and each change starts `marts`.
 RAW = Asset(name="warehouse_raw", uri="lakehouse://warehouse/raw", group="lakehouse")
 
 # The pool of tasks with a Spark client of 200 MB each; airflow/bin/init.py creates it.
 SPARK_POOL = "spark"
 
-# Ends a run that would go on indefinitely: a task that hangs in a library ignores its own time limit.
+# Ends a run that would never end: a task that hangs in a library ignores its own time limit.
 LONGEST_RUN = timedelta(hours=6)
 
-# Errors that no retry can fix: a person has to look.
+# Errors that no retry can fix: a person has to fix the cause.
 NO_RETRY = [
     "lakehouse.errors.ConfigurationError",
     "lakehouse.errors.ContractError",
@@ -24,7 +24,7 @@ NO_RETRY = [
     "lakehouse.errors.ReconciliationError",
 ]
 
-# Retries after 15 to 30 seconds, 30 to 60, one to two minutes: a service that restarts is back by then.
+# Retries after 15 to 30 seconds, 30 to 60, one to two minutes: a restarting service is back by then.
 DEFAULTS: dict[str, Any] = {
     "owner": "lakehouse",
     "retries": 3,

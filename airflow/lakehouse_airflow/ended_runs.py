@@ -1,7 +1,7 @@
 """Airflow's database and logs -> the pipeline's runs and backfills that ended, for lakehouse/notify/events.py.
 
-Only the scheduler's process calls it: tasks may not access Airflow's database. Heavy imports are inside the functions,
-because other processes import this file, too.
+Only the scheduler's process calls these functions, since tasks may not access Airflow's database. Heavy imports are
+inside the functions, because other processes import this file, too.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ if TYPE_CHECKING:
 
 # A DAG with this tag is the pipeline's: messages report how its runs end.
 TAG = "pipeline"
-# Runs whenever a batch comes. Messages report when it begins to fail, and when it is green again.
+# A DAG that runs whenever a batch arrives. Messages report when it begins to fail, and when it is green again.
 FREQUENT = ("arrivals",)
-# Works on one batch: the one named in its conf, else that of the day it was scheduled for.
+# A DAG that works on one batch: the batch named in the run's conf, else the batch of the scheduled day.
 BATCH_DAG = "lake"
-# A backfill has stopped if it began no run for so long and none is active.
+# A backfill counts as stopped if it has begun no run for this long and none is active.
 STALLED = timedelta(minutes=10)
 
 
 def ended_since(session: Session, since: datetime) -> list[DagRun]:
-    """The pipeline's runs that ended since then, ordered by their end. Of a frequent DAG's successes, only the last."""
+    """The pipeline's runs that ended at or after `since`, in order of end time.
+
+    A frequent DAG's success is kept only if it is that DAG's latest run.
+    """
     from airflow.models.dag import DagTag
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -93,7 +96,7 @@ def batch_date(run: DagRun) -> date | None:
 
 
 def backfills(session: Session) -> dict[str, list[Backfill]]:
-    """The pipeline's backfills by event id. Those that one `make backfill` starts, one per batch, share an id."""
+    """The pipeline's backfills by event id. One `make backfill` starts a backfill per batch; they share one id."""
     from airflow.models.backfill import Backfill
     from airflow.models.dag import DagTag
     from sqlalchemy import select
@@ -106,7 +109,7 @@ def backfills(session: Session) -> dict[str, list[Backfill]]:
 
 
 def ended_backfill(session: Session, parts: list[Backfill]) -> EndedBackfill | None:
-    """A backfill that has ended or stopped; None while it goes on."""
+    """The backfill with these parts if it has ended or stopped; None while it goes on."""
     from airflow.configuration import conf
     from airflow.models.backfill import BackfillDagRun
     from airflow.models.dagrun import DagRun
@@ -115,7 +118,7 @@ def ended_backfill(session: Session, parts: list[Backfill]) -> EndedBackfill | N
     from lakehouse.notify.events import EndedBackfill
 
     numbers = [part.id for part in parts]
-    # The run's own backfill_id would not do: it names the last backfill to which its day belonged.
+    # DagRun.backfill_id is not usable: it names the last backfill that included the run's day.
     of_parts = select(BackfillDagRun.dag_run_id).where(BackfillDagRun.backfill_id.in_(numbers))
     runs = session.scalars(select(DagRun).where(DagRun.id.in_(of_parts)).order_by(DagRun.id)).all()
     days = session.scalars(select(BackfillDagRun.logical_date).where(BackfillDagRun.backfill_id.in_(numbers))).all()
@@ -145,13 +148,13 @@ def _backfill_id(backfill: Backfill) -> str:
 
 
 def _asked_for(backfill: Backfill) -> dict[str, Any]:
-    """What `make backfill` was asked for; empty if a user began the backfill in the Airflow UI."""
+    """The request that `make backfill` stored; empty if a user began the backfill in the Airflow UI."""
     given = (backfill.dag_run_conf or {}).get("backfill")
     return given if isinstance(given, dict) else {}
 
 
 def _follows_backfills_only(run: DagRun) -> bool:
-    """Whether only what backfills loaded has started the run: then their summary reports it."""
+    """Whether only data from backfills has started the run. If so, the summary of the backfill reports the run."""
     events = run.consumed_asset_events
     sources = [event.source_dag_run for event in events]
     return bool(sources) and all(source is not None and source.run_type == "backfill" for source in sources)
@@ -183,7 +186,7 @@ def _remarks(build: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _first_failed(session: Session, run: DagRun) -> TaskInstance | None:
-    """None if no task failed: the run was ended from outside. Tasks downstream of a failure are `upstream_failed`."""
+    """The first task that failed, not one that is `upstream_failed`. None if the run was ended from outside."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
@@ -207,7 +210,7 @@ def _failure(session: Session, run: DagRun, task: TaskInstance) -> Failure:
 
 
 def _log_file(session: Session, run: DagRun, task: TaskInstance) -> Path:
-    """Where Airflow's own handler writes and reads the log: older runs may have a different template."""
+    """The file in which Airflow's own handler keeps the log. Older runs may have a different template."""
     from airflow.configuration import conf
     from airflow.utils.helpers import parse_template_string, render_template
 
@@ -221,7 +224,7 @@ def _log_file(session: Session, run: DagRun, task: TaskInstance) -> Path:
 def first_error(log: Path) -> str | None:
     """The first error in a task's log; None if there is none, as after a SIGKILL.
 
-    Only its first line, or the whole text if that line ends with a colon.
+    Only the error's first line, or the whole error if this line ends with a colon.
     """
     if not log.is_file():
         return None
@@ -229,7 +232,7 @@ def first_error(log: Path) -> str | None:
         for line in lines:
             try:
                 entry = json.loads(line)
-            except ValueError:  # what a program printed
+            except ValueError:  # a line that a program printed
                 continue
             if isinstance(entry, dict) and entry.get("level") in ("error", "critical"):
                 return _said(entry)

@@ -1,8 +1,8 @@
 """Airflow's LocalExecutor, with workers that may be killed at any moment.
 
-Idle workers wait in line for work: the first one has the lock of the queue. In LocalExecutor that lock is a semaphore,
-which a killed process never releases: the other workers then wait indefinitely, while the scheduler stays healthy
-(Airflow 3.3.2). Here the kernel releases it.
+Idle workers queue for work; the first one holds the lock of the queue. In LocalExecutor this lock is a semaphore, which
+a killed process never releases. The other workers would wait indefinitely, while the scheduler would still be healthy
+(Airflow 3.3.2). Here the kernel releases the lock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class RobustLocalExecutor(LocalExecutor):
     """LocalExecutor with other locks. It can also revoke a task whose worker was killed before the task began."""
 
     def start(self) -> None:
-        """LocalExecutor creates its queues and forks its workers in one method; this replaces all of it."""
+        """LocalExecutor creates its queues and forks its workers in one method; this method replaces it."""
         self.activity_queue = _queue()
         self.result_queue = _queue()
         self.workers: dict[int, multiprocessing.Process] = {}
@@ -34,7 +34,7 @@ class RobustLocalExecutor(LocalExecutor):
     def revoke_task(self, *, ti: TaskInstance) -> None:
         """The scheduler calls this if a task did not begin after it was sent to a worker (`task_queued_timeout`).
 
-        If a worker takes the task after all, the api-server refuses it, as it is not queued any more.
+        If a worker takes the task later, the api-server refuses it, since the task is no longer queued.
         """
         for key in (ti.id, ti.key):
             self.queued_tasks.pop(key, None)

@@ -9,10 +9,11 @@ from typing import Any
 
 
 class KernelLock:
-    """Replaces `multiprocessing.RLock`, with which a killed process locks out the others indefinitely.
+    """Replaces `multiprocessing.RLock`, which a killed process never releases.
 
     It is a record lock on a temporary file (`man 2 fcntl`): the kernel releases it when its holder dies, and a child
-    forked meanwhile does not inherit it. It separates processes, not threads: one thread of each may use it.
+    forked meanwhile does not inherit the lock. It excludes processes, not threads, so only one thread of each process
+    may use it.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,7 @@ class KernelLock:
         self._depth += 1
 
     def release(self) -> None:
-        """Call it as often as `acquire`."""
+        """Release the lock. Call this as often as `acquire`."""
         self._depth -= 1
         if self._depth == 0:
             self._holder = None

@@ -12,25 +12,25 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_CHECKS = 3.0
-# The more batches there are, the longer a check takes: the trigger rests at least nine tenths of the time.
+# A check takes longer when there are more batches. The trigger rests at least nine tenths of the time.
 REST_PER_SECOND_OF_CHECKING = 10
-# Events sent while `arrivals` is paused are lost: Airflow keeps none for a paused DAG. So they are sent again.
+# Airflow drops events for a paused DAG, so what arrives while `arrivals` is paused is reported again.
 SECONDS_UNTIL_SENT_AGAIN = 3600.0
 
 
 class LandingTrigger(BaseEventTrigger):
-    """Starts `arrivals` when a batch is new or changed; at its own start and every hour, for everything present.
+    """Starts `arrivals` when a batch is new or changed. At its start and every hour, it reports every batch present.
 
-    The event names what arrived, for people to read. The DAG itself looks up what to do, since Airflow may drop an
+    The event names what arrived, only for people. The DAG itself checks what to do, since Airflow may drop an
     event that arrives while it creates a run for an earlier one.
     """
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """No arguments: the settings of the triggerer say what to watch."""
+        """There are no arguments: the triggerer's settings say what to watch."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Never ends. If the store does not answer, log it once and try again."""
+        """Check without end. If the store does not answer, log this once and try again."""
         from lakehouse.errors import StoreError
         from lakehouse.pipeline import arrivals
         from lakehouse.settings import Settings

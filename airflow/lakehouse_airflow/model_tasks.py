@@ -2,8 +2,8 @@
 
 A model task starts no process: the triggerer follows the progress file that the build writes on the volume of the logs
 (lakehouse/marts/progress.py), copies dbt's results into the task's log and ends the task. If a build failed, was killed
-or never began, the trigger asks Airflow whether another try follows. It does not ask earlier: for the first answer the
-triggerer starts an execution API of its own, of 70 MB.
+or never began, the trigger asks Airflow whether another try follows. It asks no earlier, since the first question
+makes the triggerer start its own execution API, which takes 70 MB.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ LEVELS = {"warn": logging.WARNING, "error": logging.ERROR, "fail": logging.ERROR
 
 
 def progress_file(dag_id: str, run_id: str) -> Path:
-    """The build's progress file: beside the logs of the run's tasks, so that it is removed with them."""
+    """The build's progress file. It is beside the logs of the run's tasks, so that it is removed with them."""
     return Path(conf.get("logging", "base_log_folder"), f"dag_id={dag_id}", f"run_id={run_id}", "progress.jsonl")
 
 
 class ModelTask(BaseOperator):
-    """`task_id` is the model's name. It watches the build from the run's start; arrows show which models it reads."""
+    """`task_id` is the model's name. It watches the build from the run's start. Arrows show what the model reads."""
 
     ui_color = "#fff4ee"
     start_from_trigger = True
@@ -71,11 +71,11 @@ class ModelTrigger(BaseTrigger):
         self.build = build
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """For Airflow's database."""
+        """The class and its arguments, for Airflow's database."""
         return "lakehouse_airflow.model_tasks.ModelTrigger", {"model": self.model, "build": self.build}
 
     async def run(self) -> AsyncIterator[Any]:
-        """Yields once."""
+        """Yield one event, which ends the task."""
         from lakehouse.marts.progress import judge, report
 
         run = self.task_instance
@@ -103,7 +103,7 @@ class ModelTrigger(BaseTrigger):
 
 
 def described(node: Any) -> str:
-    """A line for the log."""
+    """Describe a model or test in a line for the log."""
     facts = [node.status]
     if node.rows is not None and node.status != "skipped":
         facts.append(f"{node.rows:,} rows" + (" against it" if node.kind == "test" else ""))
@@ -132,13 +132,13 @@ def _read_version(path: Path, _inode: int, _size: int) -> Any:
     return read_attempt(path)
 
 
-# (DAG, run, task) -> time and answer of the last question, shared by all model tasks of a run.
+# (DAG, run, task) -> time and answer of the last question to Airflow, shared by all model tasks of a run.
 _answers: dict[tuple[str, str, str], tuple[float, bool]] = {}
 _asking = asyncio.Lock()
 
 
 async def _is_over(dag_id: str, run_id: str, task_id: str) -> bool:
-    """Whether a task of this run has ended and is not going to be tried again."""
+    """Whether a task of this run has ended and will not be retried."""
     from airflow.sdk.exceptions import AirflowRuntimeError
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 PREFIX = "/dbt-docs"
-# The page contains everything it needs: it may load nothing from elsewhere, and only Airflow may frame it.
+# The page is self-contained: it may load nothing from elsewhere, and only Airflow may show it in a frame.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: 'self'; "
     "font-src data:; connect-src 'self'; frame-ancestors 'self'"
@@ -49,7 +49,7 @@ def _newest(folder: Path) -> Path | None:
 
 
 class DbtDocs(AirflowPlugin):
-    """The page and the link."""
+    """Adds the page and the link to Airflow."""
 
     name = "dbt_docs"
     fastapi_apps = [{"app": page, "url_prefix": PREFIX, "name": "dbt docs"}]  # noqa: RUF012 - Airflow's declaration

@@ -1,16 +1,16 @@
 """The end of each of the pipeline's runs -> one message, to Slack or to the log.
 
 A thread of the scheduler searches Airflow's database for ended runs that have no notice in the warehouse (ops.notices),
-writes these notices, and sends those that are not sent. It does so whenever a run ends, and every half minute anyway.
-So hook and sweep are the same code: the next round finds what a killed scheduler, a stopped warehouse or an unreachable
-Slack has delayed.
+writes these notices, and sends all unsent notices. A round of this begins whenever a run ends, and at least every half
+minute. If a killed scheduler, a stopped warehouse or an unreachable Slack delays a message, the next round sends it.
 
-It is a thread and not a process because another Python with Airflow takes 150 MB; the thread adds 45. The scheduler
-forks its workers, and a child forked while this thread holds a lock of a C library would find it locked indefinitely.
-So the first round comes half a minute after the start, or when a run ends: by then the workers are there. A later fork
-(a worker died) waits for the end of the round, at most FORK_WAITS_SECONDS. A round opens and closes its connections, so
-that no child inherits one. And nothing here reads the lake: delta-rs would start threads of its own, and refuse to work
-in every process that is forked afterwards.
+It is a thread and not a process, because a second Python with Airflow takes 150 MB and the thread only 45.
+
+The scheduler forks its workers. A child forked while this thread holds a lock of a C library would wait for this lock
+indefinitely. So the first round begins half a minute after the start, or when a run ends: by then the workers
+exist. A later fork, after the death of a worker, waits for the end of the round, at most FORK_WAITS_SECONDS. A round
+opens and closes its connections, so that no child inherits one. Nothing here reads the lake, because delta-rs would
+start its own threads and then refuse to work in every process that is forked later.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 30
-# A round takes 20 ms if there is nothing to do, and rarely as long as a second if it sends. Waiting for an unresponsive
-# Slack takes ten seconds, and must not block tasks that long.
+# A round takes 20 ms if there is nothing to do, and rarely a whole second if it sends messages. Waiting for an
+# unresponsive Slack takes ten seconds, which must not block tasks.
 FORK_WAITS_SECONDS = 1
 STOP_WAITS_SECONDS = 5
 # Clocks differ, and a transaction may become visible late, so each round looks back this far beyond the last one. The
-# first round looks back this far beyond the first notice: Airflow may be older than its warehouse.
+# first round looks back this far beyond the first notice, since Airflow may be older than the warehouse.
 OVERLAP = timedelta(hours=1)
 
 
@@ -74,7 +74,7 @@ class Notifier(threading.Thread):
         self.join(STOP_WAITS_SECONDS)
 
     def run(self) -> None:
-        """Begin a round when woken, at the latest after INTERVAL_SECONDS."""
+        """Begin a round when woken, or after INTERVAL_SECONDS."""
         while True:
             self._wake.wait(INTERVAL_SECONDS)
             self._wake.clear()
@@ -87,7 +87,7 @@ class Notifier(threading.Thread):
                 log.exception("Messages could not be noted or sent; retrying in %s s", INTERVAL_SECONDS)
 
     def _round(self) -> None:
-        """Note what ended, send what is noted."""
+        """Write notices about what ended, then send all unsent notices."""
         from lakehouse.notify.outbox import NotSent, send_unsent
         from lakehouse.settings import Settings
 
@@ -99,7 +99,7 @@ class Notifier(threading.Thread):
             return
         try:
             send_unsent(settings, Destination(settings))
-        except NotSent as failure:  # Destination has logged it
+        except NotSent as failure:  # Destination has logged the failure
             self._slack_wants_rest_until = time.monotonic() + failure.retry_after
 
     def _before_fork(self) -> None:
@@ -110,12 +110,12 @@ class Notifier(threading.Thread):
             self._at_rest.release()
 
     def _after_fork_in_child(self) -> None:
-        """A child does not have the thread, so the thread's lock would never be released."""
+        """Replace the lock: a child does not have the thread that would release it."""
         self._at_rest = threading.Lock()
 
 
 class Destination:
-    """Sends a notice to the webhook in the secret. It reads the secret each time, so a new one is used immediately."""
+    """Sends a notice to the webhook in the secret. The secret is read each time, so a new one is used immediately."""
 
     def __init__(self, settings: Any) -> None:
         self._settings = settings
@@ -139,7 +139,7 @@ class Destination:
 
 
 def note_what_ended(settings: Any, since: datetime) -> bool:
-    """Note each run and backfill that ended since then and has no notice. False if some could not be noted."""
+    """Note each run and backfill that ended at or after `since` and has no notice. False if some could not be noted."""
     from airflow.utils.session import create_session
 
     from lakehouse.notify.events import note_backfill, note_run
@@ -148,7 +148,7 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
 
     complete = True
     beginning = first_notice_at(settings) - OVERLAP
-    # Not the thread's session, but one that ends with this round.
+    # A new session, which ends with this round, instead of the thread's session.
     with create_session(scoped=False) as session:
         backfills = ended_runs.backfills(session)
         reported = noted(settings, backfills)
@@ -162,10 +162,10 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
                     _log_if_sent_elsewhere(
                         settings, note_run(settings, ended_runs.describe(session, run, unreported_parts))
                     )
-                except Exception:  # one that cannot be noted must not delay the others
+                except Exception:  # a run that cannot be noted must not delay the others
                     log.exception("The end of %s could not be noted", event_id)
                     complete = False
-        # After their runs, which are silent only until their summary is noted.
+        # Backfills come after their runs, which are silent only until the summary is noted.
         for event_id, parts in unreported.items():
             try:
                 backfill = ended_runs.ended_backfill(session, parts)
@@ -178,7 +178,7 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
 
 
 def _log_if_sent_elsewhere(settings: Any, notices: list[Notice]) -> None:
-    """Log what Slack will receive now, even if Slack is unreachable. Without a webhook, sending logs it anyway."""
+    """Log the messages for Slack now, even if Slack is unreachable. Without a webhook, sending a message logs it."""
     if settings.slack_webhook() is not None:
         for notice in notices:
             if not notice.is_silent:
@@ -186,7 +186,7 @@ def _log_if_sent_elsewhere(settings: Any, notices: list[Notice]) -> None:
 
 
 class Listener:
-    """Airflow calls these methods in every process, so they must cost nothing and break nothing."""
+    """Airflow calls these methods in every process, so they must be cheap and raise no errors."""
 
     def __init__(self) -> None:
         self._notifier: Notifier | None = None
@@ -194,14 +194,14 @@ class Listener:
 
     @hookimpl
     def on_starting(self, component: object) -> None:
-        """Start the thread in the scheduler: a Job has no kind yet, but argv has; its forked tasks are no Jobs."""
+        """Start the thread in the scheduler only. argv names it, as a Job has no kind yet; forked tasks are no Jobs."""
         if type(component).__name__ == "Job" and sys.argv[1:2] == ["scheduler"]:
             self._notifier = Notifier()
             self._notifier.start()
 
     @hookimpl
     def before_stopping(self, component: object) -> None:
-        """Called when the scheduler is asked to end."""
+        """Stop the thread. Airflow calls this when the scheduler receives a signal to end."""
         if type(component).__name__ == "Job" and self._notifier is not None:
             self._notifier.stop()
 
@@ -216,7 +216,7 @@ class Listener:
         self._wake_after_commit(dag_run)
 
     def _wake_after_commit(self, dag_run: DagRun) -> None:
-        """Wake the thread after the commit: before it, no other session sees the end of the run."""
+        """Wake the thread after the commit: before the commit, no other session sees the end of the run."""
         from sqlalchemy import event
         from sqlalchemy.orm import object_session
 
@@ -235,7 +235,7 @@ class Listener:
 
 
 class NotifierPlugin(AirflowPlugin):
-    """Found by Airflow in its folder of plugins."""
+    """Airflow finds this class in its plugins folder."""
 
     name = "notifier"
     listeners = [Listener()]  # noqa: RUF012 - as Airflow reads it
