@@ -44,7 +44,7 @@ log = logging.getLogger("minio-init")
 
 
 class InitError(Exception):
-    """What broke, and what to do."""
+    """Says what failed, and what to do."""
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def read(name: str) -> str:
 
 
 def connect(root_user: str, root_password: str) -> tuple[Minio, MinioAdmin]:
-    """Wait until the store answers; both clients of root. Raises InitError if it takes too long or refuses root."""
+    """Wait until the store answers; return both clients of root. Raises InitError if this takes too long or fails."""
     root = client(root_user, root_password)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -97,7 +97,7 @@ def connect(root_user: str, root_password: str) -> tuple[Minio, MinioAdmin]:
                     f"with another store_root_user or store_root_password than those in {SECRETS}.\n"
                     "Restart it, it reads them when it starts: docker compose restart minio"
                 ) from error
-            answer = f"{error.code}: {error.message}"  # starting up
+            answer = f"{error.code}: {error.message}"  # the store is starting up
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             answer = str(error)
         if time.monotonic() > deadline:
@@ -118,7 +118,7 @@ def client(access_key: str, secret_key: str) -> Minio:
 
 
 def address() -> tuple[str, bool]:
-    """Host with port, and whether it speaks TLS."""
+    """The store's host with port, and whether the connection uses TLS."""
     url = urlsplit(ENDPOINT)
     if url.scheme not in ("http", "https") or not url.netloc:
         raise InitError(f"STORE_ENDPOINT is {ENDPOINT}: write http://host:port or https://host:port.")

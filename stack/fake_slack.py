@@ -1,6 +1,6 @@
-"""Messages to a webhook -> judged as Slack would, and shown in the terminal: `make fake-slack`.
+"""Messages to a webhook -> answers as from Slack; the messages appear in the terminal: `make fake-slack`.
 
-Tests use `fake_slack` and `faults`. Standard library only, so that it runs without an installation of this project.
+Tests use `fake_slack` and `faults`. Uses only the standard library, so it runs without an installation of this project.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ WEBHOOK = "/services/T000/B000/XXXX"
 
 
 class FakeSlack(ThreadingHTTPServer):
-    """`messages`: those accepted, in order. `answers`: fixed answers to the next requests, which are then not judged,
-    as (status, body, headers). `slow_seconds`: how long to wait before each answer."""
+    """`messages`: the accepted ones, in order. `answers`: fixed answers (status, body, headers) to the next requests,
+    which are not judged. `slow_seconds`: how long to wait before each answer."""
 
     daemon_threads = True
 
@@ -79,12 +79,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.encode())
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Log no requests, since the messages are shown."""
+        """Log no requests, since the messages themselves are shown."""
 
 
 @contextmanager
 def fake_slack(address: str = "127.0.0.1") -> Iterator[FakeSlack]:
-    """A server on a free port that runs until the end of the block."""
+    """Run a server on a free port until the end of the block."""
     server = FakeSlack(address, 0)
     thread = threading.Thread(target=server.serve_forever, name="fake slack", kwargs={"poll_interval": 0.05})
     thread.start()
@@ -150,7 +150,7 @@ def bridge() -> str | None:
     """This machine's address on Docker's own bridge, which only containers can reach. None without Docker, or with
     Docker in a virtual machine, which forwards host.docker.internal to 127.0.0.1.
 
-    An engine that was never started reports only the network, not its address: it will get the first one there.
+    An engine that was never started reports only the network, not its own address: it will get the first address there.
     """
     command = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
     try:

@@ -12,8 +12,8 @@ OWN_SECRETS=$(docker compose config | awk '
 
 volume() { echo "${PROJECT}_$1"; }
 
-# in_volume VOLUME[:ro] COMMAND… runs a command with the volume at /volume, without a network; as root, because its
-# files belong to several users.
+# in_volume VOLUME[:ro] COMMAND… runs a command with the volume at /volume, without a network. It runs as root, because
+# the volume's files belong to several users.
 in_volume() {
     local mount=${1/%:ro/:/volume:ro}
     [ "$mount" != "$1" ] || mount=$1:/volume
