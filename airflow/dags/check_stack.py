@@ -13,8 +13,8 @@ Trigger this DAG manually. It only reads data, and may run at any time, even dur
 The first lines of the failed task's log name the cause; clear the task to try again.
 
 - `spark`: `docker compose ps` (spark-connect, spark-master, spark-worker healthy?), then `docker compose logs
-  spark-connect spark-worker`. UNAUTHENTICATED: the scheduler's token differs from the server's; `make up`
-  distributes the token again.
+  spark-connect spark-worker`. UNAUTHENTICATED: the scheduler's token differs from the server's; `make up` distributes
+  the token again.
 - `store`: `docker compose ps minio`, then `docker compose up minio-init`, which creates buckets, users and policies.
 - `warehouse`: `docker compose ps postgres`; the log says which role was refused and what to do.
 """

@@ -20,7 +20,8 @@ The first line of the failed task's log says what to do. Airflow has already ret
 retry could not help.
 
 - `batch`, *does not keep the contract*: the delivery was refused as a whole; the log lists every fault. Let the sender
-  correct it and put the files into the drop folder, in place of the old ones. The corrected batch then starts automatically.
+  correct it and put the files into the drop folder, in place of the old ones. The corrected batch then starts
+  automatically.
 - `bronze`, `silver`, `load`: the store, Spark or the warehouse has a problem. Fix it, then clear the failed tasks. The
   DAG `check_stack` shows which service does not answer.
 - `reconcile`: records were lost between two stages, which must not happen. Change nothing and report the problem.

@@ -1,7 +1,8 @@
 """### Update the marts to everything that was loaded: one dbt process, a task per model
 
 The DAG `lake` starts this DAG (through the asset `warehouse_raw`) whenever it has loaded something. You may also
-trigger it manually. Only one run is active at a time. A run that finds the marts up to date ends immediately and skips everything after `build`.
+trigger it manually. Only one run is active at a time. A run that finds the marts up to date ends immediately and skips
+everything after `build`.
 
 | Task | What | When repeated |
 | --- | --- | --- |
