@@ -101,18 +101,16 @@ def tables(lakehouse: Lakehouse, results: Iterable[StepResult] = ()) -> list[Cou
 
 def facts_are_due(lakehouse: Lakehouse) -> bool:
     """Whether the marts were built after the last comparison of the facts, or that comparison failed."""
-    with lakehouse.cursor() as cursor:
-        cursor.execute(
-            """
-            select coalesce(min(compared.checked_at) < marts.finished_at or not bool_and(compared.holds), true)
-            from ops.marts_state as marts
-            left join ops.mart_reconciliation as compared on compared.source = marts.source
-            where marts.source = %s and marts.status = 'complete'
-            group by marts.finished_at
-            """,
-            (lakehouse.contract.source,),
-        )
-        (due,) = cursor.fetchone() or (False,)
+    (due,) = lakehouse.one(
+        """
+        select coalesce(min(compared.checked_at) < marts.finished_at or not bool_and(compared.holds), true)
+        from ops.marts_state as marts
+        left join ops.mart_reconciliation as compared on compared.source = marts.source
+        where marts.source = %s and marts.status = 'complete'
+        group by marts.finished_at
+        """,
+        lakehouse.contract.source,
+    ) or (False,)
     return bool(due)
 
 

@@ -50,15 +50,13 @@ def recorded(lakehouse: Lakehouse, command: str) -> Iterator[Callable[[RunReport
 
 def last_run(lakehouse: Lakehouse) -> Run | None:
     """The newest run of this source; None if there was none."""
-    with lakehouse.cursor() as cursor:
-        cursor.execute(
-            """
-            select started_at, finished_at, status, rows_loaded, seconds, summary from ops.runs
-            where source = %s order by run_id desc limit 1
-            """,
-            (lakehouse.contract.source,),
-        )
-        row = cursor.fetchone()
+    row = lakehouse.one(
+        """
+        select started_at, finished_at, status, rows_loaded, seconds, summary from ops.runs
+        where source = %s order by run_id desc limit 1
+        """,
+        lakehouse.contract.source,
+    )
     return Run(*row) if row else None
 
 
