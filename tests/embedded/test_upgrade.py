@@ -211,14 +211,21 @@ def test_a_stack_starts_no_run_and_sends_no_message(stack: Lakehouse) -> None:
     assert {**ops_rows(stack.settings), "claims": before["claims"]} == before
 
 
-def test_airflow_finds_the_triggers_of_0_1_0_under_their_new_names(
-    server: Settings, new_workspace: Callable[..., Settings]
-) -> None:
+@pytest.fixture
+def airflow_database(server: Settings, new_workspace: Callable[..., Settings]) -> Iterator[None]:
+    """Airflow's database of the old stack, on a server that has no such role otherwise."""
     new_workspace()  # makes the roles
     with closing(open_connection(server, "postgres", "postgres")) as connection:
         connection.autocommit = True
         connection.cursor().execute("create role airflow")
-    restore_database(lambda database: open_connection(server, "postgres", database), "airflow", "stack")
+        restore_database(lambda database: open_connection(server, "postgres", database), "airflow", "stack")
+        yield
+        connection.cursor().execute("drop database airflow with (force)")
+        connection.cursor().execute("drop role airflow")
+
+
+@pytest.mark.usefixtures("airflow_database")
+def test_airflow_finds_the_triggers_of_0_1_0_under_their_new_names(server: Settings) -> None:
     password = superuser_password_file(server).read_text().strip()
     url = f"postgresql://postgres:{password}@{server.postgres_host}:{server.postgres_port}/airflow"
     init = runpy.run_path(str(PROJECT_DIR / "airflow" / "bin" / "init.py"))

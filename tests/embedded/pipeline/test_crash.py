@@ -71,7 +71,7 @@ def killing(*arguments, **options):
     if is_the_one and when == "before":
         die()
     if is_the_one and when == "while it copies":
-        hold_up_copies(arguments[0])
+        hold_up_copies(arguments[0].settings)
     if is_the_one and when == "while it writes":
         threading.Thread(target=die_when_a_file_appears, daemon=True).start()
     result = original(*arguments, **options)

@@ -139,9 +139,9 @@ def test_a_run_that_broke_an_equation_fails_and_names_it_until_it_holds_again(
     settings = new_workspace()
     count = reconcile.tables
 
-    def count_harmed(settings: Settings, *rest: Any) -> Any:
-        harm(settings)
-        return count(settings, *rest)
+    def count_harmed(lakehouse: Lakehouse, *rest: Any) -> Any:
+        harm(lakehouse.settings)
+        return count(lakehouse, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(reconcile, "tables", count_harmed)

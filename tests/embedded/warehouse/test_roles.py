@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import psycopg2
 import pytest
 
 from lakehouse import warehouse
 from lakehouse.errors import WarehouseError
 from lakehouse.settings import ROLES
+from lakehouse.warehouse.connections import open_connection
 
 
 def run(settings, role, statement):
@@ -158,11 +161,10 @@ def test_no_role_can_connect_without_its_password(shop, role, password, monkeypa
 
 
 def test_passwords_are_kept_as_scram_verifiers(shop):
-    with warehouse._open_maintenance(shop, "postgres") as connection:
+    with closing(open_connection(shop, "postgres", "postgres")) as connection:
         cursor = connection.cursor()
         cursor.execute("select rolname::text, left(rolpassword, 14) from pg_authid where rolpassword is not null")
         found = dict(cursor.fetchall())
-    connection.close()
 
     assert found == dict.fromkeys([*ROLES, "postgres"], "SCRAM-SHA-256$")
 
