@@ -8,6 +8,8 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 SHELL_SCRIPTS := $$(git grep -lE '^(\#!.*sh$$|\# shellcheck shell=)')
 SHELLCHECK := PATH="$(BIN):$$PATH" shellcheck
 SHFMT := $(BIN)/shfmt --indent 4 --case-indent
+# Two workers, each with a Postgres and a Spark. The tests of a file stay together, since they share what is prepared.
+IN_PARALLEL := --numprocesses 2 --dist loadfile
 
 # On the stack, the pipeline's command line runs in a container; nothing is installed here.
 ifeq ($(TARGET),docker)
@@ -95,11 +97,11 @@ setup-dev:  ## Create .venv with the tools of test and lint, too
 	@$(if $(PYTHON),$(PYTHON) bootstrap.py --dev,echo "Python 3.11 to 3.13 is needed, no python3 was found." >&2; exit 1)
 
 test: setup-dev  ## Run all tests but those of the whole stack; without Docker some are skipped
-	@$(BIN)/pytest -m "not nightly" $(ARGS)
+	@$(BIN)/pytest $(IN_PARALLEL) -m "not nightly" $(ARGS)
 
 test-nightly: setup-dev  ## Run all tests, also the long ones and those of the stack
 	@stack/images
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(IN_PARALLEL) $(ARGS)
 	@$(BIN)/pytest tests/stack $(ARGS)
 
 test-stack: setup-dev  ## Test the stack: from nothing to the marts, faults, Airflow, messages (builds images, takes forty minutes)
