@@ -8,8 +8,8 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 SHELL_SCRIPTS := $$(git grep -lE '^(\#!.*sh$$|\# shellcheck shell=)')
 SHELLCHECK := PATH="$(BIN):$$PATH" shellcheck
 SHFMT := $(BIN)/shfmt --indent 4 --case-indent
-# Two workers, each with a Postgres and a Spark. The tests of a file stay together, since they share what is prepared.
-IN_PARALLEL := --numprocesses 2 --dist loadfile
+# Two workers, each with a Postgres and a Spark. Each takes its half of the tests, then from the end of the other half.
+IN_PARALLEL := --numprocesses 2 --dist worksteal
 
 # On the stack, the pipeline's command line runs in a container; nothing is installed here.
 ifeq ($(TARGET),docker)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg2 import sql
 
 from benchmarks.sandbox import free_port
 from lakehouse import warehouse
 from lakehouse.settings import Settings, Target
+from lakehouse.warehouse.connections import open_connection
 from lakehouse.warehouse.embedded import server as embedded_postgres
+from tests.support.warm_dbt import warm_dbt
 
 NOT_SYNCED = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -34,7 +39,17 @@ def test_home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def server(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
+def dbt_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | None]:
+    """What runs dbt; None: this Python, which imports dbt for each run."""
+    if sys.platform != "linux":
+        yield None
+        return
+    with warm_dbt(tmp_path_factory.mktemp("dbt")) as program:
+        yield program
+
+
+@pytest.fixture(scope="session")
+def server(test_home: Path, jars_dir: Path, dbt_python: Path | None) -> Iterator[Settings]:
     """The settings that the workspaces of the session share, with a running server and no workspace."""
     settings = Settings.load(
         target=Target.EMBEDDED,
@@ -45,6 +60,7 @@ def server(test_home: Path, jars_dir: Path) -> Iterator[Settings]:
         jars_dir=jars_dir,
         workspace="none",
         lock_wait_seconds=30,
+        dbt_python=dbt_python,
     )
     embedded_postgres.start(settings, extra_settings=NOT_SYNCED)
     yield settings
@@ -66,6 +82,24 @@ def new_workspace(server: Settings) -> Callable[..., Settings]:
         return settings
 
     return make
+
+
+@pytest.fixture(scope="session")
+def copy_of(server: Settings) -> Callable[[Settings], Settings]:
+    """Copy a workspace with its database, its lake and dbt's files, which costs less than building it again."""
+    numbers = itertools.count(1)
+
+    def copy(original: Settings) -> Settings:
+        settings = original.model_copy(update={"workspace": f"{original.workspace_name}_{next(numbers)}"})
+        names = map(sql.Identifier, (settings.database_name, original.database_name))
+        with closing(open_connection(server, "owner", "postgres")) as connection:
+            connection.autocommit = True
+            connection.cursor().execute(sql.SQL("create database {} template {}").format(*names))
+        warehouse.prepare(settings)  # a copy of a database lacks the grants on the database itself
+        shutil.copytree(original.workspace_dir, settings.workspace_dir)
+        return settings
+
+    return copy
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ def environment_of(settings: Settings, **more: str) -> dict[str, str]:
         "LAKEHOUSE_EMBEDDED_POSTGRES_DIR": str(settings.embedded_postgres_dir),
         "LAKEHOUSE_POSTGRES_PORT": str(settings.postgres_port),
         "LAKEHOUSE_JARS_DIR": str(settings.jars_path),
+        **({"LAKEHOUSE_DBT_PYTHON": str(settings.dbt_python)} if settings.dbt_python else {}),
         **more,
     }
 

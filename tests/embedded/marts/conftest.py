@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import pytest
-from psycopg2 import sql
 
 from lakehouse import warehouse
 from lakehouse.contract.model import Contract
@@ -19,7 +15,6 @@ from lakehouse.lakehouse import Lakehouse
 from lakehouse.load import step as load
 from lakehouse.marts import step as marts
 from lakehouse.settings import PROJECT_DIR, Settings
-from lakehouse.warehouse.connections import open_connection
 from tests.embedded.marts.raw_rows import publish
 
 Deliver = Callable[..., None]
@@ -53,24 +48,3 @@ def new_shop(new_workspace: Callable[..., Settings], contract: Contract, deliver
         return settings
 
     return make
-
-
-@pytest.fixture(scope="session")
-def copy_of(server: Settings) -> Callable[[Settings], Settings]:
-    """Copy a workspace with its database and dbt's files, which costs less than building it twice."""
-    numbers = itertools.count(1)
-
-    def copy(original: Settings) -> Settings:
-        settings = server.model_copy(update={"workspace": f"{original.workspace_name}_{next(numbers)}"})
-        with contextlib.closing(open_connection(settings, "owner", "postgres")) as connection:
-            connection.autocommit = True
-            connection.cursor().execute(
-                sql.SQL("create database {} template {}").format(
-                    sql.Identifier(settings.database_name), sql.Identifier(original.database_name)
-                )
-            )
-        warehouse.prepare(settings)
-        shutil.copytree(original.workspace_dir, settings.workspace_dir)
-        return settings
-
-    return copy

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lakehouse import warehouse
 from lakehouse.contract.model import Contract
 from lakehouse.contract.odcs import read_contract
 from lakehouse.lakehouse import Lakehouse
@@ -19,7 +16,6 @@ from lakehouse.pipeline import run as pipeline
 from lakehouse.pipeline.run import RunReport
 from lakehouse.sample_data.synthetic import Disturbances, Truth, generate
 from lakehouse.settings import PROJECT_DIR, Settings
-from lakehouse.warehouse.connections import open_connection
 from tests.support.lake import Silent, days_of
 
 
@@ -48,26 +44,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory, contract: Contract) -> tuple[
     return folder, generate(
         folder, seed=7, scale=0.15, days=5, faults=0.002, disturbances=disturbances, contract=contract
     )
-
-
-@pytest.fixture(scope="session")
-def copy_of(new_workspace: Callable[..., Settings]) -> Callable[[Settings], Settings]:
-    """Copy a workspace, which saves the time of running its batches again."""
-
-    def copy(original: Settings) -> Settings:
-        settings = new_workspace()
-        warehouse.drop_database(settings)
-        with closing(open_connection(settings, "owner", "postgres")) as connection:
-            connection.autocommit = True
-            connection.cursor().execute(
-                f"create database {settings.database_name} template {original.database_name} owner owner"
-            )
-        warehouse.prepare(settings)  # a copy of a database lacks the grants on the database itself
-        shutil.rmtree(settings.workspace_dir)
-        shutil.copytree(original.workspace_dir, settings.workspace_dir)
-        return settings
-
-    return copy
 
 
 @pytest.fixture(scope="session")

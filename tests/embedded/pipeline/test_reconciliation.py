@@ -187,11 +187,9 @@ def test_a_redelivery_during_the_count_is_no_loss(
 
 
 def test_every_run_names_a_fact_that_lacks_a_row(
-    sellers: Path, day: Path, new_workspace: Callable[..., Settings], run: Run, contract: Contract
+    first_day: Settings, copy_of: Callable[[Settings], Settings], run: Run, contract: Contract
 ) -> None:
-    settings = new_workspace()
-    shutil.copy(day / "olist_order_payments_dataset.csv", sellers)
-    run(settings, sellers)
+    settings = copy_of(first_day)
     execute(
         settings,
         "delete from marts.fct_payments where order_id = (select min(order_id) from marts.fct_payments)",
