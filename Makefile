@@ -19,7 +19,7 @@ LAKEHOUSE := $(BIN)/lakehouse
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run status sql stop doctor test test-nightly lint format docs bench clean \
+.PHONY: help setup setup-dev run status sql stop doctor test test-nightly test-mutants lint format docs bench clean \
 	up down logs ps backfill backup restore psql credentials new-secret fake-slack images base-image bundle load-bundle \
 	test-stack bench-stack bench-airflow
 
@@ -108,6 +108,9 @@ test-stack: setup-dev  ## Test the stack: from nothing to the marts, faults, Air
 	@stack/images
 	@$(BIN)/pytest tests/stack -m "not nightly" $(ARGS)
 
+test-mutants: setup-dev  ## Apply each defect kept in tests/mutants to a copy; its tests must fail (minutes; ARGS="--list", names, --changed-since)
+	@$(BIN)/python -m tools.mutants $(ARGS)
+
 lint: setup-dev  ## Check Python, shell, Dockerfiles, workflows and SQL, and that the models would run on Redshift
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -152,7 +155,7 @@ bench-airflow: setup-dev  ## Measure Airflow: a day to the marts, its own share,
 ## DIR      The folder of the backup
 ## NAME     The secret to forget
 ## PORT     Where `fake-slack` listens. Unset: 8099
-## ARGS    Arguments for pytest or the benchmark: ARGS="tests/unit -x", ARGS=--quick
+## ARGS    Arguments for pytest, the mutants or the benchmark: ARGS="tests/unit -x", ARGS=--list, ARGS=--quick
 ## PYTHON  The Python to make .venv with, 3.11 to 3.13: PYTHON=python3.12. Unset: the newest on the PATH
 
 ##@ Help

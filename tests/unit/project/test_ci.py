@@ -64,7 +64,11 @@ class Machine:
 
 
 IMAGES = [".ci/docker", "make images"]
-WITHOUT_IMAGES = ["make lint", "make test ARGS=tests/unit"]
+WITHOUT_IMAGES = [
+    "make lint",
+    "make test ARGS=tests/unit",
+    "make test-mutants ARGS=--changed-since auto --seconds 120",
+]
 WITH_IMAGES = ["make test ARGS=tests/embedded tests/integration", "make test-stack"]
 UPDATE, INSTALL = "apt-get update -qq", "apt-get install -y -qq --no-install-recommends"
 
