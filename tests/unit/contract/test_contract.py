@@ -114,13 +114,14 @@ def test_any_other_type_is_refused(text: str) -> None:
 
 
 def test_a_key_column_is_required_and_a_file_is_found_by_either_name(tmp_path: Path) -> None:
-    write_contract(tmp_path, SHELF)
+    write_contract(tmp_path, SHELF.replace("books_export.csv", "Books_Export.csv"))
 
     contract = read_contract(tmp_path, "shelf")
     books = contract.table("books")
 
     assert [c.required for c in books.columns] == [True, False]
     assert contract.table_of_file("BOOKS_export") is books
+    assert contract.table_of_file("books_export") is books
     assert contract.table_of_file("Books") is books
     assert contract.table_of_file("shelves") is None
 
@@ -167,6 +168,37 @@ def test_the_rules_hash_ignores_descriptions_and_sees_types(tmp_path: Path) -> N
     assert hash_of(SHELF.replace("integer", "bigint")) != plain
 
 
+def custom(implementation: str, severity: str = "error") -> str:
+    return f"{{type: custom, engine: lakehouse, severity: {severity}, implementation: {implementation}}}"
+
+
+def column_with(severity: str = "error", minimum: int = 1, maximum: int = 9, since: str = "2018-01-01") -> str:
+    """A column with a range and a first day."""
+    rule = custom(f"{{minimum: {minimum}, maximum: {maximum}}}", severity)
+    first_day = f"customProperties: [{{property: since, value: {since}}}]"
+    return f"      - {{name: price, physicalType: double, quality: [{rule}], {first_day}}}\n"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(column_with(severity="warning"), id="a severity"),
+        pytest.param(column_with(minimum=2), id="a minimum"),
+        pytest.param(column_with(maximum=8), id="a maximum"),
+        pytest.param(column_with(since="2018-01-02"), id="a first day"),
+        pytest.param(column_with().replace("quality:", "primaryKey: true, quality:"), id="the key"),
+        pytest.param(column_with().replace("price", "cost"), id="a name"),
+    ],
+)
+def test_the_rules_hash_changes_with(tmp_path: Path, changed: str) -> None:
+    hashes = set()
+    for column in (column_with(), changed):
+        write_contract(tmp_path, SHELF + column)
+        hashes.add(read_contract(tmp_path, "shelf").table("books").rules_hash)
+
+    assert len(hashes) == 2
+
+
 def test_all_faults_of_a_contract_are_in_one_error(tmp_path: Path) -> None:
     text = SHELF.replace("integer", "varchar(9)").replace("name: books\n", "name: Books\n")
     text += "      - {name: shelf, physicalType: text, relationships: [{to: shelves.shelf_id}]}\n"
@@ -191,10 +223,6 @@ def quality_faults(folder: Path, column: str) -> list[str]:
 
 def check(arguments: str) -> str:
     return f"{{metric: invalidValues, mustBe: 0, severity: error, arguments: {arguments}}}"
-
-
-def custom(implementation: str, severity: str = "error") -> str:
-    return f"{{type: custom, engine: lakehouse, severity: {severity}, implementation: {implementation}}}"
 
 
 def valid_values(values: str) -> str:

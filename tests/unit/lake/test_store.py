@@ -62,6 +62,18 @@ def test_a_version_changes_with_the_content_and_only_then(store: Store) -> None:
     assert store.versions("absent") == {}
 
 
+def test_a_version_changes_with_the_size_even_if_the_clock_stands_still(tmp_path: Path) -> None:
+    store = open_store(settings_in(tmp_path), "landing")
+    store.write("shop/a", b"one")
+    before, file = store.versions("shop"), Path(store.url) / "shop" / "a"
+    moment = file.stat().st_mtime_ns
+
+    store.write("shop/a", b"three")
+    os.utime(file, ns=(moment, moment))
+
+    assert store.versions("shop") != before
+
+
 def test_of_many_who_create_a_key_at_the_same_time_one_succeeds(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         succeeded = list(pool.map(lambda n: store.write_new("shop/claim", b"%d" % n), range(8)))

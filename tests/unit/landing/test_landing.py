@@ -6,6 +6,7 @@ import errno
 import gzip
 import io
 import os
+import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -118,6 +119,24 @@ def test_an_undated_delivery_is_the_batch_with_exactly_its_content_else_todays(s
     assert batches(settings, path) == {"2018-01-05": []}
     path.write_bytes(ORDERS + b"o3,3.00,\n")
     assert batches(settings, path) == {datetime.now(UTC).date().isoformat(): ["orders"]}
+
+
+def test_todays_batch_is_that_of_utc_wherever_the_machine_is(
+    settings: Settings, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # POSIX counts westwards. One of the two is in another day at any time: 14 hours ahead of UTC, or 12 behind it.
+    zone = "AHEAD-14" if datetime.now(UTC).hour >= 12 else "BEHIND+12"
+    try:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        assert datetime.now().date() != datetime.now(UTC).date()
+
+        landed = batches(settings, put("orders.csv", ORDERS))
+
+        assert landed == {datetime.now(UTC).date().isoformat(): ["orders"]}
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_an_undated_delivery_that_comes_again_after_another_is_todays(settings: Settings, put: Put) -> None:
@@ -490,6 +509,31 @@ def test_what_another_landing_changed_meanwhile_is_not_undone(
         batches(settings, first, second)
 
     assert [(m.batch_date, list(m.tables)) for m in manifests_in(settings)] == [(date(2018, 1, 4), ["words"])]
+
+
+def test_what_another_landing_delivered_of_the_same_table_meanwhile_is_not_undone(
+    settings: Settings, put: Put, full_at_manifest: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches(settings, put("before/orders_2018-01-04.csv", ORDERS))
+    corrected = ORDERS + b"o3,3.00,\n"
+    both_days = [put("orders_2018-01-04.csv", ORDERS + b"o4,4.00,\n"), put("orders_2018-01-05.csv", ORDERS)]
+    theirs = [put("corrected/orders_2018-01-04.csv", corrected)]
+    full_at_manifest("2018-01-05")
+    swap = LocalStore.swap
+
+    def swap_after_another_landing(store: LocalStore, key: str, old: bytes | None, new: bytes) -> bool:
+        if key.endswith("2018-01-05/manifest.json") and theirs:
+            batches(settings, theirs.pop())
+        return swap(store, key, old, new)
+
+    monkeypatch.setattr(LocalStore, "swap", swap_after_another_landing)
+    with pytest.raises(StoreError):
+        batches(settings, *both_days)
+
+    (manifest,) = manifests_in(settings)
+    assert theirs == []
+    assert manifest.tables["orders"] is not None
+    assert open_store(settings, "landing").read(manifest.tables["orders"].key) == corrected
 
 
 def test_a_landing_that_died_before_its_manifest_accepted_nothing(settings: Settings, put: Put) -> None:
