@@ -1,4 +1,4 @@
-"""docs/guarantees.md names the tests that enforce each property: they exist, in the files that it links to."""
+"""docs/guarantees.md names the tests that enforce each property: they exist, and a mutant shows that they can fail."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.settings import PROJECT_DIR
+from tools.mutants.patches import read_mutants
 
 PAGE = PROJECT_DIR / "docs" / "guarantees.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -50,3 +51,14 @@ def test_no_test_is_named_without_the_file_that_it_is_in(title: str) -> None:
     section = SECTIONS[title]
 
     assert re.findall(r"`(test_\w+)`", section) == [name for _, name in _named(section)]
+
+
+@pytest.mark.parametrize("title", PROPERTIES)
+def test_a_property_has_a_mutant_that_a_test_named_under_it_kills(title: str) -> None:
+    number = int(title.partition(".")[0])
+    named = {f"{file.relative_to(PROJECT_DIR).as_posix()}::{name}" for file, name in _named(SECTIONS[title])}
+
+    mutants = [mutant for mutant in read_mutants(PROJECT_DIR) if number in mutant.properties]
+
+    assert mutants
+    assert [killer for mutant in mutants for killer in mutant.killers if killer.partition("[")[0] not in named] == []
