@@ -217,15 +217,19 @@ def test_a_zip_with_any_byte_changed_gives_the_right_content_or_is_refused(
     whole = landing.land(Lakehouse(lake, shop()), [_written(path, content)], DAY)[0].manifest.tables["orders"]
     assert whole is not None
 
+    outcomes = set()
     for position, byte in enumerate(content):
         changed = content[:position] + bytes([byte ^ flipped]) + content[position + 1 :]
         try:
             landed = landing.land(Lakehouse(lake, shop()), [_written(path, changed)], DAY)[0].manifest.tables["orders"]
         except DeliveryRefused as refused:
             assert len(refused.faults) == 1
+            outcomes.add("refused")
         else:
             assert landed is not None
             assert landed.sha256 == whole.sha256
+            outcomes.add("the right content")
+    assert outcomes == {"refused", "the right content"}
 
 
 @pytest.mark.parametrize(
