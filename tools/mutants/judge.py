@@ -37,21 +37,24 @@ def judged(
     After `seconds`, what runs is stopped, and the rest is left out.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
-    pairs = sorted(
-        ((mutant, killer) for mutant in mutants for killer in mutant.killers),
-        key=lambda pair: (_suite(pair[1]), pair[0].name),
-    )
+
+    def group(pair: tuple[Mutant, str]) -> tuple[int, str]:
+        """A suite, or a file if the time is limited: most time goes into starting servers, but a verdict must come."""
+        suite = file_of(pair[1]).removeprefix("tests/").partition("/")[0]
+        return (SUITES.index(suite) if suite in SUITES else len(SUITES), suite if seconds is None else file_of(pair[1]))
+
+    pairs = [(mutant, killer) for mutant in mutants for killer in mutant.killers]
     if not pairs:
         return
     with copy_of(project) as copy:
-        for _, of_suite in itertools.groupby(pairs, key=lambda pair: _suite(pair[1])):
-            yield from _judge_suite(copy, list(of_suite), deadline, log)
+        for _, of_group in itertools.groupby(sorted(pairs, key=lambda pair: (*group(pair), pair[0].name)), key=group):
+            yield from _judge_group(copy, list(of_group), deadline, log)
 
 
-def _judge_suite(
+def _judge_group(
     copy: Path, pairs: list[tuple[Mutant, str]], deadline: float | None, log: Callable[[str], None]
 ) -> Iterator[Result]:
-    """Run the killers of a suite without any mutant, in one run that starts its servers once; then each pair alone."""
+    """Run the killers without any mutant, in one run that starts its servers once; then each pair alone."""
     killers = sorted({killer for _, killer in pairs})
     faults = {killer: "There is no such test." for killer in killers if not _is_there(copy, killer)}
     there = [killer for killer in killers if killer not in faults]
@@ -97,11 +100,6 @@ def _judge(copy: Path, mutant: Mutant, killer: str, deadline: float | None) -> R
         return Result(mutant, killer, SURVIVED, run.seconds, f"It breaks: {mutant.breaks}")
     detail = f"No test failed, but pytest ended with {run.exit_code}.\n{run.last_lines}"
     return Result(mutant, killer, NO_VERDICT, run.seconds, detail)
-
-
-def _suite(killer: str) -> tuple[int, str]:
-    suite = killer.removeprefix("tests/").partition("/")[0]
-    return (SUITES.index(suite) if suite in SUITES else len(SUITES), suite)
 
 
 def _is_there(copy: Path, killer: str) -> bool:

@@ -18,6 +18,7 @@ import pytest
 
 from lakehouse.settings import PROJECT_DIR
 from tools.mutants import __main__ as program
+from tools.mutants import judge
 from tools.mutants.__main__ import report
 from tools.mutants.checkout import git
 from tools.mutants.judge import DOES_NOT_APPLY, KILLED, LEFT_OUT, NO_VERDICT, SURVIVED, Result
@@ -297,6 +298,23 @@ def test_when_the_time_is_over_the_rest_is_named(mutate: Mutate) -> None:
 
     assert exit_code == 0
     assert 'To judge the rest: make test-mutants ARGS="first second"' in output
+
+
+@pytest.mark.parametrize(("seconds", "runs"), [(None, 1), (60.0, 2)], ids=["without", "with"])
+def test_with_a_time_limit_each_file_of_killers_is_shown_green_by_itself(
+    project: Path, mutate: Mutate, monkeypatch: pytest.MonkeyPatch, seconds: float | None, runs: int
+) -> None:
+    other = "tests/unit/test_other.py"
+    (project / other).write_text(FILES[PRICE])
+    mutate("first")
+    mutate("second", INCLUDES.replace(PRICE, other))
+    started: list[list[str]] = []
+    monkeypatch.setattr(judge, "run_pytest", lambda copy, tests, *_: started.append(tests))
+
+    list(judge.judged(project, read_mutants(project), seconds, log=lambda _: None))
+
+    assert sorted(test for tests in started for test in tests) == sorted([INCLUDES, INCLUDES.replace(PRICE, other)])
+    assert len(started) == runs
 
 
 def test_only_the_mutants_that_are_named_are_listed_or_judged(
