@@ -232,12 +232,10 @@ def _state(project: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_the_working_tree_stays_as_it_is(project: Path, mutate: Mutate) -> None:
     mutate("no_freight")
-    mutate("unapplicable", old="(price, freight)", new="(freight, price)")
-    (project / "lakehouse" / "price.py").write_text("# Mine.\n" + FILES["lakehouse/price.py"])
+    (project / PRICE).write_text("# Changed, not committed.\n" + FILES[PRICE])
     before = _state(project)
 
-    program.main([])
-
+    assert verdicts(run()[1]) == {"no_freight": "killed"}
     assert _state(project) == before
 
 
