@@ -23,10 +23,11 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Model:
-    """A table that dbt keeps. `full` and `incremental`: its query on a full refresh and in a daily build."""
+    """A view or table of dbt. `full` and `incremental`: its query on a full refresh and in a daily build."""
 
     name: str
     relation: str
+    materialized: str
     replaces: dict[str, str] | None
     predicates: tuple[str, ...]
     full: str
@@ -35,6 +36,11 @@ class Model:
 
 def compile_models(settings: Settings, folder: Path) -> list[Model]:
     """Every incremental model, parents first."""
+    return [model for model in compile_project(settings, folder) if model.materialized == "incremental"]
+
+
+def compile_project(settings: Settings, folder: Path) -> list[Model]:
+    """Every model, parents first. The queries name no database, so they run in every workspace."""
     full, manifest = _compile(settings, folder / "full", "full")
     incremental, _ = _compile(settings, folder / "incremental", "incremental")
     nodes = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] == "model"}
@@ -53,23 +59,32 @@ def compile_models(settings: Settings, folder: Path) -> list[Model]:
         Model(
             name=node["name"],
             relation=f"{node['schema']}.{node['name']}",
+            materialized=node["config"]["materialized"],
             replaces=node["config"]["meta"].get("replaces"),
             predicates=tuple(node["config"].get("incremental_predicates") or ()),
             full=full[node["name"]],
             incremental=incremental[node["name"]],
         )
         for node in map(nodes.__getitem__, ordered)
-        if node["config"]["materialized"] == "incremental"
     ]
 
 
+def create(cursor: Cursor, project: list[Model]) -> None:
+    """Make every view and table from what the raw tables hold, as the first build in a workspace does."""
+    cursor.execute("set local role transformer")
+    for model in project:
+        kind = "view" if model.materialized == "view" else "table"
+        cursor.execute(f"create {kind} {model.relation} as {model.full}")
+    cursor.execute("reset role")
+
+
 def build(cursor: Cursor, models: list[Model], *, killed_after: int | None = None) -> None:
-    """Run a daily build; it dies after `killed_after` models. A complete one uses up the changed keys.
+    """Run a daily build; it dies after `killed_after` incremental models. A complete one uses up the changed keys.
 
     The cursor's session may take the roles transformer and loader.
     """
     cursor.execute("set local role transformer")
-    for model in models[:killed_after]:
+    for model in [model for model in models if model.materialized == "incremental"][:killed_after]:
         cursor.execute(f"create temporary table new_rows on commit drop as {model.incremental}")
         if model.replaces is None:
             cursor.execute(f"insert into {model.relation} table new_rows except table {model.relation}")
@@ -118,4 +133,5 @@ def _compile(settings: Settings, folder: Path, form: str) -> tuple[dict[str, str
     subprocess.run(command, check=True, env=environment)
     files = (folder / "compiled" / "lakehouse" / "models").rglob("*.sql")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return {path.stem: path.read_text(encoding="utf-8") for path in files}, manifest
+    named = f'"{settings.database_name}".'
+    return {path.stem: path.read_text(encoding="utf-8").replace(named, "") for path in files}, manifest
