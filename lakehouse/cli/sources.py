@@ -49,6 +49,7 @@ def generate(
     """Generate a shop like Olist: daily batches with faults, late rows, repeated rows and changes, and truth.json.
 
     Its columns are those of the contract (LAKEHOUSE_CONTRACTS_DIR); a column with `since` is sent from that day on.
+    truth.json says what the pipeline must make of the batches; its field `scope` lists what it covers and leaves out.
 
     Examples:
 

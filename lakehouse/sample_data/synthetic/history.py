@@ -42,6 +42,8 @@ class History:
         """Add the history to the truth of the days. Versions, inferred members and dimensions become unknown."""
         truth.batches = {**self.batches, **truth.batches}
         truth.versions = truth.inferred = truth.dimensions = None
+        for name in ("versions", "inferred", "dimensions"):
+            truth.scope["leaves_out"].append(f"With past orders: {truth.scope['covers'].pop(name)}")
         truth.facts = {fact: rows + self.facts[FACTS[fact]] for fact, rows in truth.facts.items()}
         business = truth.business
         business["orders"] += self.facts["orders"]

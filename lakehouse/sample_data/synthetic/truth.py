@@ -20,6 +20,25 @@ from lakehouse.sample_data.writer import as_date
 
 BEGINNING = "1900-01-01 00:00:00"  # first versions open here
 
+# Written into every truth.json, so that a reader does not rely on it for more than it says.
+COVERS = {
+    "batches": "Each file: its records, how many end in which stage, and why; in the order of the batch dates.",
+    "faults": "Each injected fault: where it is, in which stage it is found, and the reasons.",
+    "facts": "Each fact: its number of rows.",
+    "orphans": "Each fact: its number of rows whose order is missing.",
+    "dimensions": "dim_customer, dim_product, dim_seller, dim_geography: their number of rows without the inferred.",
+    "inferred": "Customers, products and sellers that only facts name: their natural keys.",
+    "versions": "Customers, products and sellers: the validity of each version, and the columns that make a new one.",
+    "business": "The shop as a whole: orders by status, revenue by month, freight, payments, late deliveries.",
+}
+LEAVES_OUT = [
+    "The rows of the facts: which version and which day each one points to, and its other columns.",
+    "dim_date; the places, cities and states of dim_geography; the English categories of dim_product.",
+    "Surrogate keys.",
+    "Batches that come again, are withdrawn, or arrive out of order: each batch counts once, by its date.",
+    "Equal values that are written differently, such as 1.5 and 1.50: the generator writes each value in one way.",
+]
+
 Row = dict[str, str]
 Version = dict[str, str | None]
 
@@ -59,12 +78,13 @@ class Fault:
 
 @dataclass
 class Truth:
-    """Everything that the tests compare the pipeline with.
+    """What is known about a generated shop in advance.
 
     `batches`: batch date -> table -> FileTruth. `versions`: `customers`, `products`, `sellers` -> natural key -> its
     versions in time order; None, like `inferred` and `dimensions`, if a history was generated. `inferred`: natural keys
     that facts refer to and no row describes; `dimensions` counts neither these nor the unknown member.
-    `orphans`: rows of a fact whose order is missing. `facts`: rows per fact, orphans included.
+    `orphans`: rows of a fact whose order is missing. `facts`: rows per fact, orphans included. `scope`: what each of
+    these covers, and what none of them says.
     """
 
     recipe: dict[str, Any]
@@ -76,6 +96,7 @@ class Truth:
     inferred: dict[str, list[str]] | None = None
     versions: dict[str, dict[str, list[Version]]] | None = None
     business: dict[str, Any] = field(default_factory=dict)
+    scope: dict[str, Any] = field(default_factory=lambda: {"covers": dict(COVERS), "leaves_out": list(LEAVES_OUT)})
 
     def to_json(self) -> str:
         """The content of truth.json."""

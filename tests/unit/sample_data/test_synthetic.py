@@ -342,6 +342,14 @@ def test_a_history_adds_its_figures_to_those_of_the_days(tmp_path: Path) -> None
     assert business["orders_by_status"] == Counter(row["order_status"] for row in orders.values())
 
 
+def test_with_a_history_the_truth_does_not_claim_to_cover_dimensions(tmp_path: Path) -> None:
+    truth = generate(tmp_path / "b", scale=0.1, days=1, faults=0, disturbances=TIDY, history_orders=40)
+
+    assert {name for name in vars(truth) if getattr(truth, name) is None} == {"versions", "inferred", "dimensions"}
+    assert {*Truth({}).scope["covers"]} - {*truth.scope["covers"]} == {"versions", "inferred", "dimensions"}
+    assert "With past orders: dim_customer" in "\n".join(truth.scope["leaves_out"])
+
+
 def test_the_days_after_a_history_refer_only_to_its_rows(tmp_path: Path) -> None:
     generate(tmp_path / "b", scale=0.1, days=2, faults=0, disturbances=TIDY, history_orders=400)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import date
 
 import pytest
@@ -50,6 +51,13 @@ def truth_of(end: EndState) -> Truth:
     truth = Truth({})
     complete(truth, end)
     return truth
+
+
+def test_a_truth_says_of_each_field_what_it_covers_and_what_none_of_them_says() -> None:
+    scope = Truth({}).scope
+
+    assert [*scope["covers"]] == [field.name for field in fields(Truth) if field.name not in ("recipe", "scope")]
+    assert len(scope["leaves_out"]) > 1
 
 
 def addresses(truth: Truth, person: str) -> list[tuple[str | None, str | None]]:
