@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from tests.support.oracle_history import (
@@ -53,6 +54,7 @@ def marts_of(batches: Batches) -> dict[str, Mart]:
     }
 
 
+@cache
 def dim_date() -> Mart:
     """One row per day from 2000-01-01 to 2049-12-31, and one for the unknown date."""
     days = [FIRST_DAY + timedelta(number) for number in range((LAST_DAY - FIRST_DAY).days + 1)]
