@@ -1,6 +1,6 @@
 """A dbt whose Python has imported it already: it forks for each run, which saves several seconds of CPU time.
 
-The program that `warm_dbt` makes stands in for the Python of `settings.dbt_python`. It passes its arguments,
+The program that `warm_dbt` makes takes the place of the Python in `settings.dbt_python`. It passes its arguments,
 environment and streams to the waiting Python, and ends with the exit code of the run. If it is killed, so is the run.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lakehouse.settings import PROJECT_DIR
 
-STAND_IN = """#!{python} -IS
+ASKING = """#!{python} -IS
 import json, os, socket, sys
 
 assert sys.argv[1:3] == ["-m", "lakehouse.marts.dbt_process"], sys.argv
@@ -37,9 +37,9 @@ os._exit(code[0] if code else 2)
 
 @contextmanager
 def warm_dbt(folder: Path) -> Iterator[Path]:
-    """Start the waiting Python, and make the program that stands in for it. Both end with the block."""
+    """Start the waiting Python, and make the program that asks it for runs. Both end with the block."""
     address, program = str(folder / "dbt.socket"), folder / "dbt_python"
-    program.write_text(STAND_IN.format(python=sys.executable, address=address))
+    program.write_text(ASKING.format(python=sys.executable, address=address))
     program.chmod(0o755)
     command = [sys.executable, "-m", "tests.support.warm_dbt", address]
     with (
