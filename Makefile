@@ -19,7 +19,7 @@ LAKEHOUSE := $(BIN)/lakehouse
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run status sql stop doctor test test-nightly test-mutants lint format docs bench clean \
+.PHONY: help setup setup-dev run status sql stop doctor test test-quick test-nightly test-mutants lint format docs bench clean \
 	up down logs ps backfill backup restore psql credentials new-secret fake-slack images base-image bundle load-bundle \
 	test-stack bench-stack bench-airflow
 
@@ -95,6 +95,13 @@ setup:  ## Create .venv from uv.lock (targets that need it do so themselves)
 
 setup-dev:  ## Create .venv with the tools of test and lint, too
 	@$(if $(PYTHON),$(PYTHON) bootstrap.py --dev,echo "Python 3.11 to 3.13 is needed, no python3 was found." >&2; exit 1)
+
+test-quick: setup-dev  ## Find a typo in half a minute: ruff, then the unit tests to the first failure beside mypy, sqlfluff last
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy --no-error-summary & types=$$!; \
+		$(BIN)/pytest $(IN_PARALLEL) -m "not nightly" -x -q tests/unit $(ARGS); tests=$$?; \
+		wait $$types && exit $$tests
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt/models dbt/analyses dbt/tests
 
 test: setup-dev  ## Run all tests but those of the whole stack; without Docker some are skipped
 	@$(BIN)/pytest $(IN_PARALLEL) -m "not nightly" $(ARGS)
