@@ -53,7 +53,7 @@ def test_an_error_is_its_message_and_exit_code_1(
 def test_the_setting_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKEHOUSE_DEBUG", "1")
 
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match="is not the Olist archive"):
         main()
 
 
@@ -63,11 +63,11 @@ def test_debug_is_read_from_dotenv_and_the_environment_takes_precedence(
 ) -> None:
     dotenv.write_text("LAKEHOUSE_DEBUG=true\n")
 
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match="is not the Olist archive"):
         main()
 
     monkeypatch.setenv("LAKEHOUSE_DEBUG", "0")
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="1"):
         main()
 
 

@@ -505,7 +505,7 @@ def test_what_another_landing_changed_meanwhile_is_not_undone(
         return swap(store, key, old, new)
 
     monkeypatch.setattr(LocalStore, "swap", swap_after_another_landing)
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match="No space left for"):
         batches(settings, first, second)
 
     assert [(m.batch_date, list(m.tables)) for m in manifests_in(settings)] == [(date(2018, 1, 4), ["words"])]
@@ -527,7 +527,7 @@ def test_what_another_landing_delivered_of_the_same_table_meanwhile_is_not_undon
         return swap(store, key, old, new)
 
     monkeypatch.setattr(LocalStore, "swap", swap_after_another_landing)
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match="No space left for"):
         batches(settings, *both_days)
 
     (manifest,) = manifests_in(settings)
