@@ -31,7 +31,9 @@ def old_home(folder: Path, fixture: Fixture = "embedded") -> None:
 
 
 def restore_database(connect: Callable[[str], Connection], name: str, fixture: Fixture = "embedded") -> None:
-    """Make the database `name` of the fixture, with its owners, grants and comment; its roles must be there.
+    """Make the database `name` of the fixture, again if it is there, with its owners, grants and comment.
+
+    Its roles must be there.
 
     `connect`: a database's name -> a connection of a superuser, which is closed here.
     """
@@ -41,6 +43,8 @@ def restore_database(connect: Callable[[str], Connection], name: str, fixture: F
     in_database = re.sub(r"^\\(un)?restrict .*$", "", in_database, flags=re.MULTILINE)
     with closing(connect("postgres")) as connection:
         connection.autocommit = True
+        drop = sql.SQL("drop database if exists {} with (force)")
+        connection.cursor().execute(drop.format(sql.Identifier(name)))
         create = sql.SQL("create database {} owner owner template template0 encoding 'UTF8' locale 'C'")
         connection.cursor().execute(create.format(sql.Identifier(name)))
     with closing(connect(name)) as connection, connection, connection.cursor() as cursor:

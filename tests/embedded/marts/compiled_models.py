@@ -12,11 +12,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
 
-from lakehouse.settings import Settings
+from lakehouse.settings import PROJECT_DIR, Settings
 
 Rows = list[tuple[Any, ...]]
 
@@ -32,11 +33,6 @@ class Model:
     predicates: tuple[str, ...]
     full: str
     incremental: str
-
-
-def compile_models(settings: Settings, folder: Path) -> list[Model]:
-    """Every incremental model, parents first."""
-    return [model for model in compile_project(settings, folder) if model.materialized == "incremental"]
 
 
 def compile_project(settings: Settings, folder: Path) -> list[Model]:
@@ -125,12 +121,17 @@ def differences_from_full_refresh(cursor: Cursor, models: list[Model]) -> dict[s
 
 
 def _compile(settings: Settings, folder: Path, form: str) -> tuple[dict[str, str], dict[str, Any]]:
-    command = [str(Path(sys.executable).parent / "dbt"), "--quiet", "compile", "--no-introspect", "--no-populate-cache"]
+    command = [str(settings.dbt_python or sys.executable), "-m", "lakehouse.marts.dbt_process"]
+    command += ["compile", "--no-introspect", "--no-populate-cache"]
     command += ["--project-dir", str(settings.dbt_dir), "--profiles-dir", str(settings.dbt_dir)]
-    command += ["--target-path", str(folder), "--log-path", str(folder / "logs")]
+    command += ["--target-path", str(folder), "--log-path", str(folder / "logs"), "--log-level", "none"]
     command += ["--select", "resource_type:model", "--vars", f"{{compile_as: {form}}}"]
     environment = {**os.environ, "LAKEHOUSE_DBT_DATABASE": settings.database_name}
-    subprocess.run(command, check=True, env=environment)
+    # It ends when its stdin is closed.
+    with subprocess.Popen(command, cwd=PROJECT_DIR, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.read()
+        assert process.wait() == 0, process.stderr.read().decode()
     files = (folder / "compiled" / "lakehouse" / "models").rglob("*.sql")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     named = f'"{settings.database_name}".'

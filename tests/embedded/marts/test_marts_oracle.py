@@ -23,7 +23,6 @@ from lakehouse.settings import Settings
 from tests.embedded.marts.compiled_models import (
     Model,
     build,
-    compile_project,
     create,
     differences_from_full_refresh,
 )
@@ -158,11 +157,6 @@ def without_marts(new_workspace: Callable[..., Settings], contract: Contract) ->
     settings = new_workspace()
     load.ensure_tables(Lakehouse(settings, contract))
     return settings
-
-
-@pytest.fixture(scope="module")
-def project(without_marts: Settings, tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
-    return compile_project(without_marts, tmp_path_factory.mktemp("compiled"))
 
 
 @contextmanager

@@ -57,6 +57,16 @@ def first_day(
 
 
 @pytest.fixture(scope="session")
+def two_days(
+    shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], run: Callable[..., RunReport]
+) -> Settings:
+    """A workspace that holds the first two days of the shop, both in one run. Tests read it or take a copy of it."""
+    settings = new_workspace()
+    run(settings, *days_of(shop[0])[:2])
+    return settings
+
+
+@pytest.fixture(scope="session")
 def loaded_shop(
     shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], run: Callable[..., RunReport]
 ) -> Settings:

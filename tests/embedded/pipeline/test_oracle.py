@@ -18,7 +18,7 @@ from lakehouse.load import step as load
 from lakehouse.pipeline import run as pipeline
 from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
-from tests.embedded.marts.compiled_models import Model, build, compile_project, create
+from tests.embedded.marts.compiled_models import Model, build, create
 from tests.support.lake import Silent, days_of
 from tests.support.oracle import marts_of
 from tests.support.oracle_comparison import Differences, differences_from_oracle, marts_in
@@ -53,11 +53,6 @@ def test_the_marts_of_a_generated_shop_are_those_of_the_oracle(loaded_shop: Sett
     with warehouse.cursor(loaded_shop, "transformer") as cursor:
         assert marts_in(cursor) == set(expected)
         assert differences_from_oracle(cursor, expected) == {}
-
-
-@pytest.fixture(scope="module")
-def project(new_workspace: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
-    return compile_project(new_workspace(), tmp_path_factory.mktemp("compiled"))
 
 
 @pytest.mark.parametrize(

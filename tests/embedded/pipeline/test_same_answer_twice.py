@@ -48,13 +48,6 @@ def _owner_of(table: str) -> str:
     return "transformer" if table.startswith("marts.") else "loader"
 
 
-@pytest.fixture(scope="module")
-def two_days(shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], run: Run) -> Settings:
-    settings = new_workspace()
-    run(settings, *days_of(shop[0])[:2])
-    return settings
-
-
 def test_a_corrected_file_replaces_its_table_of_its_batch_everywhere(
     shop: tuple[Path, Truth],
     two_days: Settings,

@@ -15,7 +15,6 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.pipeline import run as pipeline
-from lakehouse.pipeline.run import RunReport
 from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
 from tests.support.lake import Silent, all_rows, days_of, differences
@@ -23,14 +22,13 @@ from tests.support.lake import Silent, all_rows, days_of, differences
 
 def test_two_runs_at_the_same_time_give_the_result_of_one(
     shop: tuple[Path, Truth],
+    two_days: Settings,
     new_workspace: Callable[..., Settings],
-    run: Callable[..., RunReport],
     contract: Contract,
     spark: Any,
 ) -> None:
-    settings, alone = new_workspace(), new_workspace()
-    days = days_of(shop[0])[:2]
-    landing.land(Lakehouse(settings, contract), days)
+    settings = new_workspace()
+    landing.land(Lakehouse(settings, contract), days_of(shop[0])[:2])
     failures: list[BaseException] = []
 
     def one_of_two() -> None:
@@ -46,9 +44,8 @@ def test_two_runs_at_the_same_time_give_the_result_of_one(
         thread.join()
 
     assert failures == []
-    run(alone, *days)
-    assert differences(all_rows(settings), all_rows(alone)) == {}
-    assert differences(all_rows(settings, "raw_olist"), all_rows(alone, "raw_olist")) == {}
+    assert differences(all_rows(settings), all_rows(two_days)) == {}
+    assert differences(all_rows(settings, "raw_olist"), all_rows(two_days, "raw_olist")) == {}
 
 
 def test_a_run_that_must_not_wait_names_the_lock_and_its_holder(
