@@ -25,6 +25,22 @@ from tests.support.lake import Silent
 
 PROJECT = "lakehouse-stack-test"
 CONTRACT = read_contract(PROJECT_DIR / "contracts", "olist")
+_running: list[Stack] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the shared stack come first, so that it can be stopped before others start their own."""
+    items.sort(key=lambda item: not _uses_the_shared_stack(item))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Stop the shared stack: two running stacks keep each other waiting on a small machine."""
+    while _running and not _uses_the_shared_stack(item):
+        _running.pop().compose("--profile", "*", "stop", "--timeout", "5")
+
+
+def _uses_the_shared_stack(item: pytest.Item) -> bool:
+    return "stack" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +59,7 @@ def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
     environment = environment_of_stack(PROJECT, SECRETS_DIR=str(own_secrets), **ports)
     with removed_afterwards(Stack(PROJECT, environment, tmp_path_factory.mktemp("clients"))) as stack:
         stack.make("up")
+        _running.append(stack)
         yield stack
 
 

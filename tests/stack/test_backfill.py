@@ -24,15 +24,15 @@ pytestmark = NEEDS_ARCHIVE
 
 
 @pytest.fixture(scope="module")
-def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def own_stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack for this module, with `arrivals` paused: what is landed waits."""
     ports = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT")}
     with removed_afterwards(
         Stack(PROJECT, environment_of_stack(PROJECT, **ports), tmp_path_factory.mktemp("clients"))
-    ) as stack:
-        stack.make("up")
-        logged_in(stack).pause("arrivals")
-        yield stack
+    ) as own_stack:
+        own_stack.make("up")
+        logged_in(own_stack).pause("arrivals")
+        yield own_stack
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def months(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return days_of(folder)
 
 
-def test_three_months(stack: Stack, months: list[Path], embedded: Settings, tmp_path: Path) -> None:
+def test_three_months(own_stack: Stack, months: list[Path], embedded: Settings, tmp_path: Path) -> None:
     """Up to March 2017, when it is a real shop: 5,000 orders and the million places."""
     three = tmp_path / "three"
     as_one(months[:5], three)
@@ -52,48 +52,48 @@ def test_three_months(stack: Stack, months: list[Path], embedded: Settings, tmp_
         shutil.copytree(month, three / month.name)
     whole = as_one(days_of(three), tmp_path / "whole")
 
-    backfill(stack, readable_by_all(three))
+    backfill(own_stack, readable_by_all(three))
 
     reference = run_embedded(embedded, "three_months", whole)
     assert query(reference, "select count(*) from marts.fct_orders") == [(5_591,)]
-    assert differences(rows_whatever_the_batches(stack.settings()), rows_whatever_the_batches(reference)) == {}
+    assert differences(rows_whatever_the_batches(own_stack.settings()), rows_whatever_the_batches(reference)) == {}
 
 
-def test_neither_another_backfill_nor_arrivals_repeats_work(stack: Stack, months: list[Path]) -> None:
-    before = query(stack.settings(), LOADS, "loader")
+def test_neither_another_backfill_nor_arrivals_repeats_work(own_stack: Stack, months: list[Path]) -> None:
+    before = query(own_stack.settings(), LOADS, "loader")
 
-    said = stack.make("backfill", f"FROM={months[5].name}", f"TO={months[6].name}").stdout
-    api = logged_in(stack)
+    said = own_stack.make("backfill", f"FROM={months[5].name}", f"TO={months[6].name}").stdout
+    api = logged_in(own_stack)
     api.pause("arrivals", False)
     api.begin("arrivals")
-    stack.wait(lambda: {run["state"] for run in api.runs("arrivals")} == {"success"}, "arrivals did not end well")
+    own_stack.wait(lambda: {run["state"] for run in api.runs("arrivals")} == {"success"}, "arrivals did not end well")
     api.pause("arrivals")
 
     assert [line.split()[1] for line in said.splitlines()] == ["success", "success"]
     assert {run["run_type"] for run in api.runs("lake")} == {"scheduled", "backfill"}
-    assert query(stack.settings(), LOADS, "loader") == before
+    assert query(own_stack.settings(), LOADS, "loader") == before
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(5400)
-def test_the_whole_archive(stack: Stack, months: list[Path], embedded: Settings) -> None:
-    backfill(stack, months[0].parent)
+def test_the_whole_archive(own_stack: Stack, months: list[Path], embedded: Settings) -> None:
+    backfill(own_stack, months[0].parent)
 
     reference = run_embedded(embedded, "archive", ARCHIVE)
-    assert differences(rows_whatever_the_batches(stack.settings()), rows_whatever_the_batches(reference)) == {}
+    assert differences(rows_whatever_the_batches(own_stack.settings()), rows_whatever_the_batches(reference)) == {}
 
 
-def backfill(stack: Stack, batches: Path) -> None:
+def backfill(own_stack: Stack, batches: Path) -> None:
     """Land all batches of the folder in one step, then let Airflow process them day by day."""
     days = [batch.name for batch in days_of(batches)]
-    stack.cli("land", "/data", "--workspace", "main", mount=batches)
-    said = stack.make("backfill", f"FROM={days[0]}", f"TO={days[-1]}").stdout
+    own_stack.cli("land", "/data", "--workspace", "main", mount=batches)
+    said = own_stack.make("backfill", f"FROM={days[0]}", f"TO={days[-1]}").stdout
     assert [line.split()[:2] for line in said.splitlines()] == [[day, "success"] for day in days]
-    stack.wait(lambda: query(stack.settings(), NEWEST_BUILT, "loader") == [(True,)], "the marts were not built")
+    own_stack.wait(lambda: query(own_stack.settings(), NEWEST_BUILT, "loader") == [(True,)], "the marts were not built")
 
 
-def logged_in(stack: Stack) -> Api:
-    api = stack.airflow()
+def logged_in(own_stack: Stack) -> Api:
+    api = own_stack.airflow()
     api.log_in("airflow", "airflow")
     return api
 
