@@ -19,7 +19,7 @@ from lakehouse import warehouse
 from lakehouse.settings import Settings, Target
 from lakehouse.warehouse.connections import open_connection
 from lakehouse.warehouse.embedded import server as embedded_postgres
-from tests.embedded.marts.compiled_models import Model, compile_project
+from tests.support.compiled_models import Model, compile_project
 from tests.support.warm_dbt import warm_dbt
 
 NOT_SYNCED = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -104,9 +104,9 @@ def copy_of(server: Settings) -> Callable[[Settings], Settings]:
 
 
 @pytest.fixture(scope="session")
-def project(server: Settings, tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
+def project(new_workspace: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
     """The models of dbt as SQL that runs in every workspace."""
-    return compile_project(server, tmp_path_factory.mktemp("compiled"))
+    return compile_project(new_workspace(), tmp_path_factory.mktemp("compiled"))
 
 
 @pytest.fixture

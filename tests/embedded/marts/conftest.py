@@ -36,6 +36,14 @@ def deliver(contract: Contract) -> Deliver:
     return deliver
 
 
+@pytest.fixture(scope="module")
+def without_marts(new_workspace: Callable[..., Settings], contract: Contract) -> Settings:
+    """A workspace with empty raw tables, in which dbt has not built anything."""
+    settings = new_workspace()
+    load.ensure_tables(Lakehouse(settings, contract))
+    return settings
+
+
 @pytest.fixture(scope="session")
 def new_shop(new_workspace: Callable[..., Settings], contract: Contract, deliver: Deliver) -> Callable[[], Settings]:
     """Make a workspace with empty raw tables and marts that hold only the unknown members."""

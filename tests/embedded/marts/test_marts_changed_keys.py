@@ -5,8 +5,7 @@ and wherever a build is killed; and these are the rows of the oracle. Thousands 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -18,11 +17,9 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse import warehouse
 from lakehouse.contract.model import Contract
-from lakehouse.lakehouse import Lakehouse
-from lakehouse.load import step as load
 from lakehouse.settings import Settings
-from tests.embedded.marts.compiled_models import Model, build, create, differences_from_full_refresh
 from tests.embedded.marts.raw_rows import publish
+from tests.support.compiled_models import Model, build, create, differences_from_full_refresh, rolled_back
 from tests.support.oracle import marts_of
 from tests.support.oracle_comparison import differences_from_oracle
 from tests.support.oracle_rows import TABLES, Batches
@@ -160,13 +157,11 @@ changes = st.lists(st.tuples(deliveries, st.none() | deliveries, builds), min_si
 
 
 @pytest.fixture(scope="module")
-def shop(new_workspace: Callable[..., Settings], contract: Contract, project: list[Model]) -> Settings:
+def shop(without_marts: Settings, project: list[Model]) -> Settings:
     """A workspace with empty raw tables and marts that hold only the unknown members."""
-    settings = new_workspace()
-    load.ensure_tables(Lakehouse(settings, contract))
-    with warehouse.cursor(settings, "owner") as cursor:
+    with warehouse.cursor(without_marts, "owner") as cursor:
         create(cursor, project)
-    return settings
+    return without_marts
 
 
 @pytest.fixture(scope="module")
@@ -174,14 +169,6 @@ def models(project: list[Model]) -> list[Model]:
     found = [model for model in project if model.materialized == "incremental"]
     assert len(found) == MODELS - 1, "int_changed_keys, 6 current, 4 dimensions, 4 facts"
     return found
-
-
-@contextmanager
-def rolled_back(shop: Settings) -> Iterator[Cursor]:
-    """A transaction that is rolled back, as the owner, who may take the roles loader and transformer."""
-    with warehouse.cursor(shop, "owner") as cursor:
-        yield cursor
-        cursor.connection.rollback()
 
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

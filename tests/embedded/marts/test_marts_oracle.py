@@ -7,26 +7,22 @@ and year, versions that begin and end at a purchase, early and late deliveries, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date
 from itertools import combinations
 
 import pytest
 from psycopg2.extensions import cursor as Cursor
 
-from lakehouse import warehouse
 from lakehouse.contract.model import Contract
-from lakehouse.lakehouse import Lakehouse
-from lakehouse.load import step as load
 from lakehouse.settings import Settings
-from tests.embedded.marts.compiled_models import (
+from tests.embedded.marts.raw_rows import publish
+from tests.support.compiled_models import (
     Model,
     build,
     create,
     differences_from_full_refresh,
+    rolled_back,
 )
-from tests.embedded.marts.raw_rows import publish
 from tests.support.oracle import marts_of
 from tests.support.oracle_comparison import Differences, differences_from_oracle, marts_in
 from tests.support.oracle_rows import TABLES, Delivery, batches_of
@@ -149,22 +145,6 @@ tuesday sellers
     s1,13000,campinas,SP
 """)
 HISTORY = (*FIRST, *SECOND, *THIRD)
-
-
-@pytest.fixture(scope="module")
-def without_marts(new_workspace: Callable[..., Settings], contract: Contract) -> Settings:
-    """A workspace with empty raw tables, in which dbt has not built anything."""
-    settings = new_workspace()
-    load.ensure_tables(Lakehouse(settings, contract))
-    return settings
-
-
-@contextmanager
-def rolled_back(settings: Settings) -> Iterator[Cursor]:
-    """A transaction that is rolled back, as the owner, who may take the roles loader and transformer."""
-    with warehouse.cursor(settings, "owner") as cursor:
-        yield cursor
-        cursor.connection.rollback()
 
 
 def deliver(cursor: Cursor, contract: Contract, sent: tuple[Delivery, ...]) -> None:

@@ -18,7 +18,7 @@ from lakehouse.load import step as load
 from lakehouse.pipeline import run as pipeline
 from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
-from tests.embedded.marts.compiled_models import Model, build, create
+from tests.support.compiled_models import Model, build, create
 from tests.support.lake import Silent, days_of
 from tests.support.oracle import marts_of
 from tests.support.oracle_comparison import Differences, differences_from_oracle, marts_in

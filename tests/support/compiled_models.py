@@ -7,17 +7,17 @@ checks that dbt itself does the same.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import PIPE
 from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
 
-from lakehouse.settings import PROJECT_DIR, Settings
+from lakehouse import warehouse
+from lakehouse.marts.dbt import run_dbt
+from lakehouse.settings import Settings
 
 Rows = list[tuple[Any, ...]]
 
@@ -63,6 +63,14 @@ def compile_project(settings: Settings, folder: Path) -> list[Model]:
         )
         for node in map(nodes.__getitem__, ordered)
     ]
+
+
+@contextmanager
+def rolled_back(settings: Settings) -> Iterator[Cursor]:
+    """A transaction that is rolled back, as the owner, who may take the roles loader and transformer."""
+    with warehouse.cursor(settings, "owner") as cursor:
+        yield cursor
+        cursor.connection.rollback()
 
 
 def create(cursor: Cursor, project: list[Model]) -> None:
@@ -121,17 +129,9 @@ def differences_from_full_refresh(cursor: Cursor, models: list[Model]) -> dict[s
 
 
 def _compile(settings: Settings, folder: Path, form: str) -> tuple[dict[str, str], dict[str, Any]]:
-    command = [str(settings.dbt_python or sys.executable), "-m", "lakehouse.marts.dbt_process"]
-    command += ["compile", "--no-introspect", "--no-populate-cache"]
-    command += ["--project-dir", str(settings.dbt_dir), "--profiles-dir", str(settings.dbt_dir)]
-    command += ["--target-path", str(folder), "--log-path", str(folder / "logs"), "--log-level", "none"]
-    command += ["--select", "resource_type:model", "--vars", f"{{compile_as: {form}}}"]
-    environment = {**os.environ, "LAKEHOUSE_DBT_DATABASE": settings.database_name}
-    # It ends when its stdin is closed.
-    with subprocess.Popen(command, cwd=PROJECT_DIR, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
-        assert process.stdout is not None and process.stderr is not None
-        process.stdout.read()
-        assert process.wait() == 0, process.stderr.read().decode()
+    arguments = ["compile", "--no-introspect", "--no-populate-cache"]
+    arguments += ["--select", "resource_type:model", "--vars", f"{{compile_as: {form}}}"]
+    run_dbt(settings, folder, arguments, log=lambda _: None)
     files = (folder / "compiled" / "lakehouse" / "models").rglob("*.sql")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     named = f'"{settings.database_name}".'
