@@ -242,8 +242,7 @@ def fct_payments(batches: Batches, orders: Mart) -> Mart:
         {
             "order_id": payment["order_id"],
             "payment_sequential": payment["payment_sequential"],
-            "customer_key": order_of.get(payment["order_id"], {}).get("customer_key", UNKNOWN),
-            "purchase_date_key": order_of.get(payment["order_id"], {}).get("purchase_date_key", 0),
+            **_of_its_order(order_of.get(payment["order_id"])),
             "payment_type": _known(payment["payment_type"]),
             "payment_installments": payment["payment_installments"],
             "payment_value": payment["payment_value"],
@@ -259,8 +258,7 @@ def fct_reviews(batches: Batches, orders: Mart) -> Mart:
         {
             "order_id": review["order_id"],
             "review_id": review["review_id"],
-            "customer_key": order_of.get(review["order_id"], {}).get("customer_key", UNKNOWN),
-            "purchase_date_key": order_of.get(review["order_id"], {}).get("purchase_date_key", 0),
+            **_of_its_order(order_of.get(review["order_id"])),
             "creation_date_key": date_key(review["review_creation_date"]),
             "answer_date_key": date_key(review["review_answer_timestamp"]),
             "review_score": review["review_score"],
@@ -325,6 +323,13 @@ def _address(row: Row | None, prefix: str = "") -> dict[str, Any]:
 
 def _known(value: Any) -> Any:
     return UNKNOWN if value is None else value
+
+
+def _of_its_order(order: Row | None) -> dict[str, Any]:
+    """What a payment or review takes from its order; without it, the unknown customer and date."""
+    if order is None:
+        return {"customer_key": UNKNOWN, "purchase_date_key": 0}
+    return {name: order[name] for name in ("customer_key", "purchase_date_key")}
 
 
 def _by_order(rows: Iterable[Row]) -> dict[Any, list[Row]]:

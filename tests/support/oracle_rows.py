@@ -241,14 +241,16 @@ def batches_of(deliveries: Iterable[Delivery]) -> Batches:
 
 def rows_of(table: Table, content: bytes) -> list[Row]:
     """The typed rows of a file, one per key: the last valid record with the key."""
-    found: dict[tuple[Value, ...], Row] = {}
-    for record in records_of(table, content):
-        try:
-            row = {name: column.value_of(record[name]) for name, column in table.columns.items()}
-        except NotOfTheContract:
-            continue
-        found[table.key_of(row)] = row
-    return list(found.values())
+    valid = [row for record in records_of(table, content) if (row := row_of(table, record)) is not None]
+    return list({table.key_of(row): row for row in valid}.values())
+
+
+def row_of(table: Table, record: Mapping[str, str]) -> Row | None:
+    """The record's typed values; None if it breaks the contract."""
+    try:
+        return {name: column.value_of(record[name]) for name, column in table.columns.items()}
+    except NotOfTheContract:
+        return None
 
 
 def records_of(table: Table, content: bytes) -> list[dict[str, str]]:
