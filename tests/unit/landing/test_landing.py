@@ -491,20 +491,29 @@ def test_batches_that_cannot_be_undone_are_named_and_completed_by_landing_again(
         assert open_store(settings, "landing").read(manifest.tables["orders"].key) == ORDERS
 
 
+@pytest.fixture
+def landed_before_manifest(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let another landing take the last of these files just before the manifest of a given batch is written."""
+    swap = LocalStore.swap
+
+    def set_up(day: str, files: list[Path]) -> None:
+        def swap_after_another_landing(store: LocalStore, key: str, old: bytes | None, new: bytes) -> bool:
+            if key.endswith(f"{day}/manifest.json") and files:
+                batches(settings, files.pop())
+            return swap(store, key, old, new)
+
+        monkeypatch.setattr(LocalStore, "swap", swap_after_another_landing)
+
+    return set_up
+
+
 def test_what_another_landing_changed_meanwhile_is_not_undone(
-    settings: Settings, put: Put, full_at_manifest: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, put: Put, full_at_manifest: Callable[..., None], landed_before_manifest: Callable[..., None]
 ) -> None:
     first, second = put("orders_2018-01-04.csv", ORDERS), put("orders_2018-01-05.csv", ORDERS)
     words = [put("words_2018-01-04.csv", WORDS)]
     full_at_manifest("2018-01-05")
-    swap = LocalStore.swap
-
-    def swap_after_another_landing(store: LocalStore, key: str, old: bytes | None, new: bytes) -> bool:
-        if key.endswith("2018-01-05/manifest.json") and words:
-            batches(settings, words.pop())
-        return swap(store, key, old, new)
-
-    monkeypatch.setattr(LocalStore, "swap", swap_after_another_landing)
+    landed_before_manifest("2018-01-05", words)
     with pytest.raises(StoreError, match="No space left for"):
         batches(settings, first, second)
 
@@ -512,21 +521,14 @@ def test_what_another_landing_changed_meanwhile_is_not_undone(
 
 
 def test_what_another_landing_delivered_of_the_same_table_meanwhile_is_not_undone(
-    settings: Settings, put: Put, full_at_manifest: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, put: Put, full_at_manifest: Callable[..., None], landed_before_manifest: Callable[..., None]
 ) -> None:
     batches(settings, put("before/orders_2018-01-04.csv", ORDERS))
     corrected = ORDERS + b"o3,3.00,\n"
     both_days = [put("orders_2018-01-04.csv", ORDERS + b"o4,4.00,\n"), put("orders_2018-01-05.csv", ORDERS)]
     theirs = [put("corrected/orders_2018-01-04.csv", corrected)]
     full_at_manifest("2018-01-05")
-    swap = LocalStore.swap
-
-    def swap_after_another_landing(store: LocalStore, key: str, old: bytes | None, new: bytes) -> bool:
-        if key.endswith("2018-01-05/manifest.json") and theirs:
-            batches(settings, theirs.pop())
-        return swap(store, key, old, new)
-
-    monkeypatch.setattr(LocalStore, "swap", swap_after_another_landing)
+    landed_before_manifest("2018-01-05", theirs)
     with pytest.raises(StoreError, match="No space left for"):
         batches(settings, *both_days)
 
