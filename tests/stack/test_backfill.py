@@ -29,10 +29,10 @@ def own_stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ports = {name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT")}
     with removed_afterwards(
         Stack(PROJECT, environment_of_stack(PROJECT, **ports), tmp_path_factory.mktemp("clients"))
-    ) as own_stack:
-        own_stack.make("up")
-        logged_in(own_stack).pause("arrivals")
-        yield own_stack
+    ) as stack:
+        stack.make("up")
+        logged_in(stack).pause("arrivals")
+        yield stack
 
 
 @pytest.fixture(scope="module")
@@ -83,17 +83,17 @@ def test_the_whole_archive(own_stack: Stack, months: list[Path], embedded: Setti
     assert differences(rows_whatever_the_batches(own_stack.settings()), rows_whatever_the_batches(reference)) == {}
 
 
-def backfill(own_stack: Stack, batches: Path) -> None:
+def backfill(stack: Stack, batches: Path) -> None:
     """Land all batches of the folder in one step, then let Airflow process them day by day."""
     days = [batch.name for batch in days_of(batches)]
-    own_stack.cli("land", "/data", "--workspace", "main", mount=batches)
-    said = own_stack.make("backfill", f"FROM={days[0]}", f"TO={days[-1]}").stdout
+    stack.cli("land", "/data", "--workspace", "main", mount=batches)
+    said = stack.make("backfill", f"FROM={days[0]}", f"TO={days[-1]}").stdout
     assert [line.split()[:2] for line in said.splitlines()] == [[day, "success"] for day in days]
-    own_stack.wait(lambda: query(own_stack.settings(), NEWEST_BUILT, "loader") == [(True,)], "the marts were not built")
+    stack.wait(lambda: query(stack.settings(), NEWEST_BUILT, "loader") == [(True,)], "the marts were not built")
 
 
-def logged_in(own_stack: Stack) -> Api:
-    api = own_stack.airflow()
+def logged_in(stack: Stack) -> Api:
+    api = stack.airflow()
     api.log_in("airflow", "airflow")
     return api
 
