@@ -5,11 +5,10 @@
     python -m tools.mutants --list                what each breaks, and which test must see it
     python -m tools.mutants --changed-since auto  those whose patch, patched files or killers changed
 
-A mutant is a defect made on purpose: a patch in git's format, below a header of one sentence that says what it breaks,
-`Killer: tests/…::test_…` (one line for each test that must see it) and, where it stands for a property of
-docs/guarantees.md, `Property: 3`. Everything happens in a temporary copy of the checkout, with its uncommitted changes.
-Each killer must pass there first. Then each mutant is applied, and each of its killers runs alone. A killer kills only
-by a failed test: an error in collection, in a fixture or of pytest itself proves nothing.
+tests/mutants/README.md says what a mutant is and how its patch looks. Everything happens in a temporary copy of the
+checkout, with its uncommitted changes. Each killer must pass there first. Then each mutant is applied, and each of its
+killers runs alone. A killer kills only by a failed test: an error in collection, in a fixture or of pytest itself
+proves nothing.
 
 Exits with 1 if a mutant survives, and with 2 if there is an error: a patch does not apply, or a killer is missing, does
 not pass without the mutant, or does not run to its end.

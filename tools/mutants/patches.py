@@ -42,9 +42,7 @@ def read_mutants(project: Path) -> list[Mutant]:
         faults += [f"{FOLDER / patch.name} has no {what}" for what in missing]
         mutants.append(Mutant(patch, breaks, tuple(killers), tuple(map(int, properties)), tuple(files)))
     if faults:
-        raise MutantsError(
-            "\n".join([*faults, "The docstring of tools/mutants/__init__.py shows the form of a mutant."])
-        )
+        raise MutantsError("\n".join([*faults, "tests/mutants/README.md shows the form of a mutant."]))
     return mutants
 
 
