@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -147,6 +148,24 @@ def test_images_that_cannot_be_built_end_it_with_what_the_build_said(machine: Ma
     assert machine.ran == WITHOUT_IMAGES
 
 
+def test_a_failed_check_ends_the_build_of_the_images(machine: Machine) -> None:
+    machine.program("java", JAVA.format(version="17.0.15"))
+    building = machine.folder / "building"
+    wait = shutil.which("sleep")
+    # The check fails when the build has begun.
+    machine.program(
+        "make",
+        f'case "$1" in images) echo $$ >{building}.new; mv {building}.new {building}; exec {wait} 300 ;; esac\n'
+        f"until [ -e {building} ]; do {wait} 0.01; done\nexit 1",
+    )
+    (machine.bin / "mv").symlink_to(shutil.which("mv") or "")
+
+    assert machine.run().returncode == 1
+    pid = int(building.read_text())
+    _, alive = psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+    assert alive == []
+
+
 def test_without_apt_one_sentence_names_all_that_is_missing(machine: Machine) -> None:
     for name in ("git", "make", "python3"):
         (machine.bin / name).unlink()
@@ -209,11 +228,18 @@ def test_without_apt_a_missing_engine_is_named(engineless: Machine) -> None:
     assert "A Docker engine with the plugins compose and buildx is needed" in done.stderr
 
 
-def test_every_suite_has_a_job_of_the_workflow() -> None:
-    suites = {folder.name for folder in (PROJECT_DIR / "tests").iterdir() if any(folder.rglob("test_*.py"))}
+SUITES = {folder.name for folder in (PROJECT_DIR / "tests").iterdir() if any(folder.rglob("test_*.py"))}
 
+
+def test_every_suite_is_run() -> None:
+    run = " ".join([*WITHOUT_IMAGES, *WITH_IMAGES])
+
+    assert {*re.findall(r"\btests/(\w+)", run), *re.findall(r"make test-(stack)", run)} == SUITES
+
+
+def test_every_suite_has_a_job_of_the_workflow() -> None:
     jobs = yaml.safe_load((PROJECT_DIR / ".github" / "workflows" / "ci.yml").read_text())["jobs"].values()
 
     run = "\n".join(step.get("run", "") for job in jobs for step in job["steps"])
     named = set(re.findall(r"^make test ARGS=tests/(\w+)$", run, re.MULTILINE))
-    assert named | set(re.findall(r"^make test-(stack)$", run, re.MULTILINE)) == suites
+    assert named | set(re.findall(r"^make test-(stack)$", run, re.MULTILINE)) == SUITES
