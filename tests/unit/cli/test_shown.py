@@ -125,10 +125,11 @@ def test_on_a_terminal_the_last_table_stays_without_spinner_and_note(terminal: C
 
 @pytest.mark.parametrize("end", [LakehouseError("no space"), KeyboardInterrupt()], ids=["an error", "Ctrl-C"])
 def test_no_spinner_stays_above_an_error(terminal: Console, end: BaseException) -> None:
-    with pytest.raises(type(end)), watching(terminal) as observer:
+    with pytest.raises(type(end)) as raised, watching(terminal) as observer:
         run_through(observer)
         raise end
 
+    assert raised.value is end
     assert terminal.export_text().splitlines()[-1].split()[:2] == ["marts", "2"]
 
 

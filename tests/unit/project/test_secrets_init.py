@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -360,19 +359,28 @@ def test_changes_are_reported_until_they_are_settled_even_after_other_runs(stack
     assert stack.run("changed") == []
 
 
-def test_the_run_after_a_killed_one_completes_it_and_names_all_changed_consumers(stack: Stack) -> None:
-    stack.run("forget", "loader_password", "store_root_user")
-    started = time.monotonic()
-    stack.run()
-    whole = time.monotonic() - started
+# Counts the commands of the script, and kills it before the one with the number in $KILLED_BEFORE.
+COUNTING = """
+trap 'if ((++commands == ${KILLED_BEFORE:-0})); then kill -KILL $$; fi' DEBUG
+trap 'echo "$commands" >"$COMMANDS"' EXIT
+set -o functrace
+"""
+KILLS = 12
 
-    for moment in range(12):
+
+def test_the_run_after_a_killed_one_completes_it_and_names_all_changed_consumers(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "counting").write_text(COUNTING)
+    traps = {"BASH_ENV": str(tmp_path / "counting"), "COMMANDS": str(tmp_path / "commands")}
+    stack.run("forget", "loader_password", "store_root_user")
+    stack.run(**traps)
+    commands = int((tmp_path / "commands").read_text())
+    assert commands > 10 * KILLS
+
+    for before in range(1, commands, commands // KILLS):
         stack.run("forget", "loader_password", "store_root_user")
-        process = stack.start()
-        time.sleep(whole * moment / 12)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-        printed = process.communicate(timeout=60)[0].splitlines()
+        killed = stack.start(**traps, KILLED_BEFORE=str(before))
+        printed = killed.communicate(timeout=60)[0].splitlines()
+        assert killed.returncode == -signal.SIGKILL
 
         named = {*stack.run(), *(line.removeprefix("changed ") for line in printed)}
 
