@@ -110,7 +110,7 @@ def test_no_secret_is_on_a_command_line_while_commands_run(stack: Stack, values:
         stack.make("credentials")
         reader = stack.make("psql", typed="select current_user;")
         run = stack.start("make", "run", "TARGET=docker")
-        stack.wait(lambda: cli_container(stack), "the run began no container")
+        stack.wait(lambda: cli_container(stack), "the run began no container", every=0.2)
         inspected = docker("inspect", cli_container(stack))
         output, _ = run.communicate(timeout=600)
 

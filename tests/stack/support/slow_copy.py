@@ -11,6 +11,9 @@ from psycopg2 import sql
 from lakehouse.warehouse.connections import open_connection
 from tests.stack.support.compose import Stack
 
+# A staging table is there for a second.
+SHORTLY = 0.2
+
 
 @contextlib.contextmanager
 def copying_held_up(stack: Stack, workspace: str) -> Iterator[str]:
@@ -18,8 +21,8 @@ def copying_held_up(stack: Stack, workspace: str) -> Iterator[str]:
     with contextlib.closing(open_connection(stack.settings(workspace), "loader", f"lakehouse_{workspace}")) as holder:
         cursor = holder.cursor()
         held: list[str] = []
-        stack.wait(lambda: held.extend(lock_a_staging_table(holder)) or held, "no table was copied")
-        stack.wait(lambda: waiting(stack, workspace), "no worker waits for the table")
+        stack.wait(lambda: held.extend(lock_a_staging_table(holder)) or held, "no table was copied", every=SHORTLY)
+        stack.wait(lambda: waiting(stack, workspace), "no worker waits for the table", every=SHORTLY)
         try:
             yield held[0].removeprefix("_staging_").rpartition("_")[0]
         finally:

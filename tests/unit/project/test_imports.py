@@ -34,8 +34,8 @@ sys.meta_path.insert(0, Blocker())
 for module in sys.argv[1].split(","):
     __import__(module)
 """
-# Threads of delta-rs do not survive a fork, and Airflow's scheduler forks its workers (docs/decisions/0010).
-MODULES_OF_THE_SCHEDULER = [
+# These run in Airflow's scheduler, which forks its workers and must not use delta-rs (docs/decisions/0010).
+MODULES_OF_THE_NOTIFIER = [
     f"lakehouse.notify.{path.stem}" for path in sorted((PROJECT_DIR / "lakehouse" / "notify").glob("[a-z]*.py"))
 ]
 
@@ -57,8 +57,8 @@ def test_the_modules_that_run_elsewhere_import_only_what_is_installed_there(plac
     assert done.returncode == 0, done.stderr
 
 
-def test_what_the_scheduler_imports_does_not_load_delta_rs() -> None:
-    program = f"import sys, {', '.join(MODULES_OF_THE_SCHEDULER)}; print('deltalake' in sys.modules)"
+def test_the_notifier_does_not_load_delta_rs() -> None:
+    program = f"import sys, {', '.join(MODULES_OF_THE_NOTIFIER)}; print('deltalake' in sys.modules)"
 
     assert _python(program).stdout == "False\n"
 
