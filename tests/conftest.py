@@ -17,6 +17,11 @@ KEPT_SETTINGS = {"LAKEHOUSE_MAVEN_URL", "LAKEHOUSE_JARS_DIR"}
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests begin first: one that begins last keeps one worker busy while the other has nothing left to do."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def jars_dir() -> Path:
     """The jars of this checkout: fetched once, not once per test session."""

@@ -20,7 +20,8 @@ from tests.support.lake import NEWEST_BUILT, days_of, differences, query, rows_w
 PROJECT = "lakehouse-backfill-test"
 LOADS = "select load_id, table_name, batch_date, loaded_at from ops.load_log order by 1"
 
-pytestmark = NEEDS_ARCHIVE
+# Every CI run has a backfill of two days (test_orchestration.py) and the whole archive (test_end_to_end.py).
+pytestmark = [NEEDS_ARCHIVE, pytest.mark.nightly]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,6 @@ def test_neither_another_backfill_nor_arrivals_repeats_work(own_stack: Stack, mo
     assert query(own_stack.settings(), LOADS, "loader") == before
 
 
-@pytest.mark.nightly
 @pytest.mark.timeout(5400)
 def test_the_whole_archive(own_stack: Stack, months: list[Path], embedded: Settings) -> None:
     backfill(own_stack, months[0].parent)

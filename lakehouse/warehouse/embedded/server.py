@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
@@ -117,7 +118,7 @@ def stop(settings: Settings) -> bool:
 def remove(settings: Settings) -> None:
     """Stop the server. Delete its data, its log and, for root, the copy of the programs. Other files stay."""
     with _alone(settings):
-        _stop(settings)
+        _stop(settings, "immediate")  # without writing first what is then deleted
         directory = server_dir(settings)
         remove_cluster(directory)
         if directory.parent == ROOT_DIR:
@@ -187,12 +188,12 @@ def _start(settings: Settings, extra_settings: Mapping[str, str]) -> RunningServ
         time.sleep(0.2)
 
 
-def _stop(settings: Settings) -> bool:
+def _stop(settings: Settings, mode: Literal["fast", "immediate"] = "fast") -> bool:
     server = _settled(settings)
     if server is None:
         return False
     programs = find_programs(server_dir(settings))
-    done = programs.run("pg_ctl", "stop", "-D", str(_data_dir(settings)), "-m", "fast", "-w", "-t", str(START_SECONDS))
+    done = programs.run("pg_ctl", "stop", "-D", str(_data_dir(settings)), "-m", mode, "-w", "-t", str(START_SECONDS))
     _await_end(server.pid, settings)  # the server removes its pid file a moment before it ends
     if _is_of_home(server.pid, settings):
         raise SetupError(f"Postgres (pid {server.pid}) did not stop:\n{tail(done.stdout + done.stderr)}")

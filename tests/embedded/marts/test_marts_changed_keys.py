@@ -171,6 +171,7 @@ def models(project: list[Model]) -> list[Model]:
     return found
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(beginning=beginning, changes=changes)
 def test_a_daily_build_ends_in_the_rows_of_a_full_refresh(

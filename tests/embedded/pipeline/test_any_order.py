@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
+
 from lakehouse.pipeline.run import RunReport
 from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
@@ -14,6 +16,7 @@ from tests.support.lake import all_rows, days_of, differences, rows_whatever_the
 Run = Callable[..., RunReport]
 
 
+@pytest.mark.long
 def test_batches_run_one_by_one_give_the_marts_of_one_run(
     loaded_shop: Settings, shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], run: Run
 ) -> None:
@@ -28,6 +31,7 @@ def test_batches_run_one_by_one_give_the_marts_of_one_run(
     assert differences(all_rows(settings), all_rows(loaded_shop)) == {}
 
 
+@pytest.mark.long
 def test_the_same_history_in_two_batches_gives_the_same_marts(
     loaded_shop: Settings, shop: tuple[Path, Truth], new_workspace: Callable[..., Settings], run: Run, tmp_path: Path
 ) -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from benchmarks.sandbox import free_port
 from lakehouse.contract.model import Contract
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.pipeline.run import RunReport, pending_now
 from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import PROJECT_DIR, Settings
+from tests.embedded.spark.connect_server import connect_server
 from tests.support.lake import all_rows, days_of, differences, environment_of, query
 
 Run = Callable[..., RunReport]
@@ -88,7 +91,10 @@ main()
 
 @dataclass(frozen=True)
 class Point:
-    """Where a command is killed: at which call of a function, after a statement that prepares it."""
+    """Where a command is killed: at which call of a function, after a statement that prepares it.
+
+    `with_spark`: Spark runs in the command and dies with it. Other commands use a server and start no JVM.
+    """
 
     what: str
     module: str
@@ -96,6 +102,7 @@ class Point:
     when: str
     call: int = 1
     preparation: str = ""
+    with_spark: bool = False
 
 
 # Each point is reached by the run that continues after the kill before it.
@@ -120,10 +127,11 @@ POINTS = (
         "SilverPartition._write_by_spark",
         "while it writes",
         preparation="import lakehouse.silver.step; lakehouse.silver.step.SMALL_ROWS = -1",
+        with_spark=True,
     ),
     Point("between silver and load", "lakehouse.load.step", "run", "before"),
     Point("with an empty staging table", "lakehouse.load.raw_tables", "create_staging", "after"),
-    Point("while Spark's tasks copy", "lakehouse.load.step", "_copy", "while it copies"),
+    Point("while Spark's tasks copy", "lakehouse.load.step", "_copy", "while it copies", with_spark=True),
     Point("between copy and publication", "lakehouse.load.step", "_Publication.publish", "before"),
     Point("in the publishing transaction", "lakehouse.load.step", "_Publication.publish", "after", 2),
     Point("between load and reconciliation", "lakehouse.pipeline.reconcile", "tables", "before"),
@@ -134,12 +142,20 @@ POINTS = (
 )
 
 
-def kill(settings: Settings, point: Point, *words: str) -> None:
+@pytest.fixture(scope="module")
+def server_of_spark(server: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a command that uses a Spark Connect server."""
+    token = secrets.token_hex(16)
+    with connect_server(server, free_port(), tmp_path_factory.mktemp("connect"), token) as address:
+        yield {"LAKEHOUSE_SPARK_REMOTE": address, "LAKEHOUSE_SPARK_TOKEN": token}
+
+
+def kill(settings: Settings, point: Point, *words: str, **environment: str) -> None:
     """Run a command in a separate process, which dies at the point."""
     where = [point.module, point.name, point.when, str(point.call), settings.layer_url("silver"), point.preparation]
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *where, *words, "--workspace", settings.workspace_name],
-        env=environment_of(settings),
+        env=environment_of(settings, **environment),
         cwd=PROJECT_DIR,
         capture_output=True,
         text=True,
@@ -185,8 +201,15 @@ def outcome(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
+@pytest.mark.long
 def test_a_pipeline_killed_at_every_point_in_turn_ends_the_same(
-    shop: tuple[Path, Truth], first_day: Settings, copy_of: CopyOf, run: Run, contract: Contract, tmp_path: Path
+    shop: tuple[Path, Truth],
+    first_day: Settings,
+    copy_of: CopyOf,
+    run: Run,
+    contract: Contract,
+    server_of_spark: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     second = days_of(shop[0])[1]
     batch = tmp_path / second.name
@@ -197,7 +220,7 @@ def test_a_pipeline_killed_at_every_point_in_turn_ends_the_same(
     settings, undisturbed = copy_of(first_day), copy_of(first_day)
 
     for point in POINTS:
-        kill(settings, point, "run", str(batch))
+        kill(settings, point, "run", str(batch), **({} if point.with_spark else server_of_spark))
         assert half_published(settings, contract) == [], point.what
     run(settings, batch)
 

@@ -40,6 +40,7 @@ SEEDS = [1, 2]
 SEEDS_OF_THE_NIGHT = range(3, 19)
 
 
+@pytest.mark.long
 def test_the_marts_of_a_generated_shop_are_those_of_the_oracle(loaded_shop: Settings, shop: tuple[Path, Truth]) -> None:
     files = {table.file: name for name, table in TABLES.items()}
     deliveries = [
@@ -55,6 +56,7 @@ def test_the_marts_of_a_generated_shop_are_those_of_the_oracle(loaded_shop: Sett
         assert differences_from_oracle(cursor, expected) == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "seed", [*SEEDS, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in SEEDS_OF_THE_NIGHT)]
 )

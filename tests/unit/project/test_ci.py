@@ -69,8 +69,9 @@ WITHOUT_IMAGES = [
     "make lint",
     "make test ARGS=tests/unit",
     "make test-mutants ARGS=--changed-since auto --seconds 120",
+    "make test ARGS=tests/embedded",
 ]
-WITH_IMAGES = ["make test ARGS=tests/embedded tests/integration", "make test-stack"]
+WITH_IMAGES = ["make test ARGS=tests/integration", "make test-stack"]
 UPDATE, INSTALL = "apt-get update -qq", "apt-get install -y -qq --no-install-recommends"
 
 
