@@ -10,6 +10,7 @@ import importlib.util
 import os
 import re
 import sys
+import time
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,8 @@ from psycopg2.extensions import connection as Connection
 SECRETS = Path("/run/secrets")
 USER = "airflow"
 CONNECT_SECONDS = 10
+# After a restart of the machine, or `docker compose restart`, all services start together.
+PATIENCE_SECONDS = 120
 OLD_TRIGGERS = {
     "landing_trigger.LandingTrigger": "lakehouse_airflow.landing_trigger.LandingTrigger",
     "dbt_boxes.ModelTrigger": "lakehouse_airflow.model_tasks.ModelTrigger",
@@ -55,14 +58,20 @@ def _secret(name: str) -> str:
 
 
 def _connected(url: str) -> Connection:
-    try:
-        return psycopg2.connect(url, connect_timeout=CONNECT_SECONDS)
-    except psycopg2.OperationalError as error:
-        sys.exit(
-            f"Airflow's database cannot be reached:\n  {str(error).strip()}\n"
-            "Look at `docker compose ps postgres` and `docker compose logs postgres`, then run: docker compose up -d\n"
-            "The secret airflow_sql_alchemy_conn contains its address and password."
-        )
+    """Wait for a server that starts; do not ask again if it refuses the password."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return psycopg2.connect(url, connect_timeout=CONNECT_SECONDS)
+        except psycopg2.OperationalError as error:
+            if "authentication failed" in str(error) or time.monotonic() > deadline:
+                sys.exit(
+                    f"Airflow's database cannot be reached:\n  {str(error).strip()}\n"
+                    "Look at `docker compose ps postgres` and `docker compose logs postgres`, then run: "
+                    "docker compose up -d\n"
+                    "The secret airflow_sql_alchemy_conn contains its address and password."
+                )
+        time.sleep(1)
 
 
 def _versions() -> dict[str, Path]:
