@@ -108,7 +108,7 @@ create table if not exists ops.notices (
     event_id text primary key,
     notice_id bigint generated always as identity,
     subject text not null,
-    kind text not null check (kind in ('success', 'failed', 'recovered', 'quality', 'summary')),
+    kind text not null,
     happened_at timestamptz not null,
     is_silent boolean not null,
     text text not null,
@@ -119,6 +119,18 @@ create table if not exists ops.notices (
     sent_at timestamptz,
     sent_to text check (sent_to in ('slack', 'log'))
 );
+do $$
+begin
+    if not exists (
+        select from pg_constraint where conrelid = 'ops.notices'::regclass and conname = 'notices_kind_check'
+            and pg_get_constraintdef(oid) like '%waiting%'
+    ) then
+        alter table ops.notices drop constraint if exists notices_kind_check;  -- that of version 0.1.0
+        alter table ops.notices add constraint notices_kind_check
+            check (kind in ('success', 'failed', 'recovered', 'quality', 'summary', 'waiting'));
+    end if;
+end
+$$;
 create index if not exists notices_unsent on ops.notices (notice_id) where sent_at is null and not is_silent;
 create index if not exists notices_of_subject on ops.notices (subject, happened_at);
 

@@ -1,4 +1,4 @@
-"""The end of each of the pipeline's runs -> one message, to Slack or to the log.
+"""The end of each of the pipeline's runs, and a Spark that lets them wait -> one message, to Slack or to the log.
 
 A thread of the scheduler searches Airflow's database for ended runs that have no notice in the warehouse (ops.notices),
 writes these notices, and sends all unsent notices. A round of this begins whenever a run ends, and at least every half
@@ -38,6 +38,8 @@ INTERVAL_SECONDS = 30
 # unresponsive Slack takes ten seconds, which must not block tasks.
 FORK_WAITS_SECONDS = 1
 STOP_WAITS_SECONDS = 5
+# So long may Spark be without an executor while tasks need one: a restarted worker is back by then.
+EXECUTOR_PATIENCE = timedelta(seconds=30)
 # Clocks differ, and a transaction may become visible late, so each round looks back this far beyond the last one. The
 # first round looks back this far beyond the first notice, since Airflow may be older than the warehouse.
 OVERLAP = timedelta(hours=1)
@@ -55,6 +57,7 @@ class Notifier(threading.Thread):
         # The first round of a process checks all runs.
         self._since = datetime.min.replace(tzinfo=UTC)
         self._slack_wants_rest_until = 0.0
+        self._no_executor_since: datetime | None = None
 
     def start(self) -> None:
         """Start the thread; from now on a fork waits for the current round to finish."""
@@ -95,12 +98,25 @@ class Notifier(threading.Thread):
         begin = datetime.now(UTC)
         if note_what_ended(settings, self._since):
             self._since = begin - OVERLAP
+        self._note_what_waits(settings, begin)
         if time.monotonic() < self._slack_wants_rest_until:
             return
         try:
             send_unsent(settings, Destination(settings))
         except NotSent as failure:  # Destination has logged the failure
             self._slack_wants_rest_until = time.monotonic() + failure.retry_after
+
+    def _note_what_waits(self, settings: Any, now: datetime) -> None:
+        """Note it, once per outage, if tasks run and Spark has had no executor for two rounds."""
+        from lakehouse.notify.events import note_no_executor
+        from lakehouse.spark.watch import executors
+
+        if executors(settings) != 0 or not spark_tasks_run():
+            self._no_executor_since = None
+            return
+        since = self._no_executor_since = self._no_executor_since or now
+        if now - since >= EXECUTOR_PATIENCE:
+            _log_if_sent_elsewhere(settings, note_no_executor(settings, since, settings.spark_pages))
 
     def _before_fork(self) -> None:
         self._fork_waited = self._at_rest.acquire(timeout=FORK_WAITS_SECONDS)
@@ -136,6 +152,22 @@ class Destination:
             raise
         log.info("Sent to Slack: %s", notice.event_id)
         return "slack"
+
+
+def spark_tasks_run() -> bool:
+    """Whether a task that needs Spark is running."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
+    from sqlalchemy import select
+
+    from lakehouse_airflow.defaults import SPARK_POOL
+
+    running = select(TaskInstance.id).where(
+        TaskInstance.pool == SPARK_POOL, TaskInstance.state == TaskInstanceState.RUNNING
+    )
+    with create_session(scoped=False) as session:
+        return session.scalar(running.limit(1)) is not None
 
 
 def note_what_ended(settings: Any, since: datetime) -> bool:

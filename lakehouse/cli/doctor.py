@@ -20,6 +20,7 @@ from lakehouse.lake.store import open_store
 from lakehouse.settings import LAYERS, PROJECT_DIR, ROLES, Settings, Target
 from lakehouse.spark.jars import is_intact, needed_parts, read_lock
 from lakehouse.spark.java import find_java, version_of
+from lakehouse.spark.watch import NO_EXECUTOR, executors
 
 NEEDED_GB_FREE = 2.0  # the real archive: landing 0.1, bronze and silver 0.2, warehouse 1.0, plus room to work
 NEEDED_GB_MEMORY = 4.0
@@ -103,7 +104,10 @@ def _spark(settings: Settings) -> Check:
         with spark_session(settings) as spark:
             return f"{spark.version}, a Connect server answers"
 
-    return _explained("Spark", look)
+    found = _explained("Spark", look)
+    if found.passed and executors(settings) == 0:
+        return Check("Spark", f"{found.finding}, but it has no executor", NO_EXECUTOR)
+    return found
 
 
 def _jars(settings: Settings) -> Check:

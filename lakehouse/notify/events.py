@@ -1,9 +1,10 @@
-"""A DAG run that ended -> the messages about it, each noted once in ops.notices.
+"""A DAG run that ended or makes no progress -> the messages about it, each noted once in ops.notices.
 
     success, failed    says how the run ended: batch, duration, where its rows went, first failed task and first error
     recovered          replaces success if the subject's previous run failed
     quality            is added if too many of the batch's records were rejected or quarantined
     summary            describes a backfill and replaces the messages of its runs
+    waiting            says that Spark has no executor, so that all runs wait
 
 A subject is what can fail and recover: a batch of the DAG `lake`, otherwise a DAG. message.py lays the messages out.
 """
@@ -19,11 +20,12 @@ from lakehouse.lakehouse import Lakehouse
 from lakehouse.notify.message import Message, Part, duration
 from lakehouse.notify.outbox import Kind, Notice, end_before, note
 from lakehouse.settings import Settings
+from lakehouse.spark.watch import WHAT_TO_DO
 from lakehouse.warehouse import counts
 
 log = logging.getLogger(__name__)
 
-SYMBOLS = {"success": "✅", "failed": "❌", "recovered": "💚", "quality": "⚠️", "summary": "📦"}
+SYMBOLS = {"success": "✅", "failed": "❌", "recovered": "💚", "quality": "⚠️", "summary": "📦", "waiting": "⏳"}
 TOP_REASONS = 5
 
 
@@ -123,6 +125,20 @@ def note_run(settings: Settings, run: EndedRun) -> list[Notice]:
 def note_backfill(settings: Settings, backfill: EndedBackfill) -> list[Notice]:
     """Note the summary of a backfill; return it, or nothing if it was noted before."""
     notice = _summary(settings, backfill)
+    return [notice] if note(settings, notice) else []
+
+
+def note_no_executor(settings: Settings, since: datetime, pages: str | None) -> list[Notice]:
+    """Note that Spark's jobs have waited since then; return the notice, or nothing if this outage was noted before."""
+    message = Message(
+        SYMBOLS["waiting"],
+        "Spark has no executor: runs wait",
+        f"spark/{since.astimezone(UTC).isoformat(timespec='seconds')}/no_executor",
+        (("Since", f"{since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"),),
+        (Part("What to do", WHAT_TO_DO),),
+        (("Spark's page", pages),) if pages else (),
+    )
+    notice = _notice(message, "spark", "waiting", since)
     return [notice] if note(settings, notice) else []
 
 

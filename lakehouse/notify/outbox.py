@@ -18,7 +18,7 @@ from psycopg2.extras import Json
 from lakehouse import warehouse
 from lakehouse.settings import Settings
 
-Kind = Literal["success", "failed", "recovered", "quality", "summary"]
+Kind = Literal["success", "failed", "recovered", "quality", "summary", "waiting"]
 # The kinds that say how a subject ended.
 ENDS: tuple[Kind, ...] = ("success", "failed", "recovered")
 

@@ -36,6 +36,7 @@ from lakehouse.pipeline.pending import pending_steps
 from lakehouse.settings import LAYERS
 from lakehouse.silver import step as silver
 from lakehouse.spark.background import SparkWhenNeeded
+from lakehouse.spark.watch import executors_watched
 from lakehouse.steps import STEP_NAMES, Observer, Pending, StepName, StepResult
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def _run_units(
         SparkWhenNeeded(
             lakehouse.settings, session, short_run=sum(unit.size for unit in units) < SHORT_RUN_BYTES
         ) as spark,
+        executors_watched(lakehouse.settings, observer.note),
         ThreadPoolExecutor(PARALLEL_TABLES, thread_name_prefix="table") as pool,
     ):
         if steps != ("bronze",):

@@ -6,8 +6,10 @@ It has a separate stack, so that nothing else lands there. Every test delivers o
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,12 +25,12 @@ from lakehouse.sample_data.synthetic import Disturbances, generate
 from lakehouse.settings import Settings
 from stack.fake_slack import WEBHOOK, FakeSlack, bridge, fake_slack
 from tests.stack.conftest import CONTRACT, readable_by_all, removed_afterwards, run_embedded
-from tests.stack.support.compose import SERVICES, Stack
+from tests.stack.support.compose import ONE_SHOTS, SERVICES, Stack, docker
 from tests.stack.support.slow_copy import copying_held_up
 from tests.support.lake import NEWEST_BUILT, all_rows, days_of, differences, query
 
 PROJECT = "lakehouse-airflow-test"
-DAYS = 14
+DAYS = 20
 LATER_TABLES = ("orders", "order_payments", "sellers")
 AWAY_SECONDS = 20
 EMPTY_DAY, ANOTHER_EMPTY_DAY = "2017-06-01", "2017-06-02"
@@ -142,7 +144,7 @@ def event_of(message: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def shop_of_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fourteen days; the first one has every table, the others some: each table costs three tasks of Airflow."""
+    """Twenty days; the first one has every table, the others some: each table costs three tasks of Airflow."""
     folder = tmp_path_factory.mktemp("days") / "batches"
     disturbances = Disturbances(seller_changes=0.1, product_changes=0.1)
     generate(folder, seed=23, scale=0.2, days=DAYS, faults=0.0005, disturbances=disturbances, contract=CONTRACT)
@@ -288,7 +290,7 @@ def test_bad_rows_get_their_own_message_and_slack_gets_it_later_after_an_outage(
 
     titles = airflow.new_titles()
     (quality,) = (title for title in titles if "are in quarantine" in title)
-    assert quality.startswith(f"lake {day[-1]}: 2")  # 68 of 288 records
+    assert quality.startswith(f"lake {day[-1]}: 2")  # 65 of 268 records
     assert titles == {f"lake {day[-1]} succeeded": 1, quality: 1, "marts succeeded": 1}
     assert airflow.slack.answers == []
     (message,) = (message for message in airflow.slack.messages if title_of(message) == quality)
@@ -354,6 +356,87 @@ def test_in_the_middle_of_a_load_and_the_run_ends_green_by_itself(
     titles = airflow.new_titles()
     assert 1 <= titles.pop("marts succeeded") <= 2
     assert titles == {f"lake {name} succeeded": 1}
+
+
+HOW_IT_ENDED = "{{.State.Status}} {{.State.ExitCode}}"
+
+
+def reboot(stack: Stack) -> None:
+    """Kill all containers, then start those that Docker starts with the machine: together, in no order."""
+    containers = [stack.container(service) for service in SERVICES]
+    docker("kill", *containers)
+    starting = [subprocess.Popen(["docker", "start", container]) for container in containers]
+    assert [process.wait(60) for process in starting] == [0] * len(SERVICES)
+
+
+def restart_everything(stack: Stack) -> None:
+    """Restart the one-shot services with the others; they must end well again."""
+    stack.compose("restart", "--timeout", "10")
+    stack.wait(lambda: {stack.inspect(each, HOW_IT_ENDED) for each in ONE_SHOTS} == {"exited 0"}, "did not end well")
+
+
+def restart_in_reverse(stack: Stack) -> None:
+    for service in reversed(SERVICES):
+        stack.restart(service)
+
+
+def restart_each_alone(stack: Stack) -> None:
+    for service in SERVICES:
+        stack.restart(service)
+        for each in SERVICES:
+            stack.wait_until_healthy(each)
+
+
+def kill_in_random_order(stack: Stack) -> None:
+    """Kill every service twice, with waits of up to ten seconds, during which others start again."""
+    order = random.Random(20180101)
+    for service in order.sample(SERVICES * 2, 2 * len(SERVICES)):
+        stack.kill(service)
+        time.sleep(order.uniform(0, 10))  # part of the blow
+
+
+RESTARTS: dict[str, Callable[[Stack], None]] = {
+    "the machine is started again": reboot,
+    "all containers are restarted": restart_everything,
+    "each container is restarted in reverse": restart_in_reverse,
+    "each container is restarted alone": restart_each_alone,
+    "containers are killed in random order": kill_in_random_order,
+}
+EVERY_TIME = "the machine is started again", "all containers are restarted"
+
+
+@pytest.mark.parametrize(
+    "restart",
+    [
+        pytest.param(name, id=name.replace(" ", "_"), marks=() if name in EVERY_TIME else pytest.mark.nightly)
+        for name in RESTARTS
+    ],
+)
+def test_after_restarts_a_delivery_reaches_the_marts(airflow: Orchestrated, day: list[str], restart: str) -> None:
+    name = day[12 + list(RESTARTS).index(restart)]
+
+    RESTARTS[restart](airflow.stack)
+    airflow.deliver(name)
+    for service in SERVICES:
+        airflow.stack.wait_until_healthy(service)
+    airflow.wait_until_done(name)
+
+    assert airflow.new_titles() == {f"lake {name} succeeded": 1, "marts succeeded": 1}
+
+
+def test_runs_that_wait_for_an_executor_say_so(airflow: Orchestrated, day: list[str]) -> None:
+    name = day[17]
+    airflow.stack.compose("stop", "--timeout", "5", "spark-worker")
+    airflow.deliver(name)
+
+    airflow.stack.wait(lambda: len(airflow.slack.messages) > len(airflow.seen), "nothing was said", 150)
+    (said,) = (title_of(message) for message in airflow.slack.messages[len(airflow.seen) :])
+    assert said == "Spark has no executor: runs wait"
+    assert "unhealthy" in airflow.stack.compose("ps", "--format", "{{.Status}}", "spark-connect").stdout
+    airflow.stack.compose("start", "spark-worker")
+    airflow.wait_until_done(name)
+
+    assert airflow.new_titles() == {said: 1, f"lake {name} succeeded": 1, "marts succeeded": 1}
 
 
 def test_a_backfill_beside_a_daily_run_sends_one_message_and_changes_nothing(

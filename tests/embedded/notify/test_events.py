@@ -10,7 +10,7 @@ import pytest
 from psycopg2.extras import Json
 
 from lakehouse import warehouse
-from lakehouse.notify.events import EndedBackfill, EndedRun, Failure, note_backfill, note_run
+from lakehouse.notify.events import EndedBackfill, EndedRun, Failure, note_backfill, note_no_executor, note_run
 from lakehouse.notify.outbox import Notice
 from lakehouse.settings import Settings
 from stack.fake_slack import faults
@@ -273,3 +273,20 @@ class TestBackfill:
         note_run(settings, run("a", succeeded=False, belongs_to_backfill=True))
 
         assert kinds(note_run(settings, run("b", hours=1))) == [("recovered", False)]
+
+
+def test_an_outage_of_spark_is_noted_once_with_what_to_do(settings: Settings) -> None:
+    (notice,) = note_no_executor(settings, MONDAY, "http://pages")
+
+    assert note_no_executor(settings, MONDAY, "http://pages") == []
+    assert notice.text.splitlines() == [
+        "⏳ Spark has no executor: runs wait",
+        "Since: 2018-01-08 06:00:00 UTC",
+        "What to do:",
+        "  `docker compose ps spark-worker spark-master` shows whether they are healthy",
+        "  `docker compose logs spark-worker` shows why not",
+        "  `docker compose restart spark-worker` starts the worker again",
+        "Spark's page: http://pages",
+        "Event: spark/2018-01-08T06:00:00+00:00/no_executor",
+    ]
+    assert faults(notice.blocks) == []

@@ -110,9 +110,15 @@ class Stack:
     def restart(self, service: str) -> None:
         self.compose("restart", "--timeout", "10", service)
 
+    def container(self, service: str) -> str:
+        return self.compose("ps", "--all", "--quiet", service).stdout.strip()
+
+    def inspect(self, service: str, what: str) -> str:
+        """What Docker says of the service's container, as a Go template."""
+        return self._run("docker", "inspect", "--format", what, self.container(service)).stdout.strip()
+
     def started_at(self, service: str) -> str:
-        container = self.compose("ps", "--all", "--quiet", service).stdout.strip()
-        return self._run("docker", "inspect", "--format", "{{.State.StartedAt}}", container).stdout.strip()
+        return self.inspect(service, "{{.State.StartedAt}}")
 
     def wait_until_healthy(self, service: str) -> None:
         self.wait(

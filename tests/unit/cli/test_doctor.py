@@ -10,8 +10,10 @@ import socket
 import sys
 from collections import namedtuple
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -119,6 +121,20 @@ def test_with_a_spark_server_the_server_is_asked_and_java_is_not_needed(
     assert found.finding == f"The Spark Connect server at sc://127.0.0.1:{port} cannot be used: ConnectionRefusedError."
     assert "LAKEHOUSE_SPARK_REMOTE" in found.remedy
     assert not {"Java", "jars"} & {check.name for check in checks(Settings.load())}
+
+
+def test_a_spark_server_without_an_executor_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def session(settings: Settings) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(version="4.1.1")
+
+    monkeypatch.setattr("lakehouse.spark.session.spark_session", session)
+    monkeypatch.setattr(doctor, "executors", lambda settings: 0)
+
+    found = doctor._spark(Settings.load())
+
+    assert found.finding == "4.1.1, a Connect server answers, but it has no executor"
+    assert "docker compose logs spark-worker" in found.remedy
 
 
 def test_java_is_shown_with_version_and_path(look: Look) -> None:
