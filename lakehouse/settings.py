@@ -73,6 +73,10 @@ class Settings(BaseSettings):
     state: None = Field(None, exclude=True, description="refused: the name of a workspace in version 0.1.0")
 
     drop_dir: Path | None = Field(None, description="a folder whose deliveries the orchestrator lands; unset: none")
+    largest_file_gb: float = Field(
+        20, gt=0, description="GB of the largest CSV that landing accepts, or of all CSVs in an archive, unpacked"
+    )
+    largest_ratio: int = Field(200, ge=1, description="how many times its size an archive above 100 MB may unpack to")
     landing_url: str | None = Field(
         None, description="URL of landing; unset: a folder of the workspace, or `s3://<prefix>landing/<workspace>`"
     )

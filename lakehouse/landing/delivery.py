@@ -1,7 +1,8 @@
 """Paths from the user -> the CSV files under them, one entry per file, with batch date. No CSV file is read yet.
 
-Folders are searched recursively, and links are followed. Zip archives are opened. Only .csv, .csv.gz and .zip count.
-Hidden files (the name starts with a dot) are left out. Anything else that cannot be read is a fault.
+Folders are searched recursively. Zip archives are opened. Only .csv, .csv.gz and .zip count. Hidden files (the name
+starts with a dot) are left out. Anything else that cannot be read, or is beyond the bounds of a delivery, is a fault.
+Links are followed; in a drop folder, where others may write, only to places within the folder.
 A file's date is at the end of its stem. Otherwise it is in the name of the nearest enclosing folder or archive with a
 date.
 """
@@ -12,17 +13,30 @@ import gzip
 import os
 import re
 import stat
+import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
+
+from lakehouse.settings import Settings
 
 NOT_CSV = "neither .csv nor .csv.gz nor .zip"
 HIDDEN = "hidden"
 NESTED = "a zip in a zip: take it out first"
+
+# A tree of deliveries that is deeper or larger is a mistake, such as a link to the root of the disk.
+DEEPEST_FOLDER = 32
+MOST_ENTRIES = 200_000
+# A smaller file may have any ratio: a few repeated lines compress a thousandfold.
+ANY_RATIO_BELOW = 100_000_000
+QUOTED_CHARACTERS = 80
+CONTROL_CHARACTER = "its name has a control character, such as a newline: rename it"
+OUTSIDE = "is a link to a place outside the drop folder"
 
 _DATE = re.compile(r"(?<!\d)\d{4}-\d{2}-\d{2}(?!\d)")
 _DATE_AT_END = re.compile(r"(?P<stem>.*?)[ _.-]*(?<!\d)(?P<date>\d{4}-\d{2}-\d{2})")
@@ -33,14 +47,41 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """What is read of a delivery.
+
+    `within`: the folder that no link may leave; None: links lead anywhere, as the user who gave the paths wants it.
+    `largest_file`: bytes of a CSV, or of all CSVs in an archive, unpacked. `largest_ratio`: unpacked to packed bytes.
+    """
+
+    within: Path | None = None
+    largest_file: int = 20_000_000_000
+    largest_ratio: int = 200
+
+    @classmethod
+    def of(cls, settings: Settings, within: Path | None = None) -> Bounds:
+        """The bounds of the settings."""
+        return cls(within, int(settings.largest_file_gb * 1e9), settings.largest_ratio)
+
+    def unpacked(self, packed: int) -> int:
+        """To how many bytes at most this many may unpack."""
+        return min(self.largest_file, max(ANY_RATIO_BELOW, self.largest_ratio * packed))
+
+
+@dataclass(frozen=True)
 class FoundFile:
-    """A CSV file, plain or gzipped, possibly in a zip. `stem` is the file's name without date and extensions."""
+    """A CSV file, plain or gzipped, possibly in a zip. `stem` is the file's name without date and extensions.
+
+    `size`: bytes as delivered; those of a member of a zip are unpacked.
+    """
 
     path: Path
     member: str | None
     name: str
     stem: str
     batch_date: date | None
+    size: int = 0
+    bounds: Bounds = Bounds()
 
     @property
     def shown(self) -> str:
@@ -64,12 +105,11 @@ class FoundFile:
         """The bytes to keep in landing. Opening and reading them raise only Unreadable."""
         with ExitStack() as stack:
             with reading():
-                if self.member is None:
-                    stream: BinaryIO = stack.enter_context(self.path.open("rb"))
-                else:
-                    archive = stack.enter_context(zipfile.ZipFile(self.path))
+                stream = stack.enter_context(_open(self.path, self.bounds))
+                if self.member is not None:
+                    archive = stack.enter_context(zipfile.ZipFile(stream))
                     stream = cast(BinaryIO, stack.enter_context(archive.open(self.member)))
-            yield cast(BinaryIO, _Reader(stream))
+            yield cast(BinaryIO, _Reader(stream, self.bounds.largest_file))
 
     @contextmanager
     def open_csv(self) -> Iterator[BinaryIO]:
@@ -79,14 +119,20 @@ class FoundFile:
                 yield stream
                 return
             with gzip.GzipFile(fileobj=stream) as plain:
-                yield cast(BinaryIO, _Reader(cast(BinaryIO, plain)))
+                yield cast(BinaryIO, _Reader(cast(BinaryIO, plain), self.bounds.unpacked(self.size)))
 
 
 @dataclass
 class Delivery:
-    """What was found under the paths of one delivery. `ignored`: why -> names. `faults` are sentences."""
+    """What was found under the paths of one delivery. `ignored`: why -> names. `faults` are sentences.
+
+    `entries`: how many files, folders and members of archives there are. `changed_at`: when one of them last changed.
+    """
 
     batch_date: date | None = None
+    bounds: Bounds = Bounds()
+    entries: int = 0
+    changed_at: float = 0.0
     files: list[FoundFile] = field(default_factory=list)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
@@ -110,13 +156,25 @@ def reading() -> Iterator[None]:
         raise Unreadable(str(error) or type(error).__name__) from error
 
 
-def find_files(paths: Sequence[Path], batch_date: date | None = None, *, may_be_empty: bool = False) -> Delivery:
+def quoted(text: str) -> str:
+    """A name from a delivery as messages show it: one line of at most 80 characters, without control characters."""
+    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return shown if len(shown) <= QUOTED_CHARACTERS else f"{shown[: QUOTED_CHARACTERS - 1]}…"
+
+
+def find_files(
+    paths: Sequence[Path],
+    batch_date: date | None = None,
+    *,
+    may_be_empty: bool = False,
+    bounds: Bounds = Bounds(),
+) -> Delivery:
     """All CSV files under the paths, sorted by path. `batch_date` takes precedence over every date in a name.
 
-    These are faults: absent or unreadable paths, folders and archives, contradictory dates, and unless `may_be_empty`
-    a delivery without files.
+    These are faults: absent or unreadable paths, folders and archives, what is beyond the bounds, contradictory dates,
+    and unless `may_be_empty` a delivery without files.
     """
-    found = Delivery(batch_date)
+    found = Delivery(batch_date, bounds)
     seen: set[Path] = set()
     for given in paths:
         path = Path(os.path.abspath(given))  # noqa: PTH100 - resolve() would replace a link's dated name by its target's
@@ -143,9 +201,13 @@ def _add_folder(
     `around`: the identities of these folders. A link back to one of these folders is not followed: it would lead in
     circles indefinitely, and everything behind the link is found anyway.
     """
+    if len(names) > DEEPEST_FOLDER:
+        found.faults.append(f"{_shown(folder)}: is {DEEPEST_FOLDER} folders deep")
+        return
     try:
+        found.changed_at = max(found.changed_at, folder.lstat().st_ctime)
         with os.scandir(folder) as entries:
-            inside = sorted(entry.name for entry in entries)
+            inside = sorted(entry.name for entry in islice(entries, MOST_ENTRIES + 1))
     except OSError as error:
         found.faults.append(f"{_shown(folder)}: cannot be read ({error.strerror})")
         return
@@ -153,8 +215,12 @@ def _add_folder(
         if path in seen:
             continue
         seen.add(path)
+        if not _counts(found):
+            return
         if _is_hidden([path.name]):
-            found.ignore(HIDDEN, path.name)
+            found.ignore(HIDDEN, quoted(path.name))
+        elif _has_control_character(path.name):
+            found.faults.append(f"{_shown(path)}: {CONTROL_CHARACTER}")
         elif (status := _status(found, path, _shown(path))) is None:
             continue
         elif not stat.S_ISDIR(status.st_mode):
@@ -166,6 +232,10 @@ def _add_folder(
 def _status(found: Delivery, path: Path, shown: str) -> os.stat_result | None:
     """The status of a file, a folder or a link's target. None, and a fault is added, if it is inaccessible."""
     try:
+        found.changed_at = max(found.changed_at, path.lstat().st_ctime)
+        if found.bounds.within is not None and not _is_within(path, found.bounds.within):
+            found.faults.append(f"{shown}: {OUTSIDE}")
+            return None
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
         link = path.is_symlink()
@@ -175,12 +245,57 @@ def _status(found: Delivery, path: Path, shown: str) -> os.stat_result | None:
     return None
 
 
+def _counts(found: Delivery) -> bool:
+    """Count an entry. False, and a fault is added once, if there are too many."""
+    found.entries += 1
+    if found.entries == MOST_ENTRIES + 1:
+        found.faults.append(f"more than {MOST_ENTRIES:,} files and folders: the rest was not looked at")
+    return found.entries <= MOST_ENTRIES
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _open(path: Path, bounds: Bounds) -> BinaryIO:
+    """Open an ordinary file. A sender may have put something else in its place since it was found.
+
+    Raises Unreadable for a pipe or a device, without waiting for it, for a file that a link leads to from outside the
+    bounds, and for a file with holes, whose bytes have not been written yet.
+    """
+    stream = open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")  # noqa: SIM115, PTH123
+    try:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable("is no ordinary file")
+        if bounds.within is not None:
+            really = Path(os.path.realpath(path))
+            if not _is_within(really, bounds.within) or _identity(really.lstat()) != _identity(status):
+                raise Unreadable(OUTSIDE)
+        if hasattr(os, "SEEK_HOLE") and status.st_size:
+            if os.lseek(stream.fileno(), 0, os.SEEK_HOLE) < status.st_size:
+                raise Unreadable("has holes: it was not written completely")
+            os.lseek(stream.fileno(), 0, os.SEEK_SET)
+        return stream
+    except BaseException:
+        stream.close()
+        raise
+
+
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
 def _shown(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
+    return quoted(f"{path.parent.name}/{path.name}")
+
+
+def _has_control_character(name: str) -> bool:
+    return any(unicodedata.category(each) == "Cc" for each in name)
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB"
 
 
 def _add(found: Delivery, path: Path, status: os.stat_result, folders: Sequence[str], is_given: bool) -> None:
@@ -193,36 +308,51 @@ def _add(found: Delivery, path: Path, status: os.stat_result, folders: Sequence[
             found.ignore(NOT_CSV, path.name)
     elif not stat.S_ISREG(status.st_mode):
         found.faults.append(f"{_shown(path)}: is no ordinary file")
+    elif status.st_size > found.bounds.largest_file:
+        found.faults.append(f"{_shown(path)}: has {_gigabytes(status.st_size)}, {_limit(found.bounds.largest_file)}")
     elif is_zip:
-        _add_members(found, path, folders)
+        _add_members(found, path, status.st_size, folders)
     else:
-        _add_csv(found, path, None, path.name, folders)
+        _add_csv(found, path, None, path.name, status.st_size, folders)
 
 
-def _add_members(found: Delivery, path: Path, folders: Sequence[str]) -> None:
+def _limit(most: int) -> str:
+    return f"and {_gigabytes(most)} is the limit (LAKEHOUSE_LARGEST_FILE_GB, LAKEHOUSE_LARGEST_RATIO)"
+
+
+def _add_members(found: Delivery, path: Path, packed: int, folders: Sequence[str]) -> None:
     try:
-        with reading(), zipfile.ZipFile(path) as archive:
-            members = sorted(info.filename for info in archive.infolist())
+        with reading(), _open(path, found.bounds) as stream, zipfile.ZipFile(stream) as archive:
+            sizes = {info.filename: info.file_size for info in archive.infolist()}
     except Unreadable as error:
         found.faults.append(f"{path.name}: is no zip archive, or is damaged ({error})")
         return
-    for member in members:
+    # zipfile unpacks no member beyond the size that the archive states.
+    if sum(sizes.values()) > (most := found.bounds.unpacked(packed)):
+        unpacked = _gigabytes(sum(sizes.values()))
+        found.faults.append(f"{path.name}: unpacks to {unpacked}, {_limit(most)}")
+        return
+    for member in sorted(sizes):
+        if not _counts(found):
+            return
         # Some Windows archivers write backslashes.
         name = member.replace("\\", "/")
         if name.endswith("/"):
             continue
         parts = PurePosixPath(name).parts
         if _is_hidden(parts):
-            found.ignore(HIDDEN, f"{path.name}:{member}")
+            found.ignore(HIDDEN, quoted(f"{path.name}:{member}"))
+        elif _has_control_character(member):
+            found.faults.append(f"{quoted(f'{path.name}:{member}')}: {CONTROL_CHARACTER}")
         elif name.lower().endswith(".zip"):
             found.ignore(NESTED, f"{path.name}:{member}")
         elif not parts or _stem(parts[-1]) is None:
             found.ignore(NOT_CSV, f"{path.name}:{member}")
         else:
-            _add_csv(found, path, member, parts[-1], [*parts[-2::-1], path.stem, *folders])
+            _add_csv(found, path, member, parts[-1], sizes[member], [*parts[-2::-1], path.stem, *folders])
 
 
-def _add_csv(found: Delivery, path: Path, member: str | None, name: str, around: Sequence[str]) -> None:
+def _add_csv(found: Delivery, path: Path, member: str | None, name: str, size: int, around: Sequence[str]) -> None:
     stem = _stem(name) or ""
     if at_end := _DATE_AT_END.fullmatch(stem):
         dated, stem = stem, at_end["stem"]
@@ -233,7 +363,7 @@ def _add_csv(found: Delivery, path: Path, member: str | None, name: str, around:
     except ValueError as error:
         found.faults.append(f"{name}: {error}")
         return
-    found.files.append(FoundFile(path, member, name, stem, batch_date))
+    found.files.append(FoundFile(path, member, name, stem, batch_date, size, found.bounds))
 
 
 def _stem(name: str) -> str | None:
@@ -259,11 +389,16 @@ def _is_hidden(parts: Iterable[str]) -> bool:
 
 
 class _Reader:
-    """A stream for reading that turns every error of the layers below into Unreadable."""
+    """A stream for reading that turns every error of the layers below into Unreadable, and so does a byte too many."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, most: int) -> None:
         self._stream = stream
+        self._most = self._left = most
 
     def read(self, size: int = -1) -> bytes:
         with reading():
-            return self._stream.read(size)
+            found = self._stream.read(size)
+        self._left -= len(found)
+        if self._left < 0:
+            raise Unreadable(f"unpacks to more, {_limit(self._most)}")
+        return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,9 +21,12 @@ from lakehouse.errors import DeliveryRefused, StoreError
 from lakehouse.lake.conformance import ensure_conformance
 from lakehouse.lake.store import Store
 from lakehouse.lakehouse import Lakehouse
-from lakehouse.landing.delivery import Delivery, FoundFile, Unreadable, find_files
+from lakehouse.landing.delivery import Bounds, Delivery, FoundFile, Unreadable, find_files, quoted
 from lakehouse.landing.manifest import DeliveredFile, Manifest, manifest_key, read_manifest, read_manifests
 from lakehouse.landing.quoting import Findings, scan
+
+# So many unknown columns of a file are named.
+MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,13 @@ def land(
     the store, between two batches. Landing the same delivery again completes it. Each batch keeps the tables that this
     delivery does not contain. `log` gets the names of the ignored files.
 
-    `only`: take only the files of this batch date, if there are any. Files that belong to no day are then reported to
-    `log`, since they must not stop the other files.
+    `only`: the path is the drop folder; take only the files of this batch date, if there are any. Files that belong to
+    no day are then reported to `log`, since they must not stop the other files. No link may lead out of the folder.
 
     Raises DeliveryRefused with all faults of all files, and StoreError with the batches that cannot be undone.
     """
-    delivery = find_files(paths, batch_date, may_be_empty=only is not None)
+    bounds = Bounds.of(lakehouse.settings, within=paths[0] if only is not None else None)
+    delivery = find_files(paths, batch_date, may_be_empty=only is not None, bounds=bounds)
     if only is not None:
         delivery = _of_one_day(delivery, only)
     faults = list(delivery.faults)
@@ -188,16 +193,23 @@ def _check_header(checked: _Checked, batch_date: date, faults: list[str]) -> tup
     except (UnicodeDecodeError, csv.Error) as error:
         faults.append(f"{shown}: the header cannot be read as UTF-8 CSV ({error})")
         return ()
+    if len(columns) == 1 and columns[0] not in table.column_names and len(table.columns) > 1:
+        # Nothing of it is quoted: without a comma it may be anything, and this text goes into logs and messages.
+        faults.append(f"{shown}: the delimiter must be a comma, and the header has none")
+        return columns
     missing = [name for name in table.demanded_columns(batch_date) if name not in columns]
     faults += [f"{shown}: column {name} is missing" for name in missing]
-    for name in sorted(set(columns) - set(table.column_names), key=columns.index):
+    unknown = sorted(set(columns) - set(table.column_names), key=columns.index)
+    for name in unknown[:MOST_NAMED]:
         close = difflib.get_close_matches(name, missing or table.column_names, 1)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        faults.append(f"{shown}: column {name or '(without name)'} is unknown{hint}")
-    repeated = sorted({name for name in columns if columns.count(name) > 1})
-    faults += [f"{shown}: column {name or '(without name)'} stands there twice" for name in repeated]
-    if len(columns) == 1 and len(table.columns) > 1 and (";" in header or "\t" in header):
-        faults.append(f"{shown}: the delimiter must be a comma")
+        faults.append(f"{shown}: column {quoted(name) or '(without name)'} is unknown{hint}")
+    if len(unknown) > MOST_NAMED:
+        faults.append(f"{shown}: {len(unknown) - MOST_NAMED} more columns are unknown")
+    repeated = sorted(name for name, times in Counter(columns).items() if times > 1)
+    faults += [
+        f"{shown}: column {quoted(name) or '(without name)'} stands there twice" for name in repeated[:MOST_NAMED]
+    ]
     return columns
 
 

@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from psycopg2.extras import execute_values
 from lakehouse.errors import Busy
 from lakehouse.lake.store import open_store
 from lakehouse.lakehouse import Lakehouse
-from lakehouse.landing.delivery import find_files
+from lakehouse.landing.delivery import Bounds, Delivery, find_files
 from lakehouse.landing.manifest import MANIFEST, is_date, read_manifest
 from lakehouse.pipeline.pending import pending_steps
 from lakehouse.settings import Settings
@@ -95,7 +95,7 @@ def dropped(settings: Settings, day: date | None = None) -> list[Arrival]:
         return []
     files: dict[date, set[Path]] = defaultdict(set)
     names: dict[date, list[str]] = defaultdict(list)
-    for file in find_files([settings.drop_dir], may_be_empty=True).files:
+    for file in _in_drop_folder(settings, settings.drop_dir).files:
         if file.batch_date is not None and day in (None, file.batch_date):
             files[file.batch_date].add(file.path)
             names[file.batch_date].append(f"{file.path.relative_to(settings.drop_dir.absolute())}:{file.member}")
@@ -114,13 +114,15 @@ def dropped(settings: Settings, day: date | None = None) -> list[Arrival]:
 
 def unreadable(settings: Settings) -> list[str]:
     """One sentence per thing in the drop folder that cannot be read; none while files there are still being written."""
-    if settings.drop_dir is None or not (faults := find_files([settings.drop_dir], may_be_empty=True).faults):
+    if settings.drop_dir is None:
         return []
-    newest = 0.0
-    for path in [settings.drop_dir, *settings.drop_dir.rglob("*")]:
-        with suppress(OSError):  # deleted in the meantime, or one of the faults
-            newest = max(newest, path.lstat().st_ctime)
-    return faults if time.time() - newest > AT_REST_SECONDS else []
+    found = _in_drop_folder(settings, settings.drop_dir)
+    return found.faults if time.time() - found.changed_at > AT_REST_SECONDS else []
+
+
+def _in_drop_folder(settings: Settings, folder: Path) -> Delivery:
+    """What is there. Others may write there, so no link may lead out of it: this process can read more than they."""
+    return find_files([folder], may_be_empty=True, bounds=Bounds.of(settings, within=folder))
 
 
 def new_batches(lakehouse: Lakehouse) -> list[NewBatch]:

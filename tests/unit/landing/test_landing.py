@@ -298,7 +298,7 @@ def test_a_header_is_matched_by_name_whatever_its_order_case_spaces_quotes_and_b
 def test_another_delimiter_is_named_as_the_fault(settings: Settings, put: Put) -> None:
     faults = refusal(settings, put("orders.csv", b"order_id;amount;note\no1;1;x\n"), batch_date=DAY)
 
-    assert faults[-1] == "in/orders.csv: the delimiter must be a comma"
+    assert faults == ["in/orders.csv: the delimiter must be a comma, and the header has none"]
 
 
 def test_a_column_is_demanded_from_its_first_day_on_and_optional_before(settings: Settings, put: Put) -> None:
