@@ -116,7 +116,7 @@ def test_no_image_of_this_project_is_pulled_from_a_public_registry(services: dic
 
 def test_every_service_has_limits_an_init_and_logs_of_limited_size(services: dict[str, Any]) -> None:
     for name, service in services.items():
-        assert int(service["mem_limit"]) > 0, name
+        assert int(service["memswap_limit"]) == int(service["mem_limit"]) > 0, name  # no swap
         assert 0 < service["pids_limit"] <= 1500, name
         assert service["init"] is True, name
         assert {"max-size", "max-file"} <= set(service["logging"]["options"]), name
