@@ -21,7 +21,7 @@ PROJECT = "lakehouse-backfill-test"
 LOADS = "select load_id, table_name, batch_date, loaded_at from ops.load_log order by 1"
 
 # Every CI run has a backfill of two days (test_orchestration.py) and the whole archive (test_end_to_end.py).
-pytestmark = [NEEDS_ARCHIVE, pytest.mark.nightly]
+pytestmark = [*NEEDS_ARCHIVE, pytest.mark.nightly]
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,13 @@ BLOWS: dict[str, tuple[Callable[[Stack], None], bool]] = {
     "the store is restarted": (lambda stack: stack.restart("minio"), True),
     "the warehouse is restarted": (lambda stack: stack.restart("postgres"), False),
 }
-# In every CI run these hit Airflow's runs (test_orchestration.py).
-NIGHTLY = {"the Connect server is killed", "the store is restarted", "the warehouse is restarted"}
+# In every CI run these hit Airflow's runs (test_orchestration.py), the master together with everything else.
+NIGHTLY = {
+    "the master is killed",
+    "the Connect server is killed",
+    "the store is restarted",
+    "the warehouse is restarted",
+}
 CASES = [
     pytest.param(blow, id=blow.replace(" ", "_"), marks=pytest.mark.nightly if blow in NIGHTLY else ())
     for blow in BLOWS

@@ -20,7 +20,7 @@ from tests.support.lake import all_rows, days_of, differences, query
 
 Run = Callable[..., RunReport]
 
-pytestmark = [NEEDS_ARCHIVE, pytest.mark.long]
+pytestmark = [*NEEDS_ARCHIVE, pytest.mark.long]
 
 ROWS = {
     "customers": 99_441,
