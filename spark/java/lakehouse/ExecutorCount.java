@@ -20,7 +20,6 @@ import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
 public final class ExecutorCount extends SparkListener {
     public static final int PORT = 15003;
     private static final int BACKLOG = 16;
-    private static final int SLOWEST_READER_MILLISECONDS = 1000;
 
     private final Set<String> executors = ConcurrentHashMap.newKeySet();
 
@@ -45,7 +44,6 @@ public final class ExecutorCount extends SparkListener {
     private void answer(ServerSocket server) {
         while (true) {
             try (Socket reader = server.accept()) {
-                reader.setSoTimeout(SLOWEST_READER_MILLISECONDS);
                 reader.getOutputStream().write((executors.size() + "\n").getBytes(StandardCharsets.US_ASCII));
             } catch (IOException gone) {
                 // The reader went away; the next one gets its answer.
