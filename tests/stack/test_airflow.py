@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.error
 import urllib.request
 
 import pytest
@@ -26,6 +27,17 @@ def test_the_known_login_works_and_no_other(api: Api) -> None:
     assert api.log_in("airflow", "wrong") == 401
     assert api.log_in("admin", "airflow") == 401
     assert api.log_in("airflow", "airflow") == 201
+
+
+def test_a_page_that_calls_this_machine_by_a_name_of_its_own_is_refused(stack: Stack) -> None:
+    address = stack.compose("port", "airflow-api-server", "8080").stdout.strip()
+
+    for path in ("/", "/auth/token", "/api/v2/monitor/health", "/dbt-docs/", "/execution/"):
+        request = urllib.request.Request(f"http://{address}{path}", headers={"Host": "evil.example:8080"})
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=30)
+        assert refused.value.code == 421, path
+        assert "AIRFLOW_HOSTS" in refused.value.read().decode()
 
 
 @pytest.mark.parametrize(
