@@ -21,9 +21,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-from lakehouse.settings import Settings
+if TYPE_CHECKING:
+    from lakehouse.settings import Settings
 
 NOT_CSV = "neither .csv nor .csv.gz nor .zip"
 HIDDEN = "hidden"
