@@ -12,6 +12,8 @@ import pytest
 from tests.stack.support.compose import Stack
 from tests.support.lake import Rows, all_rows
 
+pytestmark = pytest.mark.nightly  # six minutes: the stack is stopped, copied, removed and started twice
+
 
 @pytest.fixture(scope="module")
 def loaded(stack: Stack, shop: Path) -> dict[str, Rows]:
