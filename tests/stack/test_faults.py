@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.settings import Settings
+from tests.stack.support.cases import cases
 from tests.stack.support.compose import Stack
 from tests.stack.support.slow_copy import copying_held_up
 from tests.support.lake import all_rows, differences
@@ -31,13 +32,9 @@ NIGHTLY = {
     "the store is restarted",
     "the warehouse is restarted",
 }
-CASES = [
-    pytest.param(blow, id=blow.replace(" ", "_"), marks=pytest.mark.nightly if blow in NIGHTLY else ())
-    for blow in BLOWS
-]
 
 
-@pytest.mark.parametrize("blow", CASES)
+@pytest.mark.parametrize("blow", cases(BLOWS, NIGHTLY))
 def test_the_marts_are_those_of_the_undisturbed_run(stack: Stack, shop: Path, undisturbed: Settings, blow: str) -> None:
     strike, survives = BLOWS[blow]
     workspace = f"fault_{list(BLOWS).index(blow)}"

@@ -25,6 +25,7 @@ from lakehouse.sample_data.synthetic import Disturbances, generate
 from lakehouse.settings import Settings
 from stack.fake_slack import WEBHOOK, FakeSlack, bridge, fake_slack
 from tests.stack.conftest import CONTRACT, readable_by_all, removed_afterwards, run_embedded
+from tests.stack.support.cases import cases
 from tests.stack.support.compose import ONE_SHOTS, SERVICES, Stack, docker
 from tests.stack.support.slow_copy import copying_held_up
 from tests.support.lake import NEWEST_BUILT, all_rows, days_of, differences, query
@@ -342,13 +343,7 @@ BLOWS: dict[str, Blow] = {
 NIGHTLY_BLOWS = {"the api-server is killed"}
 
 
-@pytest.mark.parametrize(
-    "blow",
-    [
-        pytest.param(blow, id=blow.replace(" ", "_"), marks=pytest.mark.nightly if blow in NIGHTLY_BLOWS else ())
-        for blow in BLOWS
-    ],
-)
+@pytest.mark.parametrize("blow", cases(BLOWS, NIGHTLY_BLOWS))
 def test_in_the_middle_of_a_load_and_the_run_ends_green_by_itself(
     airflow: Orchestrated, day: list[str], blow: str
 ) -> None:
@@ -412,13 +407,7 @@ RESTARTS: dict[str, Callable[[Stack], None]] = {
 NIGHTLY_RESTARTS = set(RESTARTS) - {"everything starts at the same time"}
 
 
-@pytest.mark.parametrize(
-    "restart",
-    [
-        pytest.param(name, id=name.replace(" ", "_"), marks=pytest.mark.nightly if name in NIGHTLY_RESTARTS else ())
-        for name in RESTARTS
-    ],
-)
+@pytest.mark.parametrize("restart", cases(RESTARTS, NIGHTLY_RESTARTS))
 def test_after_restarts_a_delivery_reaches_the_marts(airflow: Orchestrated, day: list[str], restart: str) -> None:
     name = day[12 + list(RESTARTS).index(restart)]
 

@@ -61,7 +61,7 @@ except S3Error as error:
 @pytest.fixture(scope="module")
 def containers(stack: Stack) -> dict[str, str]:
     """The container of each service that keeps running."""
-    return {name: stack.compose("ps", "--quiet", name).stdout.strip() for name in SERVICES}
+    return {name: stack.container(name) for name in SERVICES}
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_a_bi_tool_on_the_warehouses_network_cannot_reach_store_cluster_or_airfl
     addresses = {place: place for place in places}
     for place in places[1:]:
         service, _, port = place.partition(":")
-        container = stack.compose("ps", "--quiet", service).stdout.strip()
+        container = stack.container(service)
         networks = json.loads(docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", container))
         addresses[place] = f"{next(iter(networks.values()))['IPAddress']}:{port}"
 
