@@ -233,8 +233,10 @@ def _add_folder(
 def _status(found: Delivery, path: Path, shown: str) -> os.stat_result | None:
     """The status of a file, a folder or a link's target. None, and a fault is added, if it is inaccessible."""
     try:
-        found.changed_at = max(found.changed_at, path.lstat().st_ctime)
-        if found.bounds.within is not None and not _is_within(path, found.bounds.within):
+        own = path.lstat()
+        found.changed_at = max(found.changed_at, own.st_ctime)
+        # Only a link leaves the folder; the triggerer looks at every entry every few seconds.
+        if found.bounds.within is not None and stat.S_ISLNK(own.st_mode) and not _is_within(path, found.bounds.within):
             found.faults.append(f"{shown}: {OUTSIDE}")
             return None
         return path.stat()
