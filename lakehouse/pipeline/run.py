@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -136,14 +137,15 @@ def _run_units(
     # Each step writes only to the layer named after it, and its store user has no write access to any other. The load
     # step writes to no layer.
     ensure_conformance(lakehouse.settings, *(layer for layer in LAYERS if layer in steps))
+    needs_spark = steps != ("bronze",)
     with (
         SparkWhenNeeded(
             lakehouse.settings, session, short_run=sum(unit.size for unit in units) < SHORT_RUN_BYTES
         ) as spark,
-        executors_watched(lakehouse.settings, observer.note),
+        executors_watched(lakehouse.settings, observer.note) if needs_spark else nullcontext(),
         ThreadPoolExecutor(PARALLEL_TABLES, thread_name_prefix="table") as pool,
     ):
-        if steps != ("bronze",):
+        if needs_spark:
             spark.prepare()
         by_table = [[*of_table] for _, of_table in groupby(units, key=lambda unit: unit.table)]
         # The largest table first, so that the longest work does not start last.
