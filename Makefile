@@ -21,7 +21,7 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run status sql stop doctor test test-quick test-nightly test-mutants lint format docs bench clean \
 	up down logs ps backfill backup restore psql credentials new-secret fake-slack images base-image bundle load-bundle \
-	test-stack bench-stack bench-airflow
+	test-stack bench-stack bench-airflow bench-backlog
 
 ##@ Use it
 run: $(if $(filter docker,$(TARGET)),,setup)  ## Process DATA=path (folder, files or zip); without DATA, a small generated source
@@ -151,6 +151,9 @@ bench-stack: setup-dev  ## Measure the stack: build, start, memory, the real arc
 
 bench-airflow: setup-dev  ## Measure Airflow: a day to the marts, its own share, an empty day, memory (ten minutes)
 	@$(BIN)/python -m benchmarks.airflow
+
+bench-backlog: setup-dev  ## Measure Airflow: 30 and 60 batches that were dropped together (forty minutes)
+	@$(BIN)/python -m benchmarks.airflow_backlog
 
 ##@ Variables: make TARGET NAME=value
 ## DATA    What `run` processes: a folder, CSV files or a zip; several in quotes (paths without spaces). Unset: a small generated source

@@ -7,9 +7,11 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from datetime import datetime
 from typing import Any
 
 TRIES = 10
+PAGE = 100
 
 
 class Api:
@@ -51,6 +53,23 @@ class Api:
         path = f"{path_of(run)}/taskInstances?limit=100"
         found: list[dict[str, Any]] = self._must(path)["task_instances"]
         return found
+
+    def runs_since(self, moment: datetime) -> list[dict[str, Any]]:
+        """All runs of all DAGs that were due since then."""
+        return self._all("/api/v2/dags/~/dagRuns?order_by=id", "dag_runs", moment)
+
+    def tasks_since(self, moment: datetime) -> list[dict[str, Any]]:
+        """The task instances of these runs."""
+        return self._all("/api/v2/dags/~/dagRuns/~/taskInstances?order_by=id", "task_instances", moment)
+
+    def _all(self, path: str, kind: str, moment: datetime) -> list[dict[str, Any]]:
+        since = urllib.parse.quote(moment.isoformat())
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._must(f"{path}&run_after_gte={since}&limit={PAGE}&offset={len(found)}")[kind]
+            found += page
+            if len(page) < PAGE:
+                return found
 
     def log(self, run: dict[str, Any], task: str, index: int = -1) -> list[str]:
         """The lines of a task's log, of its first try."""

@@ -70,13 +70,14 @@ class OwnStack:
         return found
 
     @contextmanager
-    def watched(self, services: str = "") -> Iterator[Peaks]:
-        """Sample until the block ends; docker takes two seconds per sample."""
+    def watched(self, services: str = "", *, every: float = 0) -> Iterator[Peaks]:
+        """Sample until the block ends; docker takes two seconds per sample. `every`: seconds between two samples."""
         peaks, stop = Peaks(), threading.Event()
 
         def watch() -> None:
             while not stop.is_set():
                 peaks.add(self.memory(services))
+                stop.wait(every)
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()

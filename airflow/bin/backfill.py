@@ -1,10 +1,10 @@
-"""Landed batches of a range of days -> Airflow's own backfill of `lake` for each, one after another, oldest first.
+"""Landed batches of a range of days -> Airflow's own backfills of `lake`, four days side by side, oldest first.
 
     docker compose exec airflow-scheduler python airflow/bin/backfill.py 2018-01-01 2018-03-31
 
-`make backfill FROM=2018-01-01 TO=2018-03-31` runs this. One backfill for the whole range would consist mostly of empty
-days, and Airflow refuses a second backfill of a DAG while one is active. After an interruption, start the command
-again: it processes the remaining days.
+`make backfill FROM=2018-01-01 TO=2018-03-31` runs this. A backfill for the whole range could consist mostly of empty
+days, so there is one per sequence of days with a batch, and one after another: Airflow refuses a second backfill of a
+DAG while one is active. After an interruption, start the command again: it processes the remaining days.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ import sys
 import time
 import uuid
 import warnings
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 
 DAG = "lake"
+RUNS_SIDE_BY_SIDE = 4
+# The days of one backfill. They go on if this command is interrupted.
+DAYS_AT_ONCE = 20
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
@@ -28,14 +32,12 @@ def main() -> None:
     days = _landed(first, last)
     group = {"id": uuid.uuid4().hex[:12], "dates": [day.isoformat() for day in days]}
     failed = []
-    for number, day in enumerate(days, 1):
-        begin = time.monotonic()
-        state = _backfill(day, {"backfill": group})
-        _say(f"{day}  {state:<8} {time.monotonic() - begin:6.0f} s  ({number} of {len(days)})")
+    for number, (day, state, seconds) in enumerate(_backfilled(days, {"backfill": group}), 1):
+        _say(f"{day}  {state:<8} {seconds:6.0f} s  ({number} of {len(days)})")
         if state != "success":
             failed.append(day.isoformat())
     if failed:
-        sys.exit(f"Failed: {', '.join(failed)}. The Airflow UI says why; then run the same command again.")
+        sys.exit(f"Failed: {', '.join(sorted(failed))}. The Airflow UI says why; then run the same command again.")
 
 
 def _range() -> tuple[date, date]:
@@ -71,54 +73,86 @@ def _landed(first: date, last: date) -> list[date]:
     return chosen
 
 
-def _backfill(day: date, conf: dict[str, object]) -> str:
-    """The state in which the run of the day ended. If a run of that day is already active, wait for it first."""
+def _backfilled(days: list[date], conf: dict[str, object]) -> Iterator[tuple[date, str, float]]:
+    """Each day with the state in which its run ended and the seconds that it took, as soon as it has ended.
+
+    If a run of a day is already active, wait for it first.
+    """
+    remaining = list(days)
+    while remaining:
+        for sequence in _sequences(remaining):
+            for ended in _ended(_begin(sequence, conf)):
+                remaining.remove(ended[0])
+                yield ended
+        if remaining:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _sequences(days: list[date]) -> list[list[date]]:
+    """The days, divided where one is missing, and after DAYS_AT_ONCE."""
+    found: list[list[date]] = []
+    for day in days:
+        if found and len(found[-1]) < DAYS_AT_ONCE and day == found[-1][-1] + timedelta(days=1):
+            found[-1].append(day)
+        else:
+            found.append([day])
+    return found
+
+
+def _begin(days: list[date], conf: dict[str, object]) -> int:
+    """Start a backfill from the first to the last day, once no other one is active; return its number."""
     from airflow.models.backfill import AlreadyRunningBackfill, ReprocessBehavior, _create_backfill
 
-    at = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    first, last = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (days[0], days[-1]))
     reported = False
     while True:
         try:
-            # `airflow backfill create` calls this, too, but would import Airflow again for each day.
+            # `airflow backfill create` calls this, too, but would import Airflow again for each backfill.
             backfill = _create_backfill(
                 dag_id=DAG,
-                from_date=at,
-                to_date=at,
-                max_active_runs=1,
+                from_date=first,
+                to_date=last,
+                max_active_runs=RUNS_SIDE_BY_SIDE,
                 reverse=False,
                 dag_run_conf=conf,
                 triggering_user_name="make backfill",
                 reprocess_behavior=ReprocessBehavior.COMPLETED,
             )
+            return int(backfill.id)
         except AlreadyRunningBackfill:
             if not reported:
-                _say(f"{day}  waits for another backfill of {DAG}")
+                _say(f"{days[0]}  waits for another backfill of {DAG}")
             reported = True
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            continue
-        state = _ended(backfill.id)
-        if state is not None:
-            return state
 
 
-def _ended(backfill_id: int) -> str | None:
-    """Wait until the backfill's run ends; return the run's state. None without a run, as the day had an active one."""
-    from airflow.models.backfill import Backfill
+def _ended(backfill_id: int) -> Iterator[tuple[date, str, float]]:
+    """Each run of the backfill as soon as it has ended. A day that had an active run has none."""
+    from airflow.models.backfill import Backfill, BackfillDagRun
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from airflow.utils.state import State
     from sqlalchemy import func, select, update
 
+    of_backfill = select(BackfillDagRun.dag_run_id).where(BackfillDagRun.backfill_id == backfill_id)
+    reported: set[date] = set()
     while True:
         with create_session() as session:
-            complete = session.scalar(select(Backfill.completed_at).where(Backfill.id == backfill_id))
-            state = session.scalar(select(DagRun.state).where(DagRun.backfill_id == backfill_id))
-            if complete is None and state in State.finished_dr_states:
-                # The scheduler would set this itself, but only checks every half minute. The next day need not wait.
-                session.execute(update(Backfill).where(Backfill.id == backfill_id).values(completed_at=func.now()))
-                return str(state)
-        if complete is not None:
-            return None if state is None else str(state)
+            runs = session.scalars(select(DagRun).where(DagRun.id.in_(of_backfill)).order_by(DagRun.end_date)).all()
+            ended = {
+                run.logical_date.date(): (str(run.state), (run.end_date - run.start_date).total_seconds())
+                for run in runs
+                if run.state in State.finished_dr_states
+            }
+            if len(ended) == len(runs):
+                # The scheduler would set this itself, but only checks every half minute. The next days need not wait.
+                unset = update(Backfill).where(Backfill.id == backfill_id, Backfill.completed_at.is_(None))
+                session.execute(unset.values(completed_at=func.now()))
+        for day in sorted(ended.keys() - reported):
+            yield day, *ended[day]
+        reported |= ended.keys()
+        if len(ended) == len(runs):
+            return
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 

@@ -5,9 +5,11 @@ As long as nothing arrives, no worker is busy.
 
 | Task | What | When repeated |
 | --- | --- | --- |
-| `new_batches` | lists the batches that no run has claimed, except those that are already loaded unchanged | returns the same list |
+| `start_runs` | starts a run of the DAG `lake` for each batch that no run has claimed, except for those that are already loaded unchanged | starts nothing twice |
 | `drop_folder` | fails if it cannot read something in the drop folder: a damaged zip, a folder without read permission | checks again |
-| `lake` | starts the DAG `lake`, once per batch and content | starts nothing twice |
+
+A batch waits as a queued run of `lake`; four runs work at the same time. If a run ends before it could claim its batch,
+the next check starts it again.
 
 A batch that is delivered again, in part or as a whole, is a new batch. A dropped batch is complete when none of its
 files has been written to for five seconds. If another file arrives later, the batch is new again.
@@ -15,7 +17,7 @@ files has been written to for five seconds. If another file arrives later, the b
 #### When it fails
 
 - `drop_folder`: its log names what cannot be read. Correct or remove it; the other batches have started anyway.
-- `new_batches`, `lake`: the store or the warehouse does not answer. Fix it (`check_stack` shows which), then clear the
+- `start_runs`: the store or the warehouse does not answer. Fix it (`check_stack` shows which), then clear the
   failed task. Batches that arrived in the meantime are not lost, since each run checks all batches.
 
 After unpausing this DAG, trigger it manually or wait up to an hour: until then it does not see what arrived while it
@@ -24,9 +26,6 @@ was paused.
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Asset, AssetWatcher, dag, task
 
 from lakehouse_airflow.defaults import DEFAULTS, LONGEST_RUN
@@ -49,10 +48,10 @@ def arrivals() -> None:
     """Find the new batches and start one run of `lake` for each."""
 
     @task
-    def new_batches() -> list[dict[str, Any]]:
-        from lakehouse.pipeline import tasks
+    def start_runs() -> None:
+        from lakehouse_airflow import lake_runs
 
-        return tasks.runs_to_start()
+        lake_runs.start_all()
 
     @task
     def drop_folder() -> None:
@@ -60,10 +59,8 @@ def arrivals() -> None:
 
         tasks.look_into_drop_folder()
 
+    start_runs()
     drop_folder()
-    TriggerDagRunOperator.partial(
-        task_id="lake", trigger_dag_id="lake", logical_date=None, skip_when_already_exists=True
-    ).expand_kwargs(new_batches())
 
 
 arrivals()

@@ -57,8 +57,11 @@ def lake() -> None:
     @task
     def batch(params: Any = None, dag_run: Any = None) -> list[dict[str, str]]:
         from lakehouse.pipeline import tasks
+        from lakehouse_airflow.unreported import note_claimed
 
-        return tasks.prepare_batch(params["batch_date"] or str(day_of(dag_run)), dag_run.run_id)
+        batch_date = params["batch_date"] or str(day_of(dag_run))
+        note_claimed(tasks.claim_batch(batch_date, dag_run.run_id))
+        return tasks.due_tables(batch_date)
 
     @task(map_index_template="{{ task.op_kwargs['table'] }}")
     def bronze(table: str, batch_date: str) -> dict[str, int]:

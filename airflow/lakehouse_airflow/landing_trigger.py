@@ -9,6 +9,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from lakehouse_airflow.unreported import Unreported
+
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_CHECKS = 3.0
@@ -20,6 +22,8 @@ SECONDS_UNTIL_SENT_AGAIN = 3600.0
 
 class LandingTrigger(BaseEventTrigger):
     """Starts `arrivals` when a batch is new or changed. At its start and every hour, it reports every batch present.
+
+    It does not report what a run of `lake` has landed from the drop folder: that run processes it.
 
     The event names what arrived, only for people. The DAG itself checks what to do, since Airflow may drop an
     event that arrives while it creates a run for an earlier one.
@@ -37,19 +41,17 @@ class LandingTrigger(BaseEventTrigger):
 
         clock = asyncio.get_running_loop().time
         settings = await asyncio.to_thread(Settings.load)
-        seen: set[str] = set()
-        forget_at = clock() + SECONDS_UNTIL_SENT_AGAIN
+        unreported, forget_at = Unreported(), clock() + SECONDS_UNTIL_SENT_AGAIN
         logged = ""
         while True:
             begin = clock()
             if begin > forget_at:
-                seen, forget_at = set(), begin + SECONDS_UNTIL_SENT_AGAIN
+                unreported, forget_at = Unreported(), begin + SECONDS_UNTIL_SENT_AGAIN
             try:
                 present = {arrival.name for arrival in await asyncio.to_thread(arrivals.present, settings)}
                 present |= set(await asyncio.to_thread(arrivals.unreadable, settings))
-                if came := sorted(present - seen):
+                if came := unreported.among(present):
                     yield TriggerEvent(came)
-                seen |= present
                 logged = ""
             except StoreError as error:
                 if str(error) != logged:

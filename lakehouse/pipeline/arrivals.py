@@ -1,7 +1,7 @@
 """Landing and the drop folder -> the batches that are present, and which of these are new (claimed by no run).
 
-The only state is ops.claims, so a later or repeated check finds the same new batches, and a batch that arrives between
-two checks is not lost.
+The only state is ops.claims and the orchestrator's own runs, so a later or repeated check finds the same new batches,
+and a batch that arrives between two checks is not lost.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -125,22 +125,38 @@ def _in_drop_folder(settings: Settings, folder: Path) -> Delivery:
     return find_files([folder], may_be_empty=True, bounds=Bounds.of(settings, within=folder))
 
 
-def new_batches(lakehouse: Lakehouse) -> list[NewBatch]:
-    """Batches that no run has claimed. A batch that is already loaded unchanged is claimed here and not returned."""
+def new_batches(lakehouse: Lakehouse, active: Callable[[list[str]], set[str]] = lambda _: set()) -> list[NewBatch]:
+    """Batches that no run has claimed. A batch that is already loaded unchanged is claimed here and not returned.
+
+    `active` tells which of these runs were started and have not ended: they will claim their batches, so those are not
+    returned either.
+    """
+    if not (found := _unclaimed(lakehouse)):
+        return []
+    to_come = active([each.run_id for each in found])
+    # A run may have claimed its batch and ended before `active` was asked.
+    found = [each for each in _unclaimed(lakehouse) if each.run_id not in to_come]
+    in_landing = [each.arrival for each in found if each.arrival.place == "landing"]
+    manifests = [manifest for arrival in in_landing if (manifest := read_manifest(lakehouse, arrival.batch_date))]
+    due = {unit.batch_date for unit in pending_steps(lakehouse, manifests)}
+    done = [arrival for arrival in in_landing if arrival.batch_date not in due]
+    claim(lakehouse, done, LOADED)
+    return [each for each in found if each.arrival not in done]
+
+
+def _unclaimed(lakehouse: Lakehouse) -> list[NewBatch]:
     claims = _claims(lakehouse)
     claimed = {last.arrival for last in claims.values() if last.claimed_by != COMMAND}
     # A command may have claimed batches and then died.
     claimed_by_commands = {last.arrival for last in claims.values() if last.claimed_by == COMMAND}
     if claimed_by_commands and _a_command_works(lakehouse):
         claimed |= claimed_by_commands
-    found = [arrival for arrival in present(lakehouse.settings) if arrival not in claimed]
-    in_landing = [arrival for arrival in found if arrival.place == "landing"]
-    manifests = [manifest for arrival in in_landing if (manifest := read_manifest(lakehouse, arrival.batch_date))]
-    due = {unit.batch_date for unit in pending_steps(lakehouse, manifests)}
-    done = [arrival for arrival in in_landing if arrival.batch_date not in due]
-    claim(lakehouse, done, LOADED)
     since = {batch: last.at for batch, last in claims.items()}
-    return [NewBatch(each, since.get((each.place, each.batch_date))) for each in found if each not in done]
+    return [
+        NewBatch(arrival, since.get((arrival.place, arrival.batch_date)))
+        for arrival in present(lakehouse.settings)
+        if arrival not in claimed
+    ]
 
 
 def not_yet_landed(lakehouse: Lakehouse, day: date) -> list[Arrival]:

@@ -3,7 +3,8 @@ next. Each function may be called again: finished work stays as it is. Each logs
 
     runs_to_start           which batches are new
     look_into_drop_folder   what in the drop folder cannot be read
-    prepare_batch           lands a dropped delivery and lists the batch's tables that are due
+    claim_batch             lands a dropped delivery and claims the batch for a run
+    due_tables              which tables of the batch are due
     run_step                bronze, silver or load of one table
     reconcile_tables        counts every record of what was loaded
     reconcile_facts         compares the marts with what was loaded
@@ -14,6 +15,7 @@ next. Each function may be called again: finished work stays as it is. Each logs
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -36,14 +38,17 @@ from lakehouse.workspaces import load_settings
 log = logging.getLogger(__name__)
 
 
-def runs_to_start() -> list[dict[str, Any]]:
-    """[{trigger_run_id, conf}], one per batch in landing or the drop folder that no run has claimed."""
+def runs_to_start(active: Callable[[list[str]], set[str]]) -> list[dict[str, Any]]:
+    """[{run_id, conf}], one per batch in landing or the drop folder that no run has claimed or will claim.
+
+    `active` tells which of these runs wait or work.
+    """
     lakehouse = _open()
     warehouse.prepare(lakehouse.settings)
-    found = arrivals.new_batches(lakehouse)
+    found = arrivals.new_batches(lakehouse, active)
     for new in found:
         log.info("New batch: %s in %s", new.arrival.batch_date, new.arrival.place)
-    return [{"trigger_run_id": new.run_id, "conf": {"batch_date": new.arrival.batch_date.isoformat()}} for new in found]
+    return [{"run_id": new.run_id, "conf": {"batch_date": new.arrival.batch_date.isoformat()}} for new in found]
 
 
 def look_into_drop_folder() -> None:
@@ -53,11 +58,10 @@ def look_into_drop_folder() -> None:
         raise DeliveryRefused("the drop folder", faults, f"Correct or remove it; the folder is {settings.drop_dir}.")
 
 
-def prepare_batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
-    """[{table, batch_date}], one per table that is due in a batch, largest first; empty if nothing is due.
+def claim_batch(batch_date: str, run_id: str) -> list[str]:
+    """Land the drop folder's content for a day and claim the batch for a run; return the names of the claimed arrivals.
 
-    First lands the drop folder's content for the day. An unchanged file is landed only once.
-    Raises DeliveryRefused with all faults of the delivery.
+    An unchanged file is landed only once. Raises DeliveryRefused with all faults of the delivery.
     """
     lakehouse = _open()
     day = date.fromisoformat(batch_date)
@@ -69,14 +73,22 @@ def prepare_batch(batch_date: str, run_id: str) -> list[dict[str, str]]:
         for landed in landing.land(lakehouse, [settings.drop_dir], log=log.info, only=day):
             log.info("Landed from the drop folder: %s", ", ".join(landed.changed) or "nothing new")
         arrivals.claim(lakehouse, dropped, arrivals.LANDED)
-    arrivals.claim(lakehouse, arrivals.landed(settings, day), run_id)
+    in_landing = arrivals.landed(settings, day)
+    arrivals.claim(lakehouse, in_landing, run_id)
+    return [arrival.name for arrival in in_landing]
+
+
+def due_tables(batch_date: str) -> list[dict[str, str]]:
+    """[{table, batch_date}], one per table that is due in a batch, largest first; empty if nothing is due."""
+    lakehouse = _open()
+    day = date.fromisoformat(batch_date)
     manifest = read_manifest(lakehouse, day)
     if manifest is None:
         log.info("No batch of %s was landed: an empty day.", day)
         return []
     load.ensure_tables(lakehouse)
     # Probe a new store once, in this task; otherwise each of the following tasks would do so.
-    ensure_conformance(settings, *LAYERS)
+    ensure_conformance(lakehouse.settings, *LAYERS)
     due = pipeline.pending_now(lakehouse, batch_date=day)
     for unit in due:
         log.info("%s is due from %s on: %s", unit.table, unit.step, unit.why)

@@ -17,7 +17,7 @@ IMAGE = os.environ.get("AIRFLOW_IMAGE", "ecommerce-data-pipeline/airflow")
 READS = runpy.run_path(str(PROJECT_DIR / FILE))["READS"]
 # DAG -> task -> the tasks that follow it.
 EDGES = {
-    "arrivals": {"new_batches": {"lake"}, "lake": set(), "drop_folder": set()},
+    "arrivals": {"start_runs": set(), "drop_folder": set()},
     "lake": {
         "batch": {"table.bronze", "table.silver", "table.load"},
         "table.bronze": {"table.silver"},

@@ -43,6 +43,17 @@ def put(settings: Settings, delivery: Path) -> Path:
     return Path(shutil.copytree(delivery, settings.drop_dir / delivery.name, dirs_exist_ok=True))
 
 
+def prepare_batch(day: str, run_id: str) -> list[dict[str, str]]:
+    """What the first task of a run does."""
+    tasks.claim_batch(day, run_id)
+    return tasks.due_tables(day)
+
+
+def none_of(_: list[str]) -> set[str]:
+    """No run waits or works."""
+    return set()
+
+
 def names(found: Sequence[arrivals.Arrival | arrivals.NewBatch]) -> list[tuple[str, date]]:
     found_arrivals = [each.arrival if isinstance(each, arrivals.NewBatch) else each for each in found]
     return sorted((arrival.place, arrival.batch_date) for arrival in found_arrivals)
@@ -55,7 +66,7 @@ def test_a_landed_batch_is_new_until_a_run_claims_it(
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", FIRST), ("landing", SECOND)]
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", FIRST), ("landing", SECOND)]
 
-    due = tasks.prepare_batch(FIRST.isoformat(), "a run")
+    due = prepare_batch(FIRST.isoformat(), "a run")
 
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("landing", SECOND)]
     assert {unit["batch_date"] for unit in due} == {FIRST.isoformat()}
@@ -66,10 +77,39 @@ def test_a_landed_batch_is_new_until_a_run_claims_it(
     assert sizes == sorted(sizes, reverse=True)
 
 
+def test_a_batch_is_not_new_while_its_run_waits_and_is_new_again_if_that_run_ends_without_it(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth]
+) -> None:
+    landing.land(Lakehouse(drop, contract), days_of(shop[0])[:1])
+    put(drop, days_of(shop[0])[1])
+    first, second = (run["run_id"] for run in tasks.runs_to_start(none_of))
+    asked: list[list[str]] = []
+
+    def waits(run_ids: list[str]) -> set[str]:
+        asked.append(run_ids)
+        return {second}
+
+    assert [run["run_id"] for run in tasks.runs_to_start(waits)] == [first]
+    assert asked == [[first, second]]
+    assert [run["run_id"] for run in tasks.runs_to_start(none_of)] == [first, second]
+
+
+def test_a_batch_whose_run_claims_it_and_ends_during_the_check_is_not_new(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth]
+) -> None:
+    landing.land(Lakehouse(drop, contract), days_of(shop[0])[:1])
+
+    def has_just_ended(run_ids: list[str]) -> set[str]:
+        prepare_batch(FIRST.isoformat(), *run_ids)
+        return set()
+
+    assert tasks.runs_to_start(has_just_ended) == []
+
+
 def test_a_batch_delivered_again_is_new_again(drop: Settings, contract: Contract, shop: tuple[Path, Truth]) -> None:
     day = days_of(shop[0])[0]
     landing.land(Lakehouse(drop, contract), [day])
-    tasks.prepare_batch(FIRST.isoformat(), "a run")
+    prepare_batch(FIRST.isoformat(), "a run")
 
     landing.land(Lakehouse(drop, contract), [day])
     assert arrivals.new_batches(Lakehouse(drop, contract)) == []
@@ -84,7 +124,7 @@ def test_a_batch_that_a_command_loaded_is_not_new(
     run(drop, days_of(shop[0])[0])
 
     assert arrivals.new_batches(Lakehouse(drop, contract)) == []
-    assert tasks.prepare_batch(FIRST.isoformat(), "a run") == []
+    assert prepare_batch(FIRST.isoformat(), "a run") == []
     assert tasks.reconcile_tables() is None
 
 
@@ -104,11 +144,11 @@ def test_a_dropped_batch_is_landed_by_its_own_run_and_is_then_not_new_in_landing
 ) -> None:
     for day in days_of(shop[0])[:2]:
         put(drop, day)
-    started = tasks.runs_to_start()
+    started = tasks.runs_to_start(none_of)
     assert [run["conf"]["batch_date"] for run in started] == [FIRST.isoformat(), SECOND.isoformat()]
-    assert tasks.runs_to_start() == started
+    assert tasks.runs_to_start(none_of) == started
 
-    assert tasks.prepare_batch(SECOND.isoformat(), "a run")
+    assert prepare_batch(SECOND.isoformat(), "a run")
 
     assert manifest_in(drop, FIRST) is None
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("drop", FIRST)]
@@ -124,33 +164,33 @@ def test_a_refused_delivery_is_not_new_until_it_is_corrected_and_does_not_stop_t
     put(drop, second)
 
     with pytest.raises(DeliveryRefused, match="order_status is missing"):
-        tasks.prepare_batch(FIRST.isoformat(), "a run")
+        prepare_batch(FIRST.isoformat(), "a run")
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("drop", SECOND)]
-    assert tasks.prepare_batch(SECOND.isoformat(), "another run")
+    assert prepare_batch(SECOND.isoformat(), "another run")
     assert arrivals.new_batches(Lakehouse(drop, contract)) == []
 
     broken.write_bytes(whole)
     assert names(arrivals.new_batches(Lakehouse(drop, contract))) == [("drop", FIRST)]
-    assert tasks.prepare_batch(FIRST.isoformat(), "a third run")
+    assert prepare_batch(FIRST.isoformat(), "a third run")
 
 
 def test_an_old_file_in_the_drop_folder_does_not_undo_a_later_correction(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth], tmp_path: Path
 ) -> None:
     old = put(drop, days_of(shop[0])[0]) / "olist_orders_dataset.csv"
-    tasks.prepare_batch(FIRST.isoformat(), "a run")
+    prepare_batch(FIRST.isoformat(), "a run")
     corrected = tmp_path / "orders_2018-01-01.csv"
     corrected.write_bytes(old.read_bytes().replace(b",delivered,", b",shipped,", 1))
     (landed,) = landing.land(Lakehouse(drop, contract), [corrected])
     assert landed.changed == ("orders",)
 
     for run_id in ("a run", "another run"):  # the first one again, as after it was cleared
-        tasks.prepare_batch(FIRST.isoformat(), run_id)
+        prepare_batch(FIRST.isoformat(), run_id)
         assert manifest_in(drop, FIRST) == landed.manifest
 
     shutil.copy(old, old.with_suffix(".new"))
     old.with_suffix(".new").replace(old)
-    tasks.prepare_batch(FIRST.isoformat(), "a third run")
+    prepare_batch(FIRST.isoformat(), "a third run")
     manifest = manifest_in(drop, FIRST)
     assert manifest is not None and manifest.tables["orders"] != landed.manifest.tables["orders"]
 
@@ -160,17 +200,17 @@ def test_every_run_refuses_a_refused_delivery_until_the_day_is_landed_another_wa
 ) -> None:
     whole = days_of(shop[0])[0]
     landing.land(Lakehouse(drop, contract), [whole / "olist_customers_dataset.csv"], FIRST)
-    tasks.prepare_batch(FIRST.isoformat(), "a run before")
+    prepare_batch(FIRST.isoformat(), "a run before")
     broken = put(drop, whole) / "olist_orders_dataset.csv"
     broken.write_bytes(broken.read_bytes().replace(b"order_status", b"order_state", 1))
     for run_id in ("a run", "a run", "that of midnight"):
         with pytest.raises(DeliveryRefused):
-            tasks.prepare_batch(FIRST.isoformat(), run_id)
+            prepare_batch(FIRST.isoformat(), run_id)
 
     landing.land(Lakehouse(drop, contract), [whole])
 
     for run_id in ("another run", "one more"):
-        assert tasks.prepare_batch(FIRST.isoformat(), run_id)
+        assert prepare_batch(FIRST.isoformat(), run_id)
 
 
 def test_another_run_lands_what_a_killed_run_began_to_land(
@@ -180,9 +220,9 @@ def test_another_run_lands_what_a_killed_run_began_to_land(
     with monkeypatch.context() as broken:
         broken.setattr(landing, "land", lambda *_, **__: (_ for _ in ()).throw(StoreError("The store is away.")))
         with pytest.raises(StoreError):
-            tasks.prepare_batch(FIRST.isoformat(), "a run")
+            prepare_batch(FIRST.isoformat(), "a run")
 
-    assert tasks.prepare_batch(FIRST.isoformat(), "that of midnight")
+    assert prepare_batch(FIRST.isoformat(), "that of midnight")
 
 
 def test_content_that_comes_back_gets_its_own_run(drop: Settings, contract: Contract, shop: tuple[Path, Truth]) -> None:
@@ -193,9 +233,9 @@ def test_content_that_comes_back_gets_its_own_run(drop: Settings, contract: Cont
     for content, written_at in ((first, 1_000_000), (second, 2_000_000), (first, 1_000_000), (second, 2_000_000)):
         file.write_bytes(content)
         os.utime(file, (written_at, written_at))
-        (run,) = [run for run in tasks.runs_to_start() if run["trigger_run_id"].startswith("drop")]
-        started.append(run["trigger_run_id"])
-        tasks.prepare_batch(FIRST.isoformat(), started[-1])
+        (run,) = [run for run in tasks.runs_to_start(none_of) if run["run_id"].startswith("drop")]
+        started.append(run["run_id"])
+        prepare_batch(FIRST.isoformat(), started[-1])
 
     assert len(started) == len(set(started)) == 4
 
@@ -207,7 +247,7 @@ def test_a_delivery_that_is_still_being_written_is_left_alone(
     monkeypatch.setattr(arrivals, "AT_REST_SECONDS", 3600.0)
 
     assert arrivals.new_batches(Lakehouse(drop, contract)) == []
-    assert tasks.prepare_batch(FIRST.isoformat(), "a run") == []
+    assert prepare_batch(FIRST.isoformat(), "a run") == []
     assert manifest_in(drop, FIRST) is None
 
 
@@ -231,7 +271,7 @@ def test_files_without_a_day_are_reported_and_left_alone(
     (drop.drop_dir / "orders_2018-01-03_2018-01-04.csv").write_text("order_id\n")
     caplog.set_level("INFO", logger="lakehouse")
 
-    assert tasks.prepare_batch(FIRST.isoformat(), "a run")
+    assert prepare_batch(FIRST.isoformat(), "a run")
 
     assert "no date" in caplog.text
     assert "two dates" in caplog.text
@@ -241,7 +281,7 @@ def test_files_without_a_day_are_reported_and_left_alone(
 def test_a_day_without_a_batch_has_no_tables(drop: Settings, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="lakehouse")
 
-    assert tasks.prepare_batch(THIRD.isoformat(), "a run") == []
+    assert prepare_batch(THIRD.isoformat(), "a run") == []
     assert tasks.reconcile_tables() is None
 
     assert "an empty day" in caplog.text

@@ -53,3 +53,13 @@ def test_a_day_that_has_not_ended_is_left_out_and_reported(capsys: pytest.Captur
 def test_a_range_without_a_batch_is_refused_and_the_landed_range_named() -> None:
     with pytest.raises(SystemExit, match=f"Landed are 4 batches from {LONG_AGO} to {TOMORROW}"):
         backfill._landed(date(2019, 1, 1), date(2019, 2, 1))
+
+
+def test_a_backfill_for_each_sequence_of_days_with_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "DAYS_AT_ONCE", 3)
+    days = [LONG_AGO + timedelta(days=number) for number in (0, 1, 2, 3, 5, 7, 8)]
+
+    sequences = backfill._sequences(days)
+
+    assert sequences == [days[:3], days[3:4], days[4:5], days[5:]]
+    assert backfill._sequences([]) == []
