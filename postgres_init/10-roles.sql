@@ -24,9 +24,16 @@ alter role bi_reader with login nosuperuser nocreatedb nocreaterole noreplicatio
 
 -- owner may act as these roles (`set role`) to create schemas that they own; it does not inherit their permissions.
 grant loader, transformer, bi_reader to owner with admin true, inherit false, set true;
--- `drop database … with (force)` must end the sessions of the other roles.
-grant pg_signal_backend to owner;
+-- `drop database … with (force)` must end the sessions of the other roles; ops.end_old_readers must find them, too.
+grant pg_signal_backend, pg_read_all_stats to owner;
 
+-- Limits of a reader, which it cannot change: sessions, and the size of a session's temporary files. The last sessions
+-- that the server admits (`reserved_connections`) are for the pipeline.
+alter role bi_reader connection limit 20;
+alter role bi_reader set temp_file_limit = '1GB';
+grant pg_use_reserved_connections to owner, loader, transformer;
+
+-- Defaults of a reader, which a session may change.
 -- A reader cannot write anyway, without grants; in a read-only transaction a slip gets a clear message.
 alter role bi_reader set default_transaction_read_only = on;
 alter role bi_reader set statement_timeout = '5min';

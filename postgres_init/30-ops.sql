@@ -134,4 +134,16 @@ $$;
 create index if not exists notices_unsent on ops.notices (notice_id) where sent_at is null and not is_silent;
 create index if not exists notices_of_subject on ops.notices (subject, happened_at);
 
+grant usage, create on schema ops to owner;
 reset role;
+
+-- End the sessions of readers with a transaction that began longer ago, and tell how many. It would block the publishing
+-- of the marts, and a reader may switch off its own time limits.
+create or replace function ops.end_old_readers(older_than interval) returns bigint
+language sql security definer set search_path = pg_catalog, pg_temp
+as $$
+    select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity
+    where datname = current_database() and usename = 'bi_reader' and xact_start < now() - older_than
+$$;
+revoke execute on function ops.end_old_readers(interval) from public;
+grant execute on function ops.end_old_readers(interval) to transformer;

@@ -21,6 +21,7 @@ from lakehouse import warehouse
 from lakehouse.errors import MartsError
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.marts.dbt import Log, Node, run_dbt
+from lakehouse.marts.readers import old_readers_ended
 from lakehouse.settings import Settings
 from lakehouse.warehouse.locks import HeldLock
 
@@ -75,7 +76,8 @@ def run(lakehouse: Lakehouse, *, full_refresh: bool = False, log: Log = lambda *
         _mark_building(lakehouse, forget=everything)
         arguments = ["build", "--select", f"tag:{lakehouse.contract.source}", "--exclude-resource-type", "unit_test"]
         arguments += ["--full-refresh"] if everything else ["--exclude", "tag:static", "--indirect-selection", "eager"]
-        outcome = run_dbt(lakehouse.settings, lakehouse.settings.workspace_dir / "dbt", arguments, log)
+        with old_readers_ended(lakehouse):
+            outcome = run_dbt(lakehouse.settings, lakehouse.settings.workspace_dir / "dbt", arguments, log)
         _mark_complete(lakehouse, publishing, state.newest, project)
     return MartsResult(
         done=True,

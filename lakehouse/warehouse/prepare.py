@@ -22,8 +22,9 @@ from lakehouse.warehouse.embedded import server as embedded_postgres
 from lakehouse.warehouse.passwords import ensure_passwords
 
 INIT_DIR = PROJECT_DIR / "postgres_init"
-ROLES_SQL = INIT_DIR / "10-roles.sql"
-MAINTENANCE_DATABASE = "postgres"
+# A superuser applies these, the role owner all others.
+ROLES_SQL, FUNCTIONS_SQL = INIT_DIR / "10-roles.sql", INIT_DIR / "15-functions.sql"
+MAINTENANCE_DATABASE, TEMPLATE = "postgres", "template1"
 INIT_LOCK = 5433_2026  # any number: the key of an advisory lock in the maintenance database
 
 
@@ -78,7 +79,10 @@ def _is_ready(settings: Settings, roles: Iterable[Role]) -> bool:
 
 
 def _initialise_cluster(settings: Settings) -> None:
-    """Create the roles and set their passwords, as the embedded server's superuser. Nothing else uses the superuser."""
+    """Create the roles, set their passwords and restrict functions, as the embedded server's superuser.
+
+    Nothing else uses the superuser.
+    """
     ensure_passwords(settings)
     try:
         connection = _open_maintenance(settings, "postgres")
@@ -95,6 +99,12 @@ def _initialise_cluster(settings: Settings) -> None:
             )
             statement = sql.SQL("alter role {} password {}")
             _execute(connection, statement.format(sql.Identifier(role), sql.Literal(verifier)))
+        # A new database is a copy of the template; one that is there gets the same.
+        for database in (TEMPLATE, settings.database_name):
+            if database == TEMPLATE or _is_there(connection, database):
+                with contextlib.closing(open_connection(settings, "postgres", database)) as restricted:  # type: ignore[arg-type]
+                    restricted.autocommit = True
+                    _execute(restricted, FUNCTIONS_SQL.read_text())
 
 
 def _initialise_database(settings: Settings) -> None:
@@ -109,11 +119,9 @@ def _initialise_database(settings: Settings) -> None:
     name = sql.Identifier(settings.database_name)
     with contextlib.closing(connection):
         _execute(connection, f"select pg_advisory_lock({INIT_LOCK})")
-        cursor = connection.cursor()
-        cursor.execute("select from pg_catalog.pg_database where datname = %s", (settings.database_name,))
-        if cursor.fetchone() is None:
-            statement = "create database {} owner owner template template0 encoding 'UTF8' locale 'C'"
-            _execute(connection, sql.SQL(statement).format(name))
+        if not _is_there(connection, settings.database_name):
+            statement = "create database {} owner owner template {} encoding 'UTF8' locale 'C'"
+            _execute(connection, sql.SQL(statement).format(name, sql.Identifier(_template(connection))))
         with connect(settings, "owner") as database:
             statements = database.cursor()
             for file in _database_files():
@@ -128,6 +136,23 @@ def _open_maintenance(settings: Settings, role: Role | str) -> Connection:
     return connection
 
 
+def _is_there(connection: Connection, database: str) -> bool:
+    cursor = connection.cursor()
+    cursor.execute("select from pg_catalog.pg_database where datname = %s", (database,))
+    return cursor.fetchone() is not None
+
+
+def _template(connection: Connection) -> str:
+    """The template with the restricted functions; the untouched one on a server where this sorts in another way."""
+    cursor = connection.cursor()
+    cursor.execute(
+        "select from pg_catalog.pg_database "
+        "where datname = %s and pg_encoding_to_char(encoding) = 'UTF8' and datcollate = 'C'",
+        (TEMPLATE,),
+    )
+    return "template0" if cursor.fetchone() is None else TEMPLATE
+
+
 def _execute(connection: Connection, statement: str | sql.Composable) -> None:
     try:
         connection.cursor().execute(statement)
@@ -137,7 +162,7 @@ def _execute(connection: Connection, statement: str | sql.Composable) -> None:
 
 def _database_files() -> list[Path]:
     """The SQL files for a database, in the order in which they are applied."""
-    return [file for file in sorted(INIT_DIR.glob("*.sql")) if file != ROLES_SQL]
+    return [file for file in sorted(INIT_DIR.glob("*.sql")) if file not in (ROLES_SQL, FUNCTIONS_SQL)]
 
 
 def _mark() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import threading
@@ -91,6 +92,12 @@ DENIED = {
     "a report cannot write marts": ("bi_reader", "set transaction read write; insert into marts.fct_orders values (2)"),
     "a report cannot make tables": ("bi_reader", "set transaction read write; create table public.t (x int)"),
     "a report cannot become the loader": ("bi_reader", "set role loader"),
+    "a report cannot take a lock": ("bi_reader", "select pg_advisory_lock(1)"),
+    "a report cannot try to take a lock": ("bi_reader", "select pg_try_advisory_xact_lock_shared(1, 2)"),
+    "a report cannot make large objects": ("bi_reader", "set transaction read write; select lo_from_bytea(0, 'x')"),
+    "a report cannot fill the log": ("bi_reader", "select pg_logical_emit_message(false, 'x', 'y')"),
+    "a report cannot take more disk": ("bi_reader", "set temp_file_limit = -1"),
+    "a report cannot end other reports": ("bi_reader", "select ops.end_old_readers('0 s')"),
     "the owner does not read raw by itself": ("owner", "select * from raw_shop.orders"),
     "the owner cannot become superuser": ("owner", "set role postgres"),
     "the owner cannot make superusers": ("owner", "create role other superuser"),
@@ -109,6 +116,42 @@ def test_each_role_can_do_its_work(main: WarehouseServer, role: str, statement: 
 def test_no_role_can_do_more(main: WarehouseServer, role: str, statement: str) -> None:
     with pytest.raises(errors.InsufficientPrivilege):
         main.query(role, DATABASE, statement)
+
+
+def test_reports_leave_sessions_to_all_others(main: WarehouseServer) -> None:
+    with contextlib.ExitStack() as reports:
+        with pytest.raises(psycopg2.OperationalError, match="too many connections for role"):
+            while True:
+                reports.enter_context(contextlib.closing(main.connect("bi_reader", DATABASE)))
+
+        for role in ROLES[:3]:
+            main.query(role, DATABASE, "select 1")
+        main.query("airflow", "airflow", "select 1")
+
+
+def test_a_report_that_takes_too_much_memory_fails_alone(main: WarehouseServer) -> None:
+    with contextlib.closing(main.connect("airflow", "airflow")) as airflow, airflow.cursor() as cursor:
+        cursor.execute("select pg_backend_pid()")
+        with pytest.raises(errors.OutOfMemory):
+            main.query(
+                "bi_reader",
+                DATABASE,
+                "set work_mem = '8GB'; select count(*) from (select generate_series(1, 30000000) order by 1 desc)",
+            )
+
+        cursor.execute("select 1")
+
+
+def test_a_report_that_switches_off_its_time_limits_is_ended(main: WarehouseServer) -> None:
+    with contextlib.closing(main.connect("bi_reader", DATABASE)) as report, report.cursor() as cursor:
+        cursor.execute("set statement_timeout = 0; set idle_in_transaction_session_timeout = 0")
+        cursor.execute("select * from fct_orders")
+
+        assert main.query("transformer", DATABASE, "select ops.end_old_readers('10 minutes')") == [(0,)]
+        assert main.query("transformer", DATABASE, "select ops.end_old_readers('0 s')") == [(1,)]
+
+        with pytest.raises(psycopg2.OperationalError):
+            cursor.execute("select 1")
 
 
 def test_only_postgres_is_a_superuser(warehouse: WarehouseServer) -> None:
@@ -188,6 +231,8 @@ def test_another_workspaces_database_needs_the_owners_password(
     package_warehouse.prepare(client("another", "loader"))
     with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
         warehouse.connect("airflow", "lakehouse_another")
+    with pytest.raises(errors.InsufficientPrivilege):
+        warehouse.query("bi_reader", "lakehouse_another", "select pg_advisory_lock(1)")
     package_warehouse.drop_database(client("another", "owner"))
 
 

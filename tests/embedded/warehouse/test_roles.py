@@ -71,6 +71,11 @@ DENIED = {
     "a report cannot read intermediate": ("bi_reader", "select * from intermediate.int_orders"),
     "a report cannot read ops": ("bi_reader", "select * from ops.load_log"),
     "a report cannot become the loader": ("bi_reader", "set role loader"),
+    "a report cannot take a lock": ("bi_reader", "select pg_advisory_lock(1)"),
+    "a report cannot try to take a lock": ("bi_reader", "select pg_try_advisory_xact_lock_shared(1, 2)"),
+    "a report cannot make large objects": ("bi_reader", "set transaction read write; select lo_from_bytea(0, 'x')"),
+    "a report cannot fill the log": ("bi_reader", "select pg_logical_emit_message(false, 'x', 'y')"),
+    "a report cannot take more disk": ("bi_reader", "set temp_file_limit = -1"),
     "the owner cannot read raw": ("owner", "select * from raw_shop.orders"),
 }
 WRITES = {
@@ -116,6 +121,13 @@ def test_a_report_is_read_only_and_limited_in_time(shop):
     names = ("default_transaction_read_only", "statement_timeout", "idle_in_transaction_session_timeout")
 
     assert [run(shop, "bi_reader", f"show {name}") for name in names] == [[("on",)], [("5min",)], [("1min",)]]
+
+
+def test_limits_of_a_report(shop):
+    (limits,) = run(shop, "bi_reader", "select rolconnlimit from pg_roles where rolname = 'bi_reader'")
+
+    assert limits == (20,)
+    assert run(shop, "bi_reader", "show temp_file_limit") == [("1GB",)]
 
 
 def test_no_role_is_a_superuser_or_can_bypass_row_security(shop):

@@ -1,0 +1,45 @@
+"""Readers that are in the way of a build -> ended. Who reads a mart blocks its replacement until its transaction ends.
+
+The defaults of the role `bi_reader` end a transaction after five minutes, but a session may switch them off.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from lakehouse.errors import WarehouseError
+from lakehouse.lakehouse import Lakehouse
+
+EVERY_SECONDS = 30
+OLD = "10 minutes"
+
+
+@contextmanager
+def old_readers_ended(lakehouse: Lakehouse) -> Iterator[None]:
+    """Inside the block, end readers whose transaction is older than ten minutes, at once and every half minute."""
+    end_old_readers(lakehouse)
+    ended = threading.Event()
+    thread = threading.Thread(target=_watch, args=(lakehouse, ended), name="readers", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def end_old_readers(lakehouse: Lakehouse) -> int:
+    """End them now; return how many there were."""
+    with lakehouse.cursor("transformer", autocommit=True) as cursor:
+        cursor.execute("select ops.end_old_readers(%s)", (OLD,))
+        (count,) = cursor.fetchone() or (0,)
+    return int(count)
+
+
+def _watch(lakehouse: Lakehouse, ended: threading.Event) -> None:
+    while not ended.wait(EVERY_SECONDS):
+        # Without a warehouse the build itself fails, and says why.
+        with suppress(WarehouseError):
+            end_old_readers(lakehouse)
