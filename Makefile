@@ -35,6 +35,7 @@ sql: $(if $(filter docker,$(TARGET)),,setup)  ## Query the marts: make sql QUERY
 
 doctor: $(if $(filter docker,$(TARGET)),,setup)  ## Check this machine, or with TARGET=docker the stack, and say what to fix
 	@$(LAKEHOUSE) doctor
+	@$(if $(filter docker,$(TARGET)),stack/neighbours,:)
 
 stop: setup  ## Stop the embedded warehouse (its data stays)
 	@$(BIN)/lakehouse stop

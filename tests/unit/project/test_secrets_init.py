@@ -311,6 +311,20 @@ def test_with_the_known_password_the_stack_does_not_listen_beyond_this_machine(e
     assert empty.run(BIND_ADDRESS=address) == ALL_CONSUMERS
 
 
+def test_a_generated_password_replaces_the_known_one_and_stays(stack: Stack) -> None:
+    known = stack.given()["airflow-init"]["airflow_admin_password"]
+
+    stack.run(AIRFLOW_PASSWORD="generate")
+    generated = stack.given()["airflow-init"]["airflow_admin_password"]
+    stack.run()
+    stack.run(AIRFLOW_PASSWORD="generate", BIND_ADDRESS="0.0.0.0")
+
+    assert known == "airflow"
+    assert re.fullmatch("[0-9a-f]{32}", generated)
+    assert stack.given()["airflow-init"]["airflow_admin_password"] == generated
+    assert "AIRFLOW_PASSWORD can only be: generate" in stack.refusal(AIRFLOW_PASSWORD="secret")
+
+
 @pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.2"])
 def test_the_known_password_is_accepted_on_this_machine(stack: Stack, address: str) -> None:
     assert stack.run(BIND_ADDRESS=address) == []

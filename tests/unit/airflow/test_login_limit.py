@@ -1,0 +1,84 @@
+"""Ten failed logins of an address within a minute, then none is tried until the minute is over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from lakehouse_airflow import login_limit
+from lakehouse_airflow.login_limit import LoginLimit
+
+WRONG, TOKEN = (401, ()), (201, ())
+WRONG_ON_THE_PAGE = (302, ((b"location", b"/auth/login/?next=/"),))
+PAGE = (302, ((b"location", b"/"),))
+
+
+class Pages:
+    """Airflow behind the limit, and a clock."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.answer: tuple[int, tuple[tuple[bytes, bytes], ...]] = WRONG
+        self.limit = LoginLimit(self._app, lambda: self.now)
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": self.answer[0], "headers": list(self.answer[1])})
+        await send({"type": "http.response.body", "body": b""})
+
+    def post(self, path: str = "/auth/token", address: str = "192.0.2.1", method: str = "POST") -> tuple[int, int]:
+        """The status, and after how many seconds to try again."""
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": method, "path": path, "headers": [], "client": (address, 1)}
+        asyncio.run(self.limit(scope, None, send))  # type: ignore[arg-type]
+        return sent[0]["status"], int(dict(sent[0]["headers"]).get(b"retry-after", 0))
+
+
+@pytest.fixture
+def pages() -> Pages:
+    return Pages()
+
+
+def test_the_eleventh_login_after_ten_failures_is_not_tried(pages: Pages) -> None:
+    for second in range(10):
+        pages.now = float(second)
+        assert pages.post()[0] == 401
+    pages.answer = TOKEN
+
+    assert pages.post() == (429, 51)
+    assert pages.post("/auth/login/") == (429, 51)
+    pages.now = 61.0
+    assert pages.post() == (201, 0)
+
+
+def test_the_form_counts_too(pages: Pages) -> None:
+    pages.answer = WRONG_ON_THE_PAGE
+    assert [pages.post("/auth/login/")[0] for _ in range(11)] == [302] * 10 + [429]
+
+
+@pytest.mark.parametrize("answer", [TOKEN, PAGE])
+def test_successful_logins_are_not_limited(pages: Pages, answer: Any) -> None:
+    pages.answer = answer
+    assert {pages.post()[0] for _ in range(30)} == {answer[0]}
+
+
+def test_other_addresses_and_other_pages_are_not_limited(pages: Pages) -> None:
+    for _ in range(11):
+        pages.post()
+
+    assert pages.post(address="192.0.2.2")[0] == 401
+    assert pages.post("/api/v2/dags")[0] == 401
+    assert pages.post("/auth/login/", method="GET")[0] == 401
+
+
+def test_it_remembers_a_bounded_number_of_addresses(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login_limit, "ADDRESSES", 5)
+    for number in range(20):
+        pages.post(address=f"192.0.2.{number}")
+
+    assert len(pages.limit._failures) == 5
