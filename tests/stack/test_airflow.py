@@ -10,6 +10,22 @@ import pytest
 from benchmarks.airflow_api import Api
 from tests.stack.support.compose import Stack
 
+# From a container, whose address no other test logs in from. The last password is the right one.
+GUESS = """
+import json
+import urllib.error
+import urllib.request
+
+for password in [f"guess {number}" for number in range(25)] + ["airflow"]:
+    content = json.dumps({"username": "airflow", "password": password}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request("http://airflow-api-server:8080/auth/token", content, headers)
+    try:
+        print(urllib.request.urlopen(request, timeout=30).status)
+    except urllib.error.HTTPError as error:
+        print(error.code)
+"""
+
 
 @pytest.fixture
 def api(stack: Stack) -> Api:
@@ -21,11 +37,20 @@ def test_airflow_shows_its_page(stack: Stack) -> None:
 
     with urllib.request.urlopen(f"http://{address}/", timeout=30) as page:
         assert b"<title>Airflow" in page.read()
+        assert page.headers["X-Frame-Options"] == "SAMEORIGIN"
+        assert "frame-ancestors 'self'" in page.headers["Content-Security-Policy"]
 
 
 def test_the_known_login_works_and_no_other(api: Api) -> None:
     assert api.log_in("airflow", "wrong") == 401
     assert api.log_in("admin", "airflow") == 401
+    assert api.log_in("airflow", "airflow") == 201
+
+
+def test_who_guesses_passwords_has_to_wait_and_others_log_in(stack: Stack, api: Api) -> None:
+    said = stack.python("cli", GUESS).stdout.split()
+
+    assert said == ["401"] * 10 + ["429"] * 16
     assert api.log_in("airflow", "airflow") == 201
 
 

@@ -20,15 +20,12 @@ from tests.stack.support.compose import ONE_SHOTS, SERVICES, Stack, docker, name
 from tests.stack.support.sniffer import listening
 from tests.support.lake import query
 
-REACH = """
-import socket, sys
-for place in sys.argv[1:]:
-    host, port = place.split(":")
-    try:
-        socket.create_connection((host, int(port)), 3).close()
-        print(place, "reached")
-    except OSError:
-        print(place, "out of reach")
+# Each argument is name=address:port; prints the names of those that accept a connection.
+REACH = r"""
+for place; do
+    { timeout 3 bash -c "exec 3<>/dev/tcp/${place#*=}" 2>/dev/null && echo "${place%%=*}"; } &
+done
+wait
 """
 CONNECT = """
 from lakehouse.errors import SetupError
@@ -205,32 +202,55 @@ def test_published_ports_answer_on_the_loopback_address_only(stack: Stack, conta
     assert bound == {"127.0.0.1"}
 
 
-def test_a_bi_tool_on_the_warehouses_network_cannot_reach_store_cluster_or_airflow(stack: Stack) -> None:
-    places = ["postgres:5432", "minio:9000", "spark-connect:15002", "spark-master:7077", "airflow-api-server:8080"]
-    addresses = {place: place for place in places}
-    for place in places[1:]:
-        service, _, port = place.partition(":")
-        container = stack.container(service)
-        networks = json.loads(docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", container))
-        addresses[place] = f"{next(iter(networks.values()))['IPAddress']}:{port}"
+def table_of_reach() -> dict[str, set[str]]:
+    """Who -> the places that it reaches, from docs/stack.md; `-` is a place in the same container."""
+    page = (PROJECT_DIR / "docs" / "stack.md").read_text(encoding="utf-8")
+    lines = page[page.index("| who reaches") :].split("\n\n")[0].splitlines()
+    header, _, *rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
+    return {who: {place for place, cell in zip(header[1:], cells, strict=True) if cell == "x"} for who, *cells in rows}
 
-    said = docker(
-        "run",
-        "--rm",
-        "--network",
-        f"{stack.project}_bi",
-        "--entrypoint",
-        "python3",
-        images(stack)[0],
-        "-c",
-        REACH,
-        *addresses.values(),
-        *places[1:],
-    )
 
-    assert "postgres:5432 reached" in said
-    assert said.count(" reached") == 1, said
-    assert said.count(" out of reach") == 2 * len(places) - 2, said
+def test_who_reaches_whom_is_what_the_docs_say(stack: Stack, containers: dict[str, str]) -> None:
+    """Tried at every address of each container. A network with a way out represents the rest of the world."""
+
+    def addresses(service: str) -> dict[str, str]:
+        networks = json.loads(docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", containers[service]))
+        return {name.removeprefix(f"{stack.project}_"): found["IPAddress"] for name, found in networks.items()}
+
+    documented = table_of_reach()
+    places = {place for reached in documented.values() for place in reached} - {"beyond"}
+    tried = [
+        f"{place}={ip}/{place.split(':')[1]}" for place in places for ip in addresses(place.split(":")[0]).values()
+    ]
+    tried.append(f"beyond={addresses('airflow-api-server')['web']}/8080")
+
+    found: dict[str, set[str]] = {}
+    for who in documented:
+        if who in SERVICES:
+            said = docker("exec", containers[who], "bash", "-c", REACH, "reach", *tried)
+        elif who == "cli":
+            said = stack.compose(
+                "run", "--rm", "--no-TTY", "--no-deps", "--entrypoint", "bash", "cli", "-c", REACH, "reach", *tried
+            ).stdout
+        else:
+            image = images(stack)[0]
+            said = docker(
+                "run",
+                "--rm",
+                "--network",
+                f"{stack.project}_bi",
+                "--entrypoint",
+                "bash",
+                image,
+                "-c",
+                REACH,
+                "reach",
+                *tried,
+            )
+        found[who] = {place for place in said.split() if not place.startswith(f"{who}:")}
+
+    assert set(documented) == {*SERVICES, "cli", "a BI tool"}
+    assert found == documented
 
 
 @pytest.mark.parametrize("token", ["", "wrong"], ids=["without the token", "with a wrong one"])
@@ -291,20 +311,6 @@ def test_traffic_between_the_nodes_is_encrypted(stack: Stack, values: dict[str, 
     assert marker.encode() not in between_the_nodes.content
     # Every task gets the store's address and keys.
     assert names_in(between_the_nodes.content.decode("latin-1"), values) == set()
-
-
-def test_store_and_cluster_have_no_way_out(stack: Stack, containers: dict[str, str]) -> None:
-    """A network with a way out represents the rest of the world."""
-    networks = docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", containers["airflow-api-server"])
-    address = json.loads(networks)[f"{stack.project}_web"]["IPAddress"]
-    reach = f"exec 3<>/dev/tcp/{address}/8080 && echo reached"
-    said = {
-        name: stack.compose("exec", "--no-TTY", name, "timeout", "3", "bash", "-c", reach, check=False).stdout.strip()
-        for name in ("airflow-scheduler", "minio", "spark-master", "spark-worker", "spark-connect")
-    }
-
-    assert said.pop("airflow-scheduler") == "reached"
-    assert set(said.values()) == {""}, said
 
 
 def test_the_known_login_does_not_go_beyond_this_machine(stack: Stack) -> None:

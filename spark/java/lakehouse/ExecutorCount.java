@@ -7,6 +7,7 @@ import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import org.apache.spark.SparkConf;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerExecutorAdded;
 import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
@@ -23,9 +24,13 @@ public final class ExecutorCount extends SparkListener {
 
     private final Set<String> executors = ConcurrentHashMap.newKeySet();
 
-    /** Spark creates it with the context (spark.extraListeners), before there is an executor. */
-    public ExecutorCount() throws IOException {
-        ServerSocket server = new ServerSocket(PORT, BACKLOG, InetAddress.getByName("0.0.0.0"));
+    /**
+     * Spark creates it with the context (spark.extraListeners), before there is an executor. It listens where the
+     * Connect server does.
+     */
+    public ExecutorCount(SparkConf conf) throws IOException {
+        InetAddress address = InetAddress.getByName(conf.get("spark.connect.grpc.binding.address", "0.0.0.0"));
+        ServerSocket server = new ServerSocket(PORT, BACKLOG, address);
         Thread thread = new Thread(() -> answer(server), "executor-count");
         thread.setDaemon(true);
         thread.start();
