@@ -20,7 +20,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run status sql stop doctor test test-quick test-nightly test-mutants lint format docs bench clean \
-	up down logs ps backfill backup restore psql credentials new-secret fake-slack images base-image bundle load-bundle \
+	up down logs ps backfill backup restore psql credentials new-secret fake-slack images base-image sbom bundle load-bundle \
 	test-stack bench-stack bench-airflow bench-backlog
 
 ##@ Use it
@@ -86,6 +86,9 @@ base-image:  ## Make the base image from Debian's packages, for a machine that c
 
 bundle:  ## Pack images and project into an archive in dist/, for a machine without a network
 	@stack/bundle
+
+sbom:  ## List the packages in each image as CycloneDX, in dist/sbom (a bundle contains the lists)
+	@stack/sbom
 
 load-bundle:  ## Load the images of an unpacked bundle; then: make up
 	@stack/load-bundle

@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 
-UV = "uv==0.13.9"  # installed if the PATH has none or an older one; the images read this line, too
 OLDEST, NEWEST = (3, 11), (3, 13)
 NEEDED_GB = 4.0  # .venv 1.6 GB (pyspark alone 0.5), uv's cache of the same, a build folder while pyspark is unpacked
 ANOTHER_PYTHON = (
@@ -25,6 +24,7 @@ ANOTHER_PYTHON = (
 
 PROJECT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(PROJECT, ".venv")
+UV = os.path.join(PROJECT, "uv.txt")  # its version and hashes
 PLACE = ".place"  # in .venv: the path that it was created for
 
 
@@ -91,19 +91,20 @@ def is_whole(python):
 
 
 def find_uv():
-    """The uv on the PATH; None if there is none or only one older than UV."""
+    """The uv on the PATH; None if there is none or only one older than that of uv.txt."""
     try:
         answer = subprocess.check_output(["uv", "--version"], stderr=subprocess.DEVNULL).decode()
     except (OSError, subprocess.CalledProcessError):
         return None
-    found, needed = [[int(number) for number in re.findall(r"\d+", text)[:3]] for text in (answer, UV)]
+    wanted = re.search("uv==(.*)", read(UV)).group(1)
+    found, needed = [[int(number) for number in re.findall(r"\d+", text)[:3]] for text in (answer, wanted)]
     return "uv" if found >= needed else None
 
 
 def install_uv(python):
     """Install it into .venv and return its path."""
     run(
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", UV],
         "uv could not be installed from PyPI. Without direct access set PIP_INDEX_URL to your mirror.",
     )
     return os.path.join(VENV, "bin", "uv")

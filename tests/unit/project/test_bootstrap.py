@@ -178,7 +178,8 @@ def test_the_first_run_creates_a_venv_with_what_make_run_needs(project: Path, pr
 def test_the_uv_on_the_path_is_used_if_it_is_new_enough(
     version: str, ran: list[str], tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bootstrap, "UV", "uv==0.13.9")
+    (tmp_path / "uv.txt").write_text("# uv\nuv==0.13.9 \\\n    --hash=sha256:00\n")
+    monkeypatch.setattr(bootstrap, "UV", str(tmp_path / "uv.txt"))
     program(tmp_path / "bin" / "uv", f"echo '{version}'")
 
     bootstrap.main()
