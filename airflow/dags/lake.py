@@ -39,6 +39,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 from lakehouse_airflow.defaults import DEFAULTS, LONGEST_RUN, RAW, SPARK_POOL, day_of
 
 
+def batch_date(params: Any, dag_run: Any) -> str:
+    """The batch that the run works on."""
+    return params["batch_date"] or str(day_of(dag_run))
+
+
 @dag(
     # The logical date is the day that has just ended; with @daily it would be the day that begins.
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
@@ -59,9 +64,9 @@ def lake() -> None:
         from lakehouse.pipeline import tasks
         from lakehouse_airflow.unreported import note_claimed
 
-        batch_date = params["batch_date"] or str(day_of(dag_run))
-        note_claimed(tasks.claim_batch(batch_date, dag_run.run_id))
-        return tasks.due_tables(batch_date)
+        day = batch_date(params, dag_run)
+        note_claimed(tasks.claim_batch(day, dag_run.run_id))
+        return tasks.due_tables(day)
 
     @task(map_index_template="{{ task.op_kwargs['table'] }}")
     def bronze(table: str, batch_date: str) -> dict[str, int]:
@@ -88,10 +93,10 @@ def lake() -> None:
 
     # Runs even if there was nothing to do: an earlier run may have ended before it counted.
     @task(outlets=[RAW], trigger_rule="none_failed")
-    def reconcile() -> Iterator[Metadata]:
+    def reconcile(params: Any = None, dag_run: Any = None) -> Iterator[Metadata]:
         from lakehouse.pipeline import tasks
 
-        counted = tasks.reconcile_tables()
+        counted = tasks.reconcile_tables(batch_date(params, dag_run))
         if counted is None:
             raise AirflowSkipException("The marts hold everything that was loaded")
         yield Metadata(RAW, counted)

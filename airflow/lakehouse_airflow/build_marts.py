@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BETWEEN_SHARED_BUILDS = timedelta(minutes=5)
+LOOK_AGAIN = timedelta(seconds=30)
+
 
 def build_marts(context: Any) -> dict[str, Any]:
     """Build the marts if they are due, skip the downstream tasks that have nothing to do, and return what was done."""
@@ -31,6 +35,7 @@ def build_marts(context: Any) -> dict[str, Any]:
     from lakehouse.workspaces import load_settings
 
     lakehouse = Lakehouse.open(load_settings())
+    _let_batches_share(lakehouse)
     result = _build_and_report(lakehouse, progress_file(context["ti"].dag_id, context["ti"].run_id))
     due = {
         "compare": reconcile.facts_are_due(lakehouse),
@@ -44,6 +49,23 @@ def build_marts(context: Any) -> dict[str, Any]:
         context["ti"].xcom_push("return_value", asdict(result))
         raise DownstreamTasksSkipped(tasks=sorted(needless))
     return asdict(result)
+
+
+def _let_batches_share(lakehouse: Lakehouse) -> None:
+    """While batches wait for a run, begin a build only every few minutes, with all that was loaded since.
+
+    Raises AirflowRescheduleException: no process waits.
+    """
+    from airflow.sdk.exceptions import AirflowRescheduleException
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    from lakehouse.marts import step as marts
+
+    waiting = RuntimeTaskInstance.get_dr_count(dag_id="lake", states=["queued"])
+    last, now = marts.last_built(lakehouse), datetime.now(UTC)
+    if waiting and last is not None and now < last + BETWEEN_SHARED_BUILDS:
+        log.info("%s batches wait for a run of `lake`: the next build is for all that is loaded until then.", waiting)
+        raise AirflowRescheduleException(min(now + LOOK_AGAIN, last + BETWEEN_SHARED_BUILDS))
 
 
 def docs_folder() -> Path:

@@ -23,12 +23,20 @@ from lakehouse_airflow.kernel_lock import KernelLock
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
 
-# What the tasks of `lake` import, the largest first. Importing them opens no connection.
+# What the tasks of `lake` import, and reading their file, the largest first. Importing them opens no connection.
 MODULES_OF_TASKS = (
     "pyspark.sql.connect.session",
     "lakehouse.lake.s3",
     "lakehouse.silver.rules",
     "lakehouse.pipeline.tasks",
+    "lakehouse.contract.odcs",
+    "airflow.dag_processing.dagbag",
+    "airflow.providers.standard.decorators.python",
+    "airflow.sdk.definitions.decorators",
+    "airflow.sdk.definitions.asset.metadata",
+    "airflow.sdk.definitions.retry_policy",
+    "lakehouse_airflow.defaults",
+    "lakehouse_airflow.unreported",
 )
 
 

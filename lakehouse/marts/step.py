@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,15 @@ def test(lakehouse: Lakehouse, *, log: Log = lambda *_: None) -> MartsResult:
         tests=len(outcome),
         warnings=_warnings(outcome),
     )
+
+
+def last_built(lakehouse: Lakehouse) -> datetime | None:
+    """When the last build ended; None if there was none, or if it is not complete."""
+    moment: datetime | None
+    (moment,) = lakehouse.one(
+        "select finished_at from ops.marts_state where source = %s and status = 'complete'", lakehouse.contract.source
+    ) or (None,)
+    return moment
 
 
 def pending(lakehouse: Lakehouse) -> str | None:

@@ -37,6 +37,8 @@ from lakehouse.marts.manifest import Model, read_models
 from lakehouse.pipeline.pending import pending_steps
 from lakehouse.steps import StepResult
 
+# What a run has loaded it counts within minutes. Afterwards another run does.
+LEFT_OVER = "15 minutes"
 # How many reasons are kept per table and batch; the lake has all of them.
 REASONS = 20
 
@@ -75,14 +77,15 @@ class Count:
         return found
 
 
-def tables(lakehouse: Lakehouse, results: Iterable[StepResult] = ()) -> list[Count]:
+def tables(lakehouse: Lakehouse, results: Iterable[StepResult] = (), *, batch_date: date | None = None) -> list[Count]:
     """Count the tables and batches that these results are about, and note the counts in ops.reconciliation.
 
     Tables and batches that a killed run loaded but did not count are counted, too, and so are those whose equations
     did not hold last time. Those that are due again by now are left out: the run that processes them counts them.
+    `batch_date`: the caller's own batch. Other runs count theirs, so of those only what is left over is counted.
     Raises ReconciliationError naming every equation that does not hold.
     """
-    units = {(result.table, result.batch_date) for result in results} | _uncounted(lakehouse)
+    units = {(result.table, result.batch_date) for result in results} | _uncounted(lakehouse, batch_date)
     counts: list[Count] = []
     for name, of_table in groupby(sorted(units), key=lambda unit: unit[0]):
         # No other run may replace what is being counted.
@@ -190,8 +193,11 @@ def _note_facts(lakehouse: Lakehouse, counts: list[_FactCount]) -> None:
             )
 
 
-def _uncounted(lakehouse: Lakehouse) -> set[tuple[str, date]]:
-    """Each (table, batch date) that was not counted since it was loaded, or whose equations did not hold."""
+def _uncounted(lakehouse: Lakehouse, own: date | None) -> set[tuple[str, date]]:
+    """Each (table, batch date) that was not counted since it was loaded, or whose equations did not hold.
+
+    With a batch of its `own`, a run leaves those of other batches to their runs, which count them soon.
+    """
     with lakehouse.cursor() as cursor:
         cursor.execute(
             """
@@ -200,8 +206,9 @@ def _uncounted(lakehouse: Lakehouse) -> set[tuple[str, date]]:
             left join ops.reconciliation as counted using (source, table_name, batch_date)
             where loads.source = %s and loads.is_current
                 and (counted.holds is not true or counted.checked_at < loads.loaded_at)
+                and (%s::date is null or loads.batch_date = %s or loads.loaded_at < now() - %s::interval)
             """,
-            (lakehouse.contract.source,),
+            (lakehouse.contract.source, own, own, LEFT_OVER),
         )
         known = {table.name for table in lakehouse.contract.tables}
         return {(table, day) for table, day in cursor.fetchall() if table in known}

@@ -6,7 +6,7 @@ next. Each function may be called again: finished work stays as it is. Each logs
     claim_batch             lands a dropped delivery and claims the batch for a run
     due_tables              which tables of the batch are due
     run_step                bronze, silver or load of one table
-    reconcile_tables        counts every record of what was loaded
+    reconcile_tables        counts every record of a batch
     reconcile_facts         compares the marts with what was loaded
     publish_docs            dbt's page about the models
     clean_up                the weekly maintenance
@@ -106,14 +106,14 @@ def run_step(step: StepName, table: str, batch_date: str) -> dict[str, int]:
     return {name: rows for result in results for name, rows in result.counts.items()}
 
 
-def reconcile_tables() -> dict[str, Any] | None:
-    """Count the records that were loaded and not counted yet; {rows, batches} if the marts are due, else None.
+def reconcile_tables(batch_date: str) -> dict[str, Any] | None:
+    """Count a batch's records, and what killed runs left uncounted; {rows, batches} if the marts are due, else None.
 
     Raises ReconciliationError naming every equation that does not hold.
     """
     lakehouse = _open()
     warehouse.prepare(lakehouse.settings)
-    counts = reconcile.tables(lakehouse)
+    counts = reconcile.tables(lakehouse, batch_date=date.fromisoformat(batch_date))
     for of_table in counts:
         log.info("%s", of_table)
     why = marts.pending(lakehouse)

@@ -125,7 +125,7 @@ def test_a_batch_that_a_command_loaded_is_not_new(
 
     assert arrivals.new_batches(Lakehouse(drop, contract)) == []
     assert prepare_batch(FIRST.isoformat(), "a run") == []
-    assert tasks.reconcile_tables() is None
+    assert tasks.reconcile_tables(FIRST.isoformat()) is None
 
 
 def test_a_batch_that_a_command_left_unfinished_is_new_once_the_command_has_ended(
@@ -282,7 +282,7 @@ def test_a_day_without_a_batch_has_no_tables(drop: Settings, caplog: pytest.LogC
     caplog.set_level("INFO", logger="lakehouse")
 
     assert prepare_batch(THIRD.isoformat(), "a run") == []
-    assert tasks.reconcile_tables() is None
+    assert tasks.reconcile_tables(THIRD.isoformat()) is None
 
     assert "an empty day" in caplog.text
 
