@@ -9,7 +9,7 @@ manually, trigger it with a `batch_date`.
 | `table.bronze` | stores the table's file, each record as it was sent | keeps finished work |
 | `table.silver` | writes typed and unique rows; quarantines invalid records, with the reasons | keeps finished work |
 | `table.load` | loads the batch's rows into the warehouse, in one transaction | keeps finished work |
-| `reconcile` | counts every record at every stage; starts `marts` if the marts are outdated | counts only uncounted records |
+| `reconcile` | counts every record of the batch at every stage, and what a killed run left uncounted; starts `marts` if the marts are outdated | counts only uncounted records |
 
 On a day without a batch, the tables have nothing to do. A table that fails does not stop the others, but `marts` does
 not start. Several runs may be active at the same time; only one of them works on a table.

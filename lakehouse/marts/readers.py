@@ -18,7 +18,7 @@ OLD = "10 minutes"
 
 @contextmanager
 def old_readers_ended(lakehouse: Lakehouse) -> Iterator[None]:
-    """Inside the block, end readers whose transaction is older than ten minutes, at once and every half minute."""
+    """Inside the block, end readers whose transaction is older than ten minutes, immediately and every half minute."""
     end_old_readers(lakehouse)
     ended = threading.Event()
     thread = threading.Thread(target=_watch, args=(lakehouse, ended), name="readers", daemon=True)

@@ -54,6 +54,13 @@ def test_who_guesses_passwords_has_to_wait_and_others_log_in(stack: Stack, api: 
     assert api.log_in("airflow", "airflow") == 201
 
 
+def test_a_run_starts_with_a_small_conf_only(api: Api) -> None:
+    api.log_in("airflow", "airflow")
+    large = {"logical_date": None, "conf": {"batch_date": "2018-01-01", "note": "x" * 20_000}}
+
+    assert api.ask("/api/v2/dags/lake/dagRuns", large)[0] == 413
+
+
 def test_a_page_that_calls_this_machine_by_a_name_of_its_own_is_refused(stack: Stack) -> None:
     address = stack.compose("port", "airflow-api-server", "8080").stdout.strip()
 

@@ -168,6 +168,26 @@ def test_the_next_run_counts_what_a_killed_run_did_not(
     assert query(settings, "select table_name, holds from ops.reconciliation", "loader") == [("sellers", True)]
 
 
+def test_a_run_with_a_batch_of_its_own_counts_of_others_only_what_is_left_over(
+    sellers: Path, new_workspace: Callable[..., Settings], contract: Contract, spark: Any
+) -> None:
+    settings = new_workspace()
+    landing.land(Lakehouse(settings, contract), [sellers])
+    raw_tables.ensure(Lakehouse(settings, contract))
+    pipeline.run_lake(Lakehouse(settings, contract), Silent(), spark)
+    own = date.fromisoformat(sellers.name)
+    another = date(2020, 1, 1)
+
+    assert reconcile.tables(Lakehouse(settings, contract), batch_date=another) == []
+    execute(settings, "update ops.load_log set loaded_at = now() - interval '16 minutes'")
+    (left_over,) = reconcile.tables(Lakehouse(settings, contract), batch_date=another)
+    execute(settings, "delete from ops.reconciliation; update ops.load_log set loaded_at = now()")
+    (counted,) = reconcile.tables(Lakehouse(settings, contract), batch_date=own)
+
+    assert left_over == counted
+    assert (counted.table, counted.batch_date) == ("sellers", own)
+
+
 def test_a_redelivery_during_the_count_is_no_loss(
     sellers: Path, new_workspace: Callable[..., Settings], load: Load, contract: Contract, spark: Any
 ) -> None:
