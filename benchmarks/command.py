@@ -1,4 +1,4 @@
-"""The command `lakehouse`, run as people run it -> its output, seconds, peak memory and the programs seen."""
+"""The command `lakehouse`, run as users run it -> its output, seconds, peak memory and the programs that it started."""
 
 from __future__ import annotations
 

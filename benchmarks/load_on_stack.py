@@ -58,7 +58,7 @@ rm /tmp/rows.txt
 
 
 def measure(run: Callable[..., str]) -> list[Figure]:
-    """`run`: runs a command on the stack, which has processed the archive, and returns its output."""
+    """Measure on a stack that has processed the archive. `run` executes a command there and returns what it prints."""
     compose = ("docker", "compose")
     loads = run(*compose, "run", "--rm", "--no-TTY", "--no-deps", "--entrypoint", "python", "cli", "-c", LOADS)
     measured = json.loads(loads.splitlines()[-1])

