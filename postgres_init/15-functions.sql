@@ -9,7 +9,8 @@ begin
     for function in
         select oid from pg_catalog.pg_proc
         where pronamespace = 'pg_catalog'::regnamespace
-            and (proname ~ '^pg_(try_)?advisory_' or proname ~ '^lo_|^(loread|lowrite)$|^pg_logical_emit_message$')
+            -- Not the unlocking functions: drivers call them when they take a connection back.
+            and (proname ~ '^pg_(try_)?advisory_(xact_)?lock' or proname ~ '^lo_|^(loread|lowrite)$|^pg_logical_emit_message$')
     loop
         execute format('revoke execute on function %s from public', function);
         if function::text ~ 'advisory' then

@@ -23,6 +23,7 @@ RUNS_SIDE_BY_SIDE = 4
 # The days of one backfill. They go on if this command is interrupted.
 DAYS_AT_ONCE = 20
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_QUESTIONS = 10.0
 
 
 def main() -> None:
@@ -79,13 +80,29 @@ def _backfilled(days: list[date], conf: dict[str, object]) -> Iterator[tuple[dat
     If a run of a day is already active, wait for it first.
     """
     remaining = list(days)
+    reported = False
     while remaining:
-        for sequence in _sequences(remaining):
+        active = _active(remaining)
+        for sequence in _sequences([day for day in remaining if day not in active]):
             for ended in _ended(_begin(sequence, conf)):
                 remaining.remove(ended[0])
                 yield ended
+        if active and not reported:
+            _say(f"{min(active)}  waits for its own run, which is active")
+            reported = True
         if remaining:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_QUESTIONS)
+
+
+def _active(days: list[date]) -> set[date]:
+    """The days with a run that waits or works: Airflow would add no other."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        runs = select(DagRun.logical_date).where(DagRun.dag_id == DAG, DagRun.state.in_(("queued", "running")))
+        return {at.date() for at in session.scalars(runs) if at} & {*days}
 
 
 def _sequences(days: list[date]) -> list[list[date]]:
@@ -140,7 +157,7 @@ def _ended(backfill_id: int) -> Iterator[tuple[date, str, float]]:
         with create_session() as session:
             runs = session.scalars(select(DagRun).where(DagRun.id.in_(of_backfill)).order_by(DagRun.end_date)).all()
             ended = {
-                run.logical_date.date(): (str(run.state), (run.end_date - run.start_date).total_seconds())
+                run.logical_date.date(): (str(run.state), _seconds(run.start_date, run.end_date))
                 for run in runs
                 if run.state in State.finished_dr_states
             }
@@ -154,6 +171,11 @@ def _ended(backfill_id: int) -> Iterator[tuple[date, str, float]]:
         if len(ended) == len(runs):
             return
         time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _seconds(begin: datetime | None, end: datetime | None) -> float:
+    """How long a run worked. A run that is marked as failed while it waits never began."""
+    return (end - begin).total_seconds() if begin and end else 0.0
 
 
 def _quieten() -> None:

@@ -6,7 +6,7 @@ import re
 
 from lakehouse_airflow.known_hosts import App, Receive, Scope, Send
 
-STARTS_RUNS = re.compile(r"/(dagRuns|backfills)/?$")
+STARTS_RUNS = re.compile(r"/(dagRuns|backfills|assets/[^/]+/materialize|assets/events)/?$")
 BYTES = 16 * 1024
 REFUSAL = "A request that starts runs may have 16 kB, and must say its length.\n"
 

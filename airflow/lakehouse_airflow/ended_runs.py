@@ -96,7 +96,7 @@ def batch_date(run: DagRun) -> date | None:
 
 
 def backfills(session: Session) -> dict[str, list[Backfill]]:
-    """The pipeline's backfills by event id. One `make backfill` starts a backfill per batch; they share one id."""
+    """The pipeline's backfills by event id. One `make backfill` starts several; they share one id."""
     from airflow.models.backfill import Backfill
     from airflow.models.dag import DagTag
     from sqlalchemy import select

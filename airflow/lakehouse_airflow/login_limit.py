@@ -1,4 +1,7 @@
-"""Failed logins of an address -> a pause for it. Without this, a program could try thousands of passwords a second."""
+"""Failed logins of an address -> a pause for it. Without this, a program could try thousands of passwords a second.
+
+Behind Docker Desktop or a proxy, all users have one address: then all of them pause.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class LoginLimit:
         self._count(address, at)
 
         async def look(message: dict[str, object]) -> None:
-            if message["type"] == "http.response.start" and _is_logged_in(message):
+            if message["type"] == "http.response.start" and not _is_refused(message):
                 self._forget(address, at)
             await send(message)
 
@@ -65,8 +68,8 @@ class LoginLimit:
             failures.remove(at)
 
 
-def _is_logged_in(message: dict[str, object]) -> bool:
-    """Whether this answer is that of a right password: a token, or the way to a page that is not the login."""
+def _is_refused(message: dict[str, object]) -> bool:
+    """Whether this answer is that of a wrong password: 401, or the way back to the form."""
     headers: list[tuple[bytes, bytes]] = message.get("headers", [])  # type: ignore[assignment]
-    target = next((value for name, value in headers if name.lower() == b"location"), None)
-    return message["status"] == 201 or (target is not None and b"/login" not in target)
+    target = next((value for name, value in headers if name.lower() == b"location"), b"")
+    return message["status"] == 401 or (message["status"] in (302, 303) and b"/login" in target)

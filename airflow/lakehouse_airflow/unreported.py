@@ -5,8 +5,11 @@ The notes are files on the volume of the logs, which tasks and the triggerer sha
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 IN_LANDING = "landing__"
 
@@ -31,11 +34,14 @@ class Unreported:
 
 
 def note_claimed(names: Iterable[str]) -> None:
-    """Note that a run has claimed these arrivals in landing."""
-    for name in names:
-        note = _note(name)
-        note.parent.mkdir(exist_ok=True)
-        note.write_text(name, encoding="utf-8")
+    """Note that a run has claimed these arrivals in landing. Without the note, `arrivals` only looks once more."""
+    try:
+        for name in names:
+            note = _note(name)
+            note.parent.mkdir(exist_ok=True)
+            note.write_text(name, encoding="utf-8")
+    except OSError as error:
+        log.warning("What this run has landed could not be noted: %s", error)
 
 
 def _is_claimed(name: str) -> bool:

@@ -16,12 +16,12 @@ from lakehouse_airflow.login_limit import LoginLimit
 
 
 class GuardedPages(AirflowPlugin):
-    """Wraps everything that the api-server serves."""
+    """Wraps everything that the api-server serves. Airflow puts each of these around those before it."""
 
     name = "guarded_pages"
     fastapi_root_middlewares = [  # noqa: RUF012 - Airflow's declaration
-        {"middleware": KnownHosts, "args": [], "kwargs": {"hosts": known_hosts(os.environ)}, "name": "known hosts"},
-        {"middleware": LoginLimit, "args": [], "kwargs": {}, "name": "login limit"},
         {"middleware": BoundedConf, "args": [], "kwargs": {}, "name": "bounded conf"},
+        {"middleware": LoginLimit, "args": [], "kwargs": {}, "name": "login limit"},
+        {"middleware": KnownHosts, "args": [], "kwargs": {"hosts": known_hosts(os.environ)}, "name": "known hosts"},
         {"middleware": Headers, "args": [], "kwargs": {}, "name": "headers"},
     ]

@@ -206,7 +206,10 @@ def _uncounted(lakehouse: Lakehouse, own: date | None) -> set[tuple[str, date]]:
             left join ops.reconciliation as counted using (source, table_name, batch_date)
             where loads.source = %s and loads.is_current
                 and (counted.holds is not true or counted.checked_at < loads.loaded_at)
-                and (%s::date is null or loads.batch_date = %s or loads.loaded_at < now() - %s::interval)
+                and (
+                    %s::date is null or loads.batch_date = %s
+                    or counted.holds is false or loads.loaded_at < now() - %s::interval
+                )
             """,
             (lakehouse.contract.source, own, own, LEFT_OVER),
         )

@@ -147,7 +147,8 @@ def _template(connection: Connection) -> str:
     cursor = connection.cursor()
     cursor.execute(
         "select from pg_catalog.pg_database "
-        "where datname = %s and pg_encoding_to_char(encoding) = 'UTF8' and datcollate = 'C'",
+        "where datname = %s and pg_encoding_to_char(encoding) = 'UTF8' and datcollate = 'C' and datctype = 'C' "
+        "and datlocprovider = 'c'",
         (TEMPLATE,),
     )
     return "template0" if cursor.fetchone() is None else TEMPLATE

@@ -76,6 +76,7 @@ ALLOWED = {
     "dbt reads raw": ("transformer", "select * from raw_shop.orders"),
     "dbt writes marts": ("transformer", "update marts.fct_orders set order_id = 1"),
     "a report reads marts": ("bi_reader", "select * from fct_orders"),
+    "a report's driver takes a connection back": ("bi_reader", "select pg_advisory_unlock_all()"),
 }  # fmt: skip
 
 DENIED = {

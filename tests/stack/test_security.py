@@ -251,6 +251,15 @@ def test_who_reaches_whom_is_what_the_docs_say(stack: Stack, containers: dict[st
 
     assert set(documented) == {*SERVICES, "cli", "a BI tool"}
     assert found == documented
+    for who in documented:
+        if "beyond" not in documented[who] and who in SERVICES:
+            assert all(has_no_way_out(f"{stack.project}_{network}") for network in addresses(who)), who
+
+
+def has_no_way_out(network: str) -> bool:
+    """Only such a network has none: from any other bridge, Docker lets containers reach the internet."""
+    (found,) = json.loads(docker("network", "inspect", network))
+    return found["Internal"] or found["Options"].get("com.docker.network.bridge.enable_ip_masquerade") == "false"
 
 
 @pytest.mark.parametrize("token", ["", "wrong"], ids=["without the token", "with a wrong one"])

@@ -184,6 +184,9 @@ def test_a_run_with_a_batch_of_its_own_counts_of_others_only_what_is_left_over(
     execute(settings, "delete from ops.reconciliation; update ops.load_log set loaded_at = now()")
     (counted,) = reconcile.tables(Lakehouse(settings, contract), batch_date=own)
 
+    execute(settings, "update ops.reconciliation set holds = false")
+    assert reconcile.tables(Lakehouse(settings, contract), batch_date=another) == [counted]
+
     assert left_over == counted
     assert (counted.table, counted.batch_date) == ("sellers", own)
 

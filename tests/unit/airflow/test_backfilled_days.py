@@ -63,3 +63,25 @@ def test_a_backfill_for_each_sequence_of_days_with_a_batch(monkeypatch: pytest.M
 
     assert sequences == [days[:3], days[3:4], days[4:5], days[5:]]
     assert backfill._sequences([]) == []
+
+
+def test_a_run_that_was_ended_before_it_began_took_no_time() -> None:
+    assert backfill._seconds(None, datetime(2018, 1, 1)) == 0
+    assert backfill._seconds(datetime(2018, 1, 1), datetime(2018, 1, 1, 0, 1)) == 60
+
+
+def test_a_day_with_an_active_run_waits_and_begins_no_backfill(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = [{YESTERDAY}, {YESTERDAY}, set()]
+    begun: list[list[date]] = []
+    monkeypatch.setattr(backfill, "SECONDS_BETWEEN_QUESTIONS", 0)
+    monkeypatch.setattr(backfill, "_active", lambda _: looks.pop(0))
+    monkeypatch.setattr(backfill, "_begin", lambda days, _: begun.append(days) or len(begun))
+    monkeypatch.setattr(backfill, "_ended", lambda number: iter([(day, "success", 1.0) for day in begun[number - 1]]))
+
+    ended = [day for day, _, _ in backfill._backfilled([LONG_AGO, YESTERDAY], {})]
+
+    assert ended == [LONG_AGO, YESTERDAY]
+    assert begun == [[LONG_AGO], [YESTERDAY]]
+    assert capsys.readouterr().out == f"{YESTERDAY}  waits for its own run, which is active\n"

@@ -26,7 +26,7 @@ def status(path: str, *headers: tuple[bytes, bytes], method: str = "POST") -> in
     return int(sent[0]["status"])
 
 
-@pytest.mark.parametrize("path", [RUNS, f"{RUNS}/", BACKFILLS])
+@pytest.mark.parametrize("path", [RUNS, f"{RUNS}/", BACKFILLS, "/api/v2/assets/3/materialize", "/api/v2/assets/events"])
 def test_a_request_that_starts_runs_is_bounded(path: str) -> None:
     assert status(path, (b"content-length", str(BYTES).encode())) == 200
     assert status(path, (b"content-length", str(BYTES + 1).encode())) == 413

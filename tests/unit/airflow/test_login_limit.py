@@ -61,8 +61,9 @@ def test_the_form_counts_too(pages: Pages) -> None:
     assert [pages.post("/auth/login/")[0] for _ in range(11)] == [302] * 10 + [429]
 
 
-@pytest.mark.parametrize("answer", [TOKEN, PAGE])
-def test_successful_logins_are_not_limited(pages: Pages, answer: Any) -> None:
+# The last two: a form without its token, which any web page can send, and an address without its last slash.
+@pytest.mark.parametrize("answer", [TOKEN, PAGE, (400, ()), (308, ((b"location", b"/auth/login/"),))])
+def test_what_tries_no_wrong_password_is_not_limited(pages: Pages, answer: Any) -> None:
     pages.answer = answer
     assert {pages.post()[0] for _ in range(30)} == {answer[0]}
 

@@ -39,5 +39,6 @@ def test_an_engine_before_28_with_the_known_password(tmp_path: Path, version: st
 
 def test_nothing_is_said_of_a_newer_engine_another_password_or_docker_desktop(tmp_path: Path) -> None:
     assert said(tmp_path, "28.0.0") == ""
+    assert said(tmp_path, "master-dockerproject") == ""
     assert said(tmp_path, "20.10.24", password="3f2a") == ""
     assert said(tmp_path, "27.5.1", system="Docker Desktop") == ""

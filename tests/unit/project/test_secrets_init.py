@@ -322,6 +322,9 @@ def test_a_generated_password_replaces_the_known_one_and_stays(stack: Stack) -> 
     assert known == "airflow"
     assert re.fullmatch("[0-9a-f]{32}", generated)
     assert stack.given()["airflow-init"]["airflow_admin_password"] == generated
+    stack.run("forget", "airflow_admin_password")
+    stack.run()
+    assert stack.given()["airflow-init"]["airflow_admin_password"] not in ("airflow", generated)
     assert "AIRFLOW_PASSWORD can only be: generate" in stack.refusal(AIRFLOW_PASSWORD="secret")
 
 
