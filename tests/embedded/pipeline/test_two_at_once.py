@@ -27,7 +27,8 @@ def test_two_runs_at_the_same_time_give_the_result_of_one(
     contract: Contract,
     spark: Any,
 ) -> None:
-    settings = new_workspace()
+    # One waits while the other builds the marts, on a busy machine for more than the default half minute.
+    settings = new_workspace().model_copy(update={"lock_wait_seconds": 300})
     landing.land(Lakehouse(settings, contract), days_of(shop[0])[:2])
     failures: list[BaseException] = []
 
