@@ -196,7 +196,9 @@ def claim(lakehouse: Lakehouse, arrivals: list[Arrival], claimed_by: str) -> Non
             "insert into ops.claims (source, place, batch_date, content, claimed_by) values %s "
             "on conflict (source, place, batch_date) do update "
             "set content = excluded.content, claimed_by = excluded.claimed_by, "
-            "claimed_at = case when claims.content = excluded.content then claims.claimed_at else now() end",
+            "claimed_at = case when claims.content = excluded.content then claims.claimed_at else now() end "
+            # A run with nothing new writes nothing.
+            "where (claims.content, claims.claimed_by) is distinct from (excluded.content, excluded.claimed_by)",
             rows,
         )
 

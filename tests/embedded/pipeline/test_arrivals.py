@@ -128,6 +128,25 @@ def test_a_batch_that_a_command_loaded_is_not_new(
     assert tasks.reconcile_tables(FIRST.isoformat()) is None
 
 
+def test_a_claim_that_is_made_again_writes_nothing(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth]
+) -> None:
+    lakehouse = Lakehouse(drop, contract)
+    landing.land(lakehouse, days_of(shop[0])[:1])
+    claimed = [arrivals.claim(lakehouse, arrivals.landed(drop), name) or claims_of(lakehouse) for name in "AABA"]
+
+    assert [name for name, _ in claimed] == ["A", "A", "B", "A"]
+    assert claimed[0] == claimed[1]
+    assert len({version for _, version in claimed}) == 3
+
+
+def claims_of(lakehouse: Lakehouse) -> tuple[str, str]:
+    """Who claims the only batch, and the version of its row."""
+    found = lakehouse.one("select claimed_by, xmin::text from ops.claims")
+    assert found is not None
+    return found[0], found[1]
+
+
 def test_a_batch_that_a_command_left_unfinished_is_new_once_the_command_has_ended(
     drop: Settings, contract: Contract, shop: tuple[Path, Truth]
 ) -> None:
