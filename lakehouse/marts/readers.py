@@ -5,12 +5,12 @@ The defaults of the role `bi_reader` end a transaction after five minutes, but a
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from lakehouse.errors import WarehouseError
 from lakehouse.lakehouse import Lakehouse
+from lakehouse.repeating import repeated
 
 EVERY_SECONDS = 30
 OLD = "10 minutes"
@@ -20,14 +20,14 @@ OLD = "10 minutes"
 def old_readers_ended(lakehouse: Lakehouse) -> Iterator[None]:
     """Inside the block, end readers whose transaction is older than ten minutes, immediately and every half minute."""
     end_old_readers(lakehouse)
-    ended = threading.Event()
-    thread = threading.Thread(target=_watch, args=(lakehouse, ended), name="readers", daemon=True)
-    thread.start()
-    try:
+
+    def again() -> None:
+        # Without a warehouse the build itself fails, and says why.
+        with suppress(WarehouseError):
+            end_old_readers(lakehouse)
+
+    with repeated(again, every=EVERY_SECONDS, name="readers"):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def end_old_readers(lakehouse: Lakehouse) -> int:
@@ -36,10 +36,3 @@ def end_old_readers(lakehouse: Lakehouse) -> int:
         cursor.execute("select ops.end_old_readers(%s)", (OLD,))
         (count,) = cursor.fetchone() or (0,)
     return int(count)
-
-
-def _watch(lakehouse: Lakehouse, ended: threading.Event) -> None:
-    while not ended.wait(EVERY_SECONDS):
-        # Without a warehouse the build itself fails, and says why.
-        with suppress(WarehouseError):
-            end_old_readers(lakehouse)

@@ -7,12 +7,12 @@ this process is its own executor, and another Connect server does not answer the
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
+from lakehouse.repeating import repeated
 from lakehouse.settings import Settings
 
 COUNT_PORT = 15003
@@ -49,21 +49,15 @@ def executors_watched(settings: Settings, note: Callable[[str], None], port: int
     if executors(settings, port) is None:
         yield
         return
-    ended = threading.Event()
-    thread = threading.Thread(target=_watch, args=(settings, note, port, ended), name="executors", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _watch(settings: Settings, note: Callable[[str], None], port: int, ended: threading.Event) -> None:
     had_one = time.monotonic()
-    while not ended.wait(EVERY_SECONDS):
+
+    def look() -> None:
+        nonlocal had_one
         if executors(settings, port) != 0:
             had_one = time.monotonic()
         elif time.monotonic() - had_one >= PATIENCE_SECONDS:
             note(NO_EXECUTOR)
             had_one = time.monotonic()
+
+    with repeated(look, every=EVERY_SECONDS, name="executors"):
+        yield
