@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import bronze_against_spark, daily_batch, load_against_copy, nothing_new, whole_run
 from benchmarks.figures import Bench, Outcome, Skipped
-from benchmarks.results import as_markdown, sections_not_in
+from benchmarks.results import as_markdown, sections_not_in, with_section
 from benchmarks.sandbox import sandbox
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_DIR
@@ -29,6 +29,13 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Bench], Outcome]]] = {
 }
 ARCHIVE = PROJECT_DIR.parent / "shared" / "data" / "olist" / "brazilian-ecommerce.zip"
 RESULTS = PROJECT_DIR / "benchmarks" / "results.md"
+
+
+def write_section(title: str, outcome: Outcome) -> None:
+    """Put the section of one benchmark into results.md, and on the screen."""
+    text = with_section(RESULTS.read_text(encoding="utf-8"), title, outcome)
+    RESULTS.write_text(text, encoding="utf-8")
+    sys.stdout.write(text[text.index(f"## {title}") :])
 
 
 def main() -> int:

@@ -7,10 +7,8 @@ Uses its own compose project, on free ports, and removes it. Times come from Air
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,12 +16,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.__main__ import RESULTS, say
+from benchmarks.__main__ import say, write_section
 from benchmarks.airflow_api import Api
 from benchmarks.figures import Figure, Outcome, Table, shown
-from benchmarks.own_stack import OwnStack, Peaks
-from benchmarks.results import with_section
-from benchmarks.sandbox import free_port
+from benchmarks.own_stack import OwnStack, Peaks, deliver, stack_with_drop_folder
 from lakehouse.sample_data.synthetic import ORDERS_PER_DAY, generate
 
 TITLE = "A day through Airflow"
@@ -86,17 +82,9 @@ class Airflow:
 
 def main() -> int:
     """Measure, and write the section of results.md."""
-    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-airflow-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # the containers run as other users
-        drop = folder / "drop"
-        drop.mkdir()
-        ports = {"POSTGRES_PORT": str(free_port()), "AIRFLOW_PORT": str(free_port())}
-        with OwnStack("lakehouse-bench-airflow", DROP_DIR=str(drop), **ports) as stack:
-            outcome = measure(stack, folder, drop)
-    text = with_section(RESULTS.read_text(encoding="utf-8"), TITLE, outcome)
-    RESULTS.write_text(text, encoding="utf-8")
-    sys.stdout.write(text[text.index(f"## {TITLE}") :])
+    with stack_with_drop_folder("lakehouse-bench-airflow") as (stack, folder):
+        outcome = measure(stack, folder, folder / "drop")
+    write_section(TITLE, outcome)
     return 0
 
 
@@ -147,10 +135,7 @@ def measure(stack: OwnStack, folder: Path, drop: Path) -> Outcome:
 
 def bring(airflow: Airflow, *batches: Path, drop: Path) -> Day:
     """Drop the batches together and wait for their marts; the last one is reported."""
-    for batch in batches:
-        hidden = drop / f".{batch.name}"
-        shutil.copytree(batch, hidden)
-        hidden.rename(drop / batch.name)
+    deliver(batches, drop)
     dropped = time.time()
     lake = [airflow.ended("lake", dropped - 1, {"batch_date": batch.name}) for batch in batches][-1]
     marts = airflow.ended("marts", due(lake))

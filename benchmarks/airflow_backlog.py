@@ -7,21 +7,17 @@ Twice as many batches should take twice as long: with a square in it, they would
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from benchmarks.__main__ import RESULTS, say
+from benchmarks.__main__ import say, write_section
 from benchmarks.airflow import Airflow
 from benchmarks.figures import Figure, Outcome, Table
-from benchmarks.own_stack import OwnStack, Peaks
-from benchmarks.results import with_section
-from benchmarks.sandbox import free_port
+from benchmarks.own_stack import OwnStack, Peaks, deliver, stack_with_drop_folder
 from lakehouse.sample_data.synthetic import ORDERS_PER_DAY, generate
 
 TITLE = "A backlog through Airflow"
@@ -51,17 +47,9 @@ class Backlog:
 
 def main() -> int:
     """Measure, and write the section of results.md."""
-    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-backlog-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # the containers run as other users
-        drop = folder / "drop"
-        drop.mkdir()
-        ports = {"POSTGRES_PORT": str(free_port()), "AIRFLOW_PORT": str(free_port())}
-        with OwnStack("lakehouse-bench-backlog", DROP_DIR=str(drop), **ports) as stack:
-            outcome = measure(stack, folder / "batches", drop)
-    text = with_section(RESULTS.read_text(encoding="utf-8"), TITLE, outcome)
-    RESULTS.write_text(text, encoding="utf-8")
-    sys.stdout.write(text[text.index(f"## {TITLE}") :])
+    with stack_with_drop_folder("lakehouse-bench-backlog") as (stack, folder):
+        outcome = measure(stack, folder / "batches", folder / "drop")
+    write_section(TITLE, outcome)
     return 0
 
 
@@ -87,10 +75,7 @@ def bring(stack: OwnStack, airflow: Airflow, batches: list[Path], drop: Path) ->
     """Drop the batches and wait until no run is active."""
     say(f"{len(batches)} batches")
     begin = time.time()
-    for batch in batches:
-        hidden = drop / f".{batch.name}"
-        shutil.copytree(batch, hidden)
-        hidden.rename(drop / batch.name)
+    deliver(batches, drop)
     wanted = {batch.name for batch in batches}
     with stack.watched(every=SECONDS_BETWEEN_SAMPLES) as peaks:
         # Airflow makes the run of `marts` a moment after that of `lake` has ended.

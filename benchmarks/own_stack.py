@@ -1,16 +1,19 @@
-"""A benchmark's own compose project: its commands, and the memory of its services."""
+"""A benchmark's own compose project: its commands, the memory of its services, and deliveries to it."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from benchmarks.sandbox import environment_of_stack
+from benchmarks.sandbox import environment_of_stack, free_port
 from lakehouse.settings import PROJECT_DIR
 
 UNITS = {"B": 1 / 1024**2, "KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
@@ -89,3 +92,23 @@ class OwnStack:
 
     def _remove(self) -> None:
         self.run("docker", "compose", "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
+
+
+@contextmanager
+def stack_with_drop_folder(name: str) -> Iterator[tuple[OwnStack, Path]]:
+    """A stack on free ports, and a temporary folder; `drop` in it is the stack's drop folder."""
+    with tempfile.TemporaryDirectory(prefix=f"{name}-") as temporary:
+        folder = Path(temporary)
+        folder.chmod(0o755)  # the containers run as other users
+        (folder / "drop").mkdir()
+        ports = {"POSTGRES_PORT": str(free_port()), "AIRFLOW_PORT": str(free_port())}
+        with OwnStack(name, DROP_DIR=str(folder / "drop"), **ports) as stack:
+            yield stack, folder
+
+
+def deliver(batches: Iterable[Path], drop: Path) -> None:
+    """Drop the batches as a careful sender does: under a hidden name until each is complete."""
+    for batch in batches:
+        hidden = drop / f".{batch.name}"
+        shutil.copytree(batch, hidden)
+        hidden.rename(drop / batch.name)

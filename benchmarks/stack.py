@@ -16,11 +16,10 @@ import time
 from pathlib import Path
 
 from benchmarks import load_on_stack
-from benchmarks.__main__ import ARCHIVE, RESULTS, say
+from benchmarks.__main__ import ARCHIVE, say, write_section
 from benchmarks.command import lakehouse
 from benchmarks.figures import Figure, Outcome, Table, timed
 from benchmarks.own_stack import OwnStack
-from benchmarks.results import with_section
 from benchmarks.sandbox import free_port, sandbox
 
 TITLE = "The stack in Docker"
@@ -42,9 +41,7 @@ def main() -> int:
         return 1
     ports = {"POSTGRES_PORT": str(free_port()), "AIRFLOW_PORT": str(free_port())}
     outcome = measure(OwnStack("lakehouse-bench", **ports), options.archive, cold=options.cold)
-    text = with_section(RESULTS.read_text(encoding="utf-8"), TITLE, outcome)
-    RESULTS.write_text(text, encoding="utf-8")
-    sys.stdout.write(text[text.index(f"## {TITLE}") :])
+    write_section(TITLE, outcome)
     return 0
 
 
