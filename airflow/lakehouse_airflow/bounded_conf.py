@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lakehouse_airflow.known_hosts import App, Receive, Scope, Send
+from lakehouse_airflow.middleware import App, Receive, Scope, Send, refuse
 
 STARTS_RUNS = re.compile(r"/(dagRuns|backfills|assets/[^/]+/materialize|assets/events)/?$")
 BYTES = 16 * 1024
@@ -21,8 +21,6 @@ class BoundedConf:
         if scope["type"] == "http" and scope["method"] == "POST" and STARTS_RUNS.search(scope["path"]):
             length = dict(scope["headers"]).get(b"content-length", b"")
             if not (length.isdigit() and int(length) <= BYTES):
-                headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
-                await send({"type": "http.response.start", "status": 413, "headers": headers})
-                await send({"type": "http.response.body", "body": REFUSAL.encode()})
+                await refuse(send, 413, REFUSAL, (b"connection", b"close"))
                 return
         await self._app(scope, receive, send)

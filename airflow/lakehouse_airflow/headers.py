@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lakehouse_airflow.known_hosts import App, Receive, Scope, Send
+from lakehouse_airflow.middleware import App, Receive, Scope, Send
 
 # Airflow shows dbt's pages in a frame of its own. Old browsers know only the first.
 HEADERS = [

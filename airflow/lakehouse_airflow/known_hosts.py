@@ -6,15 +6,11 @@ Airflow's login is known to everyone. Such a request names the page's host, so i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import Collection, Mapping
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import urlsplit
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from lakehouse_airflow.middleware import App, Receive, Scope, Send, refuse
 
 # How this machine, the containers and Airflow's tasks call the server.
 ALWAYS = frozenset({"localhost", "127.0.0.1", "::1", "airflow-api-server", "host.docker.internal"})
@@ -50,9 +46,7 @@ class KnownHosts:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            headers = [(b"content-type", b"text/plain; charset=utf-8")]
-            await send({"type": "http.response.start", "status": 421, "headers": headers})
-            await send({"type": "http.response.body", "body": REFUSAL.encode()})
+            await refuse(send, 421, REFUSAL)
 
 
 def host_of(scope: Scope) -> str | None:

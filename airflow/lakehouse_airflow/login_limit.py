@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from lakehouse_airflow.known_hosts import App, Receive, Scope, Send
+from lakehouse_airflow.middleware import App, Receive, Scope, Send, refuse
 
 # The form on the page, and the address where programs get a token.
 LOGINS = ("/auth/login", "/auth/token")
@@ -35,9 +35,7 @@ class LoginLimit:
         failures = self._recent(address)
         if len(failures) >= FAILURES:
             wait = max(1, round(failures[0] + SECONDS - self._clock()))
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", str(wait).encode())]
-            await send({"type": "http.response.start", "status": 429, "headers": headers})
-            await send({"type": "http.response.body", "body": REFUSAL.encode()})
+            await refuse(send, 429, REFUSAL, (b"retry-after", str(wait).encode()))
             return
         # Counted before the answer, so that requests at the same time do not all pass.
         at = self._clock()

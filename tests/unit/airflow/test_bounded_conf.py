@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import pytest
 
 from lakehouse_airflow.bounded_conf import BYTES, BoundedConf
+from tests.support.pages import ask, page
 
 RUNS, BACKFILLS = "/api/v2/dags/lake/dagRuns", "/api/v2/backfills"
 
 
 def status(path: str, *headers: tuple[bytes, bytes], method: str = "POST") -> int:
-    sent: list[dict[str, Any]] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200})
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
-    asyncio.run(BoundedConf(app)(scope, None, send))  # type: ignore[arg-type]
-    return int(sent[0]["status"])
+    return ask(BoundedConf(page()), headers, method=method, path=path).status
 
 
 @pytest.mark.parametrize("path", [RUNS, f"{RUNS}/", BACKFILLS, "/api/v2/assets/3/materialize", "/api/v2/assets/events"])

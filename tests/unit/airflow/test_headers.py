@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 from lakehouse_airflow.headers import HEADERS, Headers
+from tests.support.pages import ask, page
 
 
 def answer(*headers: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
     """The headers of an answer for which the app itself gives these."""
-    sent: list[dict[str, Any]] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    asyncio.run(Headers(app)({"type": "http"}, None, send))  # type: ignore[arg-type]
-    return list(sent[0]["headers"])
+    return ask(Headers(page(headers=headers))).headers
 
 
 def test_every_answer_says_who_may_frame_it() -> None:

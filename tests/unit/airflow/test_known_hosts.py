@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import pytest
 
 from lakehouse_airflow.known_hosts import REFUSAL, KnownHosts, known_hosts
+from tests.support.pages import ask, page
 
 
 def answer(hosts: frozenset[str] | None, *headers: tuple[bytes, bytes]) -> tuple[int, str]:
     """Status and body of a request with these headers; the app itself answers 200."""
-    sent: list[dict[str, Any]] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200})
-        await send({"type": "http.response.body", "body": b"the page"})
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    async def receive() -> None:
-        raise AssertionError("nothing is read")
-
-    asyncio.run(KnownHosts(app, hosts)({"type": "http", "headers": list(headers)}, receive, send))
-    return sent[0]["status"], sent[1]["body"].decode()
+    found = ask(KnownHosts(page(), hosts), headers)
+    return found.status, found.body
 
 
 @pytest.mark.parametrize(

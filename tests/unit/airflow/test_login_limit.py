@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from lakehouse_airflow import login_limit
 from lakehouse_airflow.login_limit import LoginLimit
+from tests.support.pages import ask, page
 
 WRONG, TOKEN = (401, ()), (201, ())
 WRONG_ON_THE_PAGE = (302, ((b"location", b"/auth/login/?next=/"),))
@@ -23,20 +23,13 @@ class Pages:
         self.answer: tuple[int, tuple[tuple[bytes, bytes], ...]] = WRONG
         self.limit = LoginLimit(self._app, lambda: self.now)
 
-    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": self.answer[0], "headers": list(self.answer[1])})
-        await send({"type": "http.response.body", "body": b""})
+    async def _app(self, *asgi: Any) -> None:
+        await page(*self.answer)(*asgi)
 
     def post(self, path: str = "/auth/token", address: str = "192.0.2.1", method: str = "POST") -> tuple[int, int]:
         """The status, and after how many seconds to try again."""
-        sent: list[dict[str, Any]] = []
-
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
-
-        scope = {"type": "http", "method": method, "path": path, "headers": [], "client": (address, 1)}
-        asyncio.run(self.limit(scope, None, send))  # type: ignore[arg-type]
-        return sent[0]["status"], int(dict(sent[0]["headers"]).get(b"retry-after", 0))
+        found = ask(self.limit, method=method, path=path, address=address)
+        return found.status, int(dict(found.headers).get(b"retry-after", 0))
 
 
 @pytest.fixture
