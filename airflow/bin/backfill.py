@@ -155,7 +155,7 @@ def _ended(backfill_id: int) -> Iterator[tuple[date, str, float]]:
     reported: set[date] = set()
     while True:
         with create_session() as session:
-            runs = session.scalars(select(DagRun).where(DagRun.id.in_(of_backfill)).order_by(DagRun.end_date)).all()
+            runs = session.scalars(select(DagRun).where(DagRun.id.in_(of_backfill))).all()
             ended = {
                 run.logical_date.date(): (str(run.state), _seconds(run.start_date, run.end_date))
                 for run in runs

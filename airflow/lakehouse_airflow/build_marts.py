@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
+from lakehouse_airflow import lake_runs
 from lakehouse_airflow.model_tasks import LEVELS, described, progress_file
 
 if TYPE_CHECKING:
@@ -57,11 +58,10 @@ def _let_batches_share(lakehouse: Lakehouse) -> None:
     Raises AirflowRescheduleException: no process waits.
     """
     from airflow.sdk.exceptions import AirflowRescheduleException
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     from lakehouse.marts import step as marts
 
-    waiting = RuntimeTaskInstance.get_dr_count(dag_id="lake", states=["queued"])
+    waiting = lake_runs.waiting()
     last, now = marts.last_built(lakehouse), datetime.now(UTC)
     if waiting and last is not None and now < last + BETWEEN_SHARED_BUILDS:
         log.info("%s batches wait for a run of `lake`: the next build is for all that is loaded until then.", waiting)

@@ -33,6 +33,14 @@ def start_all() -> None:
         log.info("Started %s", run["run_id"])
 
 
+def waiting() -> int:
+    """How many runs wait for one of those that work to end."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    count: int = RuntimeTaskInstance.get_dr_count(dag_id=DAG, states=["queued"])
+    return count
+
+
 def active(run_ids: list[str]) -> set[str]:
     """Which of these runs wait or work."""
     found: set[str] = set()

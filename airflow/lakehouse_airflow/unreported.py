@@ -23,11 +23,11 @@ class Unreported:
 
     def among(self, present: set[str]) -> list[str]:
         """The names to report, sorted: at the first check all of them."""
-        came = present - self._reported
-        is_first = self._before is None
-        if self._before is not None:
-            # A run that lands a batch claims it a moment later, so the next check knows whose it is.
-            came = {name for name in came if not name.startswith(IN_LANDING) or name in self._before}
+        is_first, before = self._before is None, self._before or set()
+        # A run that lands a batch claims it a moment later, so the next check knows whose it is.
+        came = {
+            name for name in present - self._reported if is_first or name in before or not name.startswith(IN_LANDING)
+        }
         self._reported = self._reported & present | came
         self._before = present
         return sorted(name for name in came if is_first or not _is_claimed(name))

@@ -131,11 +131,12 @@ def new_batches(lakehouse: Lakehouse, active: Callable[[list[str]], set[str]] = 
     `active` tells which of these runs were started and have not ended: they will claim their batches, so those are not
     returned either.
     """
-    if not (found := _unclaimed(lakehouse)):
+    there = present(lakehouse.settings)
+    if not (found := _unclaimed(lakehouse, there)):
         return []
     to_come = active([each.run_id for each in found])
     # A run may have claimed its batch and ended before `active` was asked.
-    found = [each for each in _unclaimed(lakehouse) if each.run_id not in to_come]
+    found = [each for each in _unclaimed(lakehouse, there) if each.run_id not in to_come]
     in_landing = [each.arrival for each in found if each.arrival.place == "landing"]
     manifests = [manifest for arrival in in_landing if (manifest := read_manifest(lakehouse, arrival.batch_date))]
     due = {unit.batch_date for unit in pending_steps(lakehouse, manifests)}
@@ -144,7 +145,8 @@ def new_batches(lakehouse: Lakehouse, active: Callable[[list[str]], set[str]] = 
     return [each for each in found if each.arrival not in done]
 
 
-def _unclaimed(lakehouse: Lakehouse) -> list[NewBatch]:
+def _unclaimed(lakehouse: Lakehouse, found: list[Arrival]) -> list[NewBatch]:
+    """Those of the arrivals that no run has claimed by now."""
     claims = _claims(lakehouse)
     claimed = {last.arrival for last in claims.values() if last.claimed_by != COMMAND}
     # A command may have claimed batches and then died.
@@ -153,9 +155,7 @@ def _unclaimed(lakehouse: Lakehouse) -> list[NewBatch]:
         claimed |= claimed_by_commands
     since = {batch: last.at for batch, last in claims.items()}
     return [
-        NewBatch(arrival, since.get((arrival.place, arrival.batch_date)))
-        for arrival in present(lakehouse.settings)
-        if arrival not in claimed
+        NewBatch(arrival, since.get((arrival.place, arrival.batch_date))) for arrival in found if arrival not in claimed
     ]
 
 

@@ -101,7 +101,7 @@ def _initialise_cluster(settings: Settings) -> None:
             _execute(connection, statement.format(sql.Identifier(role), sql.Literal(verifier)))
         # A new database is a copy of the template; one that is there gets the same.
         for database in (TEMPLATE, settings.database_name):
-            if database == TEMPLATE or _is_there(connection, database):
+            if _is_there(connection, database):
                 with contextlib.closing(open_connection(settings, "postgres", database)) as restricted:
                     restricted.autocommit = True
                     _execute(restricted, FUNCTIONS_SQL.read_text())
