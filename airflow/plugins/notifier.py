@@ -182,12 +182,13 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
     beginning = first_notice_at(settings) - OVERLAP
     # A new session, which ends with this round, instead of the thread's session.
     with create_session(scoped=False) as session:
+        # Read the runs first: a backfill that begins later has none of them.
+        runs = {ended_runs.event_id(run): run for run in ended_runs.ended_since(session, max(since, beginning))}
+        known = noted(settings, runs)
         backfills = ended_runs.backfills(session)
         reported = noted(settings, backfills)
         unreported = {event_id: parts for event_id, parts in backfills.items() if event_id not in reported}
         unreported_parts = [part for parts in unreported.values() for part in parts]
-        runs = {ended_runs.event_id(run): run for run in ended_runs.ended_since(session, max(since, beginning))}
-        known = noted(settings, runs)
         for event_id, run in runs.items():
             if event_id not in known:
                 try:
@@ -197,11 +198,15 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
                 except Exception:  # a run that cannot be noted must not delay the others
                     log.exception("The end of %s could not be noted", event_id)
                     complete = False
-        # Backfills come after their runs, which are silent only until the summary is noted.
+        # A run is silent only until its backfill's summary is noted, so a summary waits for all of its runs. The last
+        # one may have ended since they were read; its end has already woken the next round.
         for event_id, parts in unreported.items():
             try:
                 backfill = ended_runs.ended_backfill(session, parts)
-                if backfill is not None and backfill.ended_at >= beginning:
+                if backfill is None or backfill.ended_at < beginning:
+                    continue
+                ends = {run.event_id for run in backfill.runs if run.ended_at >= beginning}
+                if ends <= noted(settings, ends):
                     _log_if_sent_elsewhere(settings, note_backfill(settings, backfill))
             except Exception:
                 log.exception("The end of %s could not be noted", event_id)
