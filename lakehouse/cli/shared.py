@@ -68,6 +68,9 @@ Table = Annotated[str | None, typer.Option("--table", help="Only this table.")]
 BatchDate = Annotated[
     datetime | None, typer.Option("--batch-date", formats=["%Y-%m-%d"], help="The day the batch is for.")
 ]
+ReplaceToday = Annotated[
+    bool, typer.Option("--replace", help="Let files without a date replace other content of today's batch.")
+]
 Output = Annotated[Format, typer.Option("--format", help="How to print the rows.")]
 
 

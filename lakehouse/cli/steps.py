@@ -10,6 +10,7 @@ import typer
 
 from lakehouse.cli.shared import (
     BatchDate,
+    ReplaceToday,
     Table,
     Workspace,
     as_called_here,
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
 def run(
     paths: Paths = None,
     batch_date: BatchDate = None,
+    replace: ReplaceToday = False,
     demo: Annotated[
         bool, typer.Option("--demo", help="Generate a small source and run it, in a workspace of its own.")
     ] = False,
@@ -71,7 +73,7 @@ def run(
                 paths = demo_source.deliveries(lakehouse, observer.note)
             if paths:
                 observer.note("Checking the delivery")
-                landing.land(lakehouse, paths, day_of(batch_date), log=warn)
+                landing.land(lakehouse, paths, day_of(batch_date), log=warn, replace_today=replace)
             remember(lakehouse.settings)
             with arrivals.claimed_by_command(lakehouse):
                 report = pipeline.run(lakehouse, observer, full_refresh=full_refresh)
@@ -82,6 +84,7 @@ def run(
 def land(
     paths: Paths = None,
     batch_date: BatchDate = None,
+    replace: ReplaceToday = False,
     remove: Annotated[str | None, typer.Option("--remove", help="Withdraw this table from the batch.")] = None,
     workspace: Workspace = None,
 ) -> None:
@@ -109,7 +112,7 @@ def land(
         return
     if not paths:
         raise typer.BadParameter("say what to land: folders, CSV files or a zip")
-    for landed in landing.land(lakehouse, paths, day, log=warn):
+    for landed in landing.land(lakehouse, paths, day, log=warn, replace_today=replace):
         changed = ", ".join(landed.changed) or "nothing new"
         console.print(f"{landed.manifest.batch_date}  {changed}", soft_wrap=True)
     remember(lakehouse.settings)

@@ -3,8 +3,7 @@
 Folders are searched recursively. Zip archives are opened. Only .csv, .csv.gz and .zip count. Hidden files (the name
 starts with a dot) are left out. Anything else that cannot be read, or is beyond the bounds of a delivery, is a fault.
 Links are followed; in a drop folder, where others may write, only to places within the folder.
-A file's date is at the end of its stem. Otherwise it is in the name of the nearest enclosing folder or archive with a
-date.
+dates.py says which date a file has.
 """
 
 from __future__ import annotations
@@ -23,6 +22,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from lakehouse.landing import dates
+
 if TYPE_CHECKING:
     from lakehouse.settings import Settings
 
@@ -38,9 +39,6 @@ ANY_RATIO_BELOW = 100_000_000
 QUOTED_CHARACTERS = 80
 CONTROL_CHARACTER = "its name has a control character, such as a newline: rename it"
 OUTSIDE = "is a link to a place outside the drop folder"
-
-_DATE = re.compile(r"(?<!\d)\d{4}-\d{2}-\d{2}(?!\d)")
-_DATE_AT_END = re.compile(r"(?P<stem>.*?)[ _.-]*(?<!\d)(?P<date>\d{4}-\d{2}-\d{2})")
 
 
 class Unreadable(Exception):
@@ -128,7 +126,9 @@ class FoundFile:
 class Delivery:
     """What was found under the paths of one delivery. `ignored`: why -> names. `faults` are sentences.
 
-    `entries`: how many files, folders and members of archives there are. `changed_at`: when one of them last changed.
+    `above`: the names of the folders above the path that is being searched, nearest first. `dated_above`: those that
+    date files, with their dates. `entries`: how many files, folders and members of archives there are. `changed_at`:
+    when one of them last changed.
     """
 
     batch_date: date | None = None
@@ -138,6 +138,8 @@ class Delivery:
     files: list[FoundFile] = field(default_factory=list)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    above: tuple[str, ...] = ()
+    dated_above: dict[str, date] = field(default_factory=dict)
 
     def ignore(self, why: str, name: str) -> None:
         """Leave a file out, and note its name and why."""
@@ -183,7 +185,10 @@ def find_files(
         status = _status(found, path, str(given))
         if status is None:
             continue
-        if stat.S_ISDIR(status.st_mode):
+        is_folder = stat.S_ISDIR(status.st_mode)
+        parents = path.parents if is_folder else path.parent.parents
+        found.above = () if bounds.within else tuple(parent.name for parent in parents)
+        if is_folder:
             _add_folder(found, path, (path.name,), {_identity(status)}, seen)
         elif path not in seen:
             seen.add(path)
@@ -358,34 +363,23 @@ def _add_members(found: Delivery, path: Path, packed: int, folders: Sequence[str
 
 def _add_csv(found: Delivery, path: Path, member: str | None, name: str, size: int, around: Sequence[str]) -> None:
     stem = _stem(name) or ""
-    if at_end := _DATE_AT_END.fullmatch(stem):
-        dated, stem = stem, at_end["stem"]
-    else:
-        dated = next((folder for folder in around if _DATE.search(folder)), "")
+    batch_date = found.batch_date
     try:
-        batch_date = found.batch_date or _only_date(dated)
+        if batch_date is None and (dated := dates.date_of(stem, around, found.above)):
+            batch_date = dated.day
+            if dated.above is not None:
+                found.dated_above[dated.above] = batch_date
     except ValueError as error:
-        found.faults.append(f"{name}: {error}")
+        shown = quoted(f"{path.name}:{member}") if member else _shown(path)
+        found.faults.append(f"{shown}: {error}")
         return
-    found.files.append(FoundFile(path, member, name, stem, batch_date, size, found.bounds))
+    found.files.append(FoundFile(path, member, name, dates.without_date(stem), batch_date, size, found.bounds))
 
 
 def _stem(name: str) -> str | None:
     """The name without .csv or .csv.gz; None if it is neither."""
     match = re.fullmatch(r"(.*)\.csv(\.gz)?", name, re.IGNORECASE | re.DOTALL)
     return match[1] if match else None
-
-
-def _only_date(name: str) -> date | None:
-    texts = sorted(set(_DATE.findall(name)))
-    if len(texts) > 1:
-        raise ValueError(f"{name} holds two dates, {' and '.join(texts)}: which is the batch's? (or give --batch-date)")
-    if not texts:
-        return None
-    try:
-        return date.fromisoformat(texts[0])
-    except ValueError:
-        raise ValueError(f"{name} holds {texts[0]}, which is no day of the calendar") from None
 
 
 def _is_hidden(parts: Iterable[str]) -> bool:

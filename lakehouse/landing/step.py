@@ -21,6 +21,7 @@ from lakehouse.errors import DeliveryRefused, StoreError
 from lakehouse.lake.conformance import ensure_conformance
 from lakehouse.lake.store import Store
 from lakehouse.lakehouse import Lakehouse
+from lakehouse.landing import dates
 from lakehouse.landing.delivery import Bounds, Delivery, FoundFile, Unreadable, find_files, quoted
 from lakehouse.landing.manifest import DeliveredFile, Manifest, manifest_key, read_manifest, read_manifests
 from lakehouse.landing.quoting import Findings, scan
@@ -69,19 +70,26 @@ def land(
     log: Callable[[str], None] = lambda line: None,
     *,
     only: date | None = None,
+    replace_today: bool = False,
 ) -> list[Landed]:
     """Accept the files under the paths as one batch or several. Returns the batches in the order of their dates.
 
     A delivery is accepted as a whole or not at all, even when it contains several batches: if one batch cannot be
     written, the batches before it are undone. The earlier batches stay accepted only if the process is killed, or loses
     the store, between two batches. Landing the same delivery again completes it. Each batch keeps the tables that this
-    delivery does not contain. `log` gets the names of the ignored files.
+    delivery does not contain. `log` gets the names of the ignored files, and of folders above the paths that date the
+    files.
+
+    A file without a date belongs to the newest batch that has exactly this delivery's content, else to today's (UTC).
+    There it must not replace other content of its table, unless `replace_today`: nobody wrote this date.
 
     `only`: the path is the drop folder; take only the files of this batch date, if there are any. Files that belong to
     no day are then reported to `log`, since they must not stop the other files. No link may lead out of the folder.
 
     Raises DeliveryRefused with all faults of all files, and StoreError with the batches that cannot be undone.
     """
+    if batch_date is not None:
+        _check_date(lakehouse.contract, batch_date)
     bounds = Bounds.of(lakehouse.settings, within=paths[0] if only is not None else None)
     delivery = find_files(paths, batch_date, may_be_empty=only is not None, bounds=bounds)
     if only is not None:
@@ -89,9 +97,13 @@ def land(
     faults = list(delivery.faults)
     for why, names in delivery.ignored.items():
         log(f"ignored ({why}): {', '.join(names)}")
+    for folder, day in delivery.dated_above.items():
+        log(f"dated {day} by the folder {quoted(folder)} above")
     checked = [c for file in delivery.files if (c := _check_bytes(lakehouse.contract, file, faults))]
     undated = [c for c in checked if c.file.batch_date is None]
     undated_date = _date_of_undated(lakehouse, undated) if undated else None
+    if undated_date is not None and not replace_today:
+        faults += _replaced_unasked(lakehouse, undated_date, undated)
 
     batches: dict[date, dict[str, DeliveredFile]] = {}
     sources: dict[tuple[date, str], _Checked] = {}
@@ -177,6 +189,25 @@ def _date_of_undated(lakehouse: Lakehouse, files: Sequence[_Checked]) -> date:
         if any(content != delivered[table] for table, content in held.items()):
             break
     return datetime.now(UTC).date()
+
+
+def _replaced_unasked(lakehouse: Lakehouse, today: date, undated: Sequence[_Checked]) -> list[str]:
+    """A fault per table of today's batch whose content these files would replace, though nobody wrote its date."""
+    current = read_manifest(lakehouse, today)
+    return [
+        f"{c.file.shown}: has no date in its name or a folder's, and today's batch, {today}, has another file for "
+        f"{c.table.name}: give --batch-date, or --replace to replace that file"
+        for c in undated
+        if current and current.tables.get(c.table.name)
+        if current.input_fingerprint(c.table.name) != c.delivered((), "").fingerprint
+    ]
+
+
+def _check_date(contract: Contract, batch_date: date) -> None:
+    try:
+        dates.check(batch_date)
+    except ValueError as error:
+        raise DeliveryRefused(f"{contract.source} {batch_date}", [str(error)], "Give the day that was meant.") from None
 
 
 def _check_header(checked: _Checked, batch_date: date, faults: list[str]) -> tuple[str, ...]:

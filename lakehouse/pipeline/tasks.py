@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse import warehouse
-from lakehouse.errors import DeliveryRefused
+from lakehouse.errors import ConfigurationError, DeliveryRefused
 from lakehouse.lake.conformance import ensure_conformance
 from lakehouse.lakehouse import Lakehouse
+from lakehouse.landing import dates
 from lakehouse.landing import step as landing
 from lakehouse.landing.manifest import read_manifest
 from lakehouse.load import step as load
@@ -61,10 +62,11 @@ def look_into_drop_folder() -> None:
 def claim_batch(batch_date: str, run_id: str) -> list[str]:
     """Land the drop folder's content for a day and claim the batch for a run; return the names of the claimed arrivals.
 
-    An unchanged file is landed only once. Raises DeliveryRefused with all faults of the delivery.
+    An unchanged file is landed only once. Raises DeliveryRefused with all faults of the delivery, and
+    ConfigurationError if no batch can have this date.
     """
     lakehouse = _open()
-    day = date.fromisoformat(batch_date)
+    day = _possible(date.fromisoformat(batch_date))
     settings = lakehouse.settings
     warehouse.prepare(settings)
     # Claim each batch before reading it: if its content changes afterwards, it is a new batch.
@@ -76,6 +78,13 @@ def claim_batch(batch_date: str, run_id: str) -> list[str]:
     in_landing = arrivals.landed(settings, day)
     arrivals.claim(lakehouse, in_landing, run_id)
     return [arrival.name for arrival in in_landing]
+
+
+def _possible(day: date) -> date:
+    try:
+        return dates.check(day)
+    except ValueError as error:
+        raise ConfigurationError(f"{error}. Trigger the run with the day that was meant.") from None
 
 
 def due_tables(batch_date: str) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -119,6 +119,42 @@ def test_an_undated_delivery_is_the_batch_with_exactly_its_content_else_todays(s
     assert batches(settings, path) == {"2018-01-05": []}
     path.write_bytes(ORDERS + b"o3,3.00,\n")
     assert batches(settings, path) == {datetime.now(UTC).date().isoformat(): ["orders"]}
+
+
+def test_what_nobody_dated_does_not_replace_other_content_of_today_unasked(settings: Settings, put: Put) -> None:
+    path, today = put("orders.csv", ORDERS), datetime.now(UTC).date().isoformat()
+    assert batches(settings, path) == {today: ["orders"]}
+    path.write_bytes(ORDERS + b"o3,3.00,\n")
+
+    (fault,) = refusal(settings, path)
+
+    assert fault == (
+        f"in/orders.csv: has no date in its name or a folder's, and today's batch, {today}, has another file for "
+        "orders: give --batch-date, or --replace to replace that file"
+    )
+    assert batches(settings, put("words.csv", WORDS)) == {today: ["words"]}
+    landed = landing.land(Lakehouse(settings, SHOP), [path], replace_today=True)
+    assert [one.changed for one in landed] == [("orders",)]
+    path.write_bytes(ORDERS)
+    assert batches(settings, path, batch_date=datetime.now(UTC).date()) == {today: ["orders"]}
+
+
+def test_a_date_above_the_given_path_counts_and_is_reported(settings: Settings, put: Put) -> None:
+    said: list[str] = []
+    put("20180105/csv/orders.csv", ORDERS)
+
+    landed = landing.land(Lakehouse(settings, SHOP), [put("20180105/csv/words.csv", WORDS).parent], log=said.append)
+
+    assert {one.manifest.batch_date: one.changed for one in landed} == {DAY: ("orders", "words")}
+    assert said == ["dated 2018-01-05 by the folder 20180105 above"]
+
+
+@pytest.mark.parametrize("day", [date(18, 1, 5), date(1900, 1, 1), datetime.now(UTC).date() + timedelta(days=2)])
+def test_a_date_that_no_batch_can_have_is_refused(settings: Settings, put: Put, day: date) -> None:
+    (fault,) = refusal(settings, put("orders.csv", ORDERS), batch_date=day)
+    assert "so it is no batch date" in fault
+    (fault,) = refusal(settings, put(f"{day}/orders.csv", ORDERS).parent)
+    assert "so it is no batch date" in fault
 
 
 def test_todays_batch_is_that_of_utc_wherever_the_machine_is(
