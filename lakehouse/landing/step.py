@@ -97,8 +97,8 @@ def land(
     faults = list(delivery.faults)
     for why, names in delivery.ignored.items():
         log(f"ignored ({why}): {', '.join(names)}")
-    for folder, day in delivery.dated_above.items():
-        log(f"dated {day} by the folder {quoted(folder)} above")
+    for folder, of_folder in delivery.dated_above.items():
+        log(f"dated {of_folder} by the folder {quoted(folder)} above")
     checked = [c for file in delivery.files if (c := _check_bytes(lakehouse.contract, file, faults))]
     undated = [c for c in checked if c.file.batch_date is None]
     undated_date = _date_of_undated(lakehouse, undated) if undated else None
