@@ -5,6 +5,7 @@
     ├── ConfigurationError     a setting is missing, wrong, or contradicts another
     ├── ContractError          a file in contracts/ is not a valid contract
     ├── DeliveryRefused        a delivered file as a whole breaks the contract; nothing was accepted
+    ├── BatchHeld              too many records of a table's batch are bad, so it was not loaded
     ├── SparkError             Spark failed: memory, disk, a lost cluster
     ├── StoreError             the lake's store cannot be reached, or refused a request
     ├── WarehouseError         the warehouse cannot be reached, or refused a statement
@@ -49,6 +50,10 @@ class DeliveryRefused(LakehouseError):
         lines += [f"  {fault}" for fault in self.faults]
         lines += ["Nothing of it was accepted.", remedy]
         super().__init__("\n".join(lines))
+
+
+class BatchHeld(LakehouseError):
+    """Too many records of a table's batch are bad, so the load did not publish it; the message names the reasons."""
 
 
 class SparkError(LakehouseError):

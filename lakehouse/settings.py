@@ -132,6 +132,13 @@ class Settings(BaseSettings):
 
     lock_wait_seconds: int = Field(600, ge=0, description="how long to wait for another run before giving up")
     vacuum_retention_hours: int = Field(168, ge=0, description="how long `maintain` keeps old files of Delta tables")
+    hold_above_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of a table's records in a batch, rejected or quarantined, above which the "
+        "table's batch is not loaded (1: never)",
+    )
     quarantine_warning_share: float = Field(
         0.01, ge=0, le=1, description="share of a batch's records, rejected or quarantined, above which Slack is warned"
     )

@@ -36,7 +36,8 @@ class StepResult:
     """What a step did for one table and batch.
 
     `done`: False if there was nothing to do; the counts are then those of the earlier run. `counts`: numbers of rows by
-    name. `seconds`: the total time. `phases`: the parts of that time, also in seconds.
+    name. `seconds`: the total time. `phases`: the parts of that time, also in seconds. `is_held`: the load did not
+    publish the batch, because too many of its records are bad (load/held.py).
     """
 
     step: StepName
@@ -46,17 +47,22 @@ class StepResult:
     counts: dict[str, int]
     seconds: float
     phases: dict[str, float]
+    is_held: bool = False
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A table of a batch that needs `step` and all later steps. `why`: the reason. `size`: the bytes landed."""
+    """A table of a batch that needs `step` and all later steps. `why`: the reason. `size`: the bytes landed.
+
+    `is_held`: only a corrected file, or a user who accepts the batch, lets the load go on (load/held.py).
+    """
 
     step: StepName
     table: str
     batch_date: date
     why: str
     size: int
+    is_held: bool = False
 
 
 class Observer(Protocol):

@@ -46,6 +46,8 @@ create table if not exists ops.reconciliation (
 );
 -- The most frequent reasons of rejected and quarantined records: {reason: records}.
 alter table ops.reconciliation add column if not exists reasons jsonb not null default '{}';
+-- Whether the batch was not loaded because too many of its records are bad. None of its rows are then in raw.
+alter table ops.reconciliation add column if not exists is_held boolean not null default false;
 
 -- Rows of a fact against the current keys of its source, one row per fact. Counts the keys that the last build rebuilt,
 -- or all keys after a full refresh and in maintenance.

@@ -9,7 +9,11 @@ manually, trigger it with a `batch_date`.
 | `table.bronze` | stores the table's file, each record as it was sent | keeps finished work |
 | `table.silver` | writes typed and unique rows; quarantines invalid records, with the reasons | keeps finished work |
 | `table.load` | loads the batch's rows into the warehouse, in one transaction | keeps finished work |
+| `outcome` | green if no table failed or is held | |
 | `reconcile` | counts every record of the batch at every stage, and what a killed run left uncounted; starts `marts` if the marts are outdated | counts only uncounted records |
+
+A table is held, and its `load` fails, if more than half of its records are bad (`LAKEHOUSE_HOLD_ABOVE_SHARE`): what was
+loaded before stays. The other tables are loaded and the marts built, but the run ends red (`outcome`).
 
 On a day without a batch, the tables have nothing to do. A table that fails does not stop the others, but `marts` does
 not start. Several runs may be active at the same time; only one of them works on a table.
@@ -22,6 +26,9 @@ retry could not help.
 - `batch`, *does not keep the contract*: the delivery was refused as a whole; the log lists every fault. Let the sender
   correct it and put the files into the drop folder, in place of the old ones. The corrected batch then starts
   automatically.
+- `load`, *too many records are bad*: the log names the commonest reasons, with an example each. Let the sender correct
+  the file and put it into the drop folder, in place of the old one. Or accept it as it is, with the command that the
+  log names, then clear the failed task.
 - `bronze`, `silver`, `load`: the store, Spark or the warehouse has a problem. Fix it, then clear the failed tasks. The
   DAG `check_stack` shows which service does not answer.
 - `reconcile`: records were lost between two stages, which must not happen. Change nothing and report the problem.
@@ -33,6 +40,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import CronDataIntervalTimetable, Metadata, Param, dag, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -91,17 +99,22 @@ def lake() -> None:
         of_batch = {"table": table, "batch_date": batch_date}
         bronze(**of_batch) >> silver(**of_batch) >> load(**of_batch)
 
-    # Runs even if there was nothing to do: an earlier run may have ended before it counted.
-    @task(outlets=[RAW], trigger_rule="none_failed")
+    # Runs even if there was nothing to do, since an earlier run may have ended before it counted; and even if a table
+    # is held, since the others are loaded.
+    @task(outlets=[RAW], trigger_rule="all_done")
     def reconcile(params: Any = None, dag_run: Any = None) -> Iterator[Metadata]:
         from lakehouse.pipeline import tasks
 
         counted = tasks.reconcile_tables(batch_date(params, dag_run))
         if counted is None:
-            raise AirflowSkipException("The marts hold everything that was loaded")
+            raise AirflowSkipException("The marts hold everything that was loaded, or wait for a table")
         yield Metadata(RAW, counted)
 
-    table.expand_kwargs(batch()) >> reconcile()
+    # The run ends red if a table failed or is held. Airflow sets the state of such a task without a worker.
+    outcome = EmptyOperator(task_id="outcome", trigger_rule="none_failed")
+    tables = table.expand_kwargs(batch())
+    tables >> reconcile() >> outcome
+    tables >> outcome
 
 
 lake()

@@ -19,6 +19,7 @@ LONGEST_RUN = timedelta(hours=6)
 # Errors that no retry can fix: a person has to fix the cause.
 NO_RETRY = [
     "lakehouse.errors.ConfigurationError",
+    "lakehouse.errors.BatchHeld",
     "lakehouse.errors.ContractError",
     "lakehouse.errors.DeliveryRefused",
     "lakehouse.errors.ReconciliationError",

@@ -133,7 +133,15 @@ def print_status(console: Console, status: Status) -> None:
         waiting.append((None, "all", "marts", status.marts_pending))  # type: ignore[arg-type]
     if waiting:
         console.print(rows_table("Pending", ("batch_date", "table", "from step", "why"), waiting))
-        console.print(f"\n  {command()} run  [dim]processes it[/dim]")
+        if status.marts_pending or not all(unit.is_held for unit in status.pending):
+            console.print(f"\n  {command()} run  [dim]processes it[/dim]")
+        for unit in status.pending:
+            if unit.is_held:
+                of_batch = f"{unit.table} --batch-date {unit.batch_date}"
+                console.print(
+                    f"\n  {command()} quarantine --counts --table {of_batch}  [dim]shows why it is held[/dim]"
+                )
+                console.print(f"  {command()} accept {of_batch}  [dim]lets it be loaded as it is[/dim]")
     else:
         console.print("Everything landed is in the marts.", style="green")
     if status.last_run:

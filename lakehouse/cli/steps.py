@@ -31,7 +31,7 @@ FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build every m
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    for command in (run, land, bronze, silver, load, marts):
+    for command in (run, land, bronze, silver, load, accept, marts):
         app.command(rich_help_panel="The pipeline")(command)
 
 
@@ -79,6 +79,8 @@ def run(
                 report = pipeline.run(lakehouse, observer, full_refresh=full_refresh)
             record(report)
     print_report(console, lakehouse, report)
+    if report.has_held:
+        pipeline.stop_if_held(lakehouse)
 
 
 def land(
@@ -148,6 +150,33 @@ def load(table: Table = None, batch_date: BatchDate = None, workspace: Workspace
     _one_step("load", table, day_of(batch_date), workspace)
 
 
+def accept(
+    table: Annotated[str, typer.Argument(help="The held table.")],
+    batch_date: BatchDate = None,
+    workspace: Workspace = None,
+) -> None:
+    """Let a held table of a batch be loaded as it is: without its bad records, however many they are.
+
+    A later delivery of the batch is judged again.
+
+    Example:
+
+        lakehouse accept orders --batch-date 2018-01-05
+    """
+    from lakehouse import warehouse
+    from lakehouse.load import held
+
+    day = day_of(batch_date)
+    if day is None:
+        raise typer.BadParameter("say which batch: --batch-date")
+    lakehouse = open_workspace(workspace)
+    of_contract = lakehouse.contract.table(table)
+    warehouse.prepare(lakehouse.settings)
+    accepted = held.accept(lakehouse, of_contract, day)
+    text = f"{table} of {day} is accepted, though {accepted}; `lakehouse run` loads the others."
+    console.print(as_called_here(text), soft_wrap=True)
+
+
 def marts(workspace: Workspace = None, full_refresh: FullRefresh = False) -> None:
     """Warehouse -> star schema, if anything was loaded since the last build.
 
@@ -193,6 +222,8 @@ def _one_step(step: StepName, table: str | None, batch_date: date | None, worksp
             reconcile.tables(lakehouse, results)
     done = [result for result in results if result.done]
     console.print(f"{step}: {len(done)} tables done." if done else f"{step}: nothing to do.")
+    if step != "bronze":
+        pipeline.stop_if_held(lakehouse, table=table, batch_date=batch_date)
 
 
 def _fetch_jars(settings: Settings, observer: Observer) -> None:

@@ -58,6 +58,20 @@ class ColumnType:
         return f"decimal({self.precision},{self.scale})" if self.kind == "decimal" else self.kind
 
     @property
+    def form(self) -> str:
+        """How a value of this type is written, for people. silver/casts.py has the rule."""
+        if self.kind == "decimal":
+            return f"digits, at most {self.scale} of them after a point" if self.scale else "digits only"
+        forms = {
+            "integer": "digits only, up to 2147483647",
+            "bigint": "digits only",
+            "double": "digits, a point, digits",
+            "timestamp": "YYYY-MM-DD HH:MM:SS",
+            "date": "YYYY-MM-DD",
+        }
+        return forms.get(self.kind, "any text")
+
+    @property
     def is_number(self) -> bool:
         """Whether a column of this type can have a range rule."""
         return self.kind not in ("text", "timestamp", "date")
@@ -140,12 +154,15 @@ class Column:
     @property
     def type_reason(self) -> str:
         """The text of the violation when a value is not of the column's type."""
-        return f"{self.name}: not a valid {self.type}"
+        return f"{self.name}: not a valid {self.type} ({self.type.form})"
 
 
 @dataclass(frozen=True)
 class TableContract:
-    """A table of a source: columns in the contract's order, key (may be empty) and accepted file names."""
+    """A table of a source: columns in the contract's order, key (may be empty) and accepted file names.
+
+    `hold_above_share`: the share of bad records above which its batch is held; None: the setting of that name.
+    """
 
     name: str
     source: str
@@ -155,6 +172,7 @@ class TableContract:
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = field(default=())
+    hold_above_share: float | None = None
 
     @cached_property
     def column_names(self) -> tuple[str, ...]:

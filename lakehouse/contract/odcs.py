@@ -2,8 +2,8 @@
 
 The pipeline uses these parts of the Open Data Contract Standard (ODCS 3.2): `schema[].physicalName` (the publisher's
 file name), `customProperties.files` (other accepted file names), `properties[].physicalType` (see ColumnType),
-`primaryKeyPosition`, `required`, `relationships` and `customProperties.since` (for a column that was added later). The
-rules of severity error are
+`primaryKeyPosition`, `required`, `relationships`, `customProperties.since` (for a column that was added later) and
+`customProperties.holdAboveShare` of a table (load/held.py). The rules of severity error are
 
     logicalTypeOptions: {minimum: 0, maximum: 5}                       range, both ends included
     logicalTypeOptions: {pattern: ...}                                 pattern of the whole value, for Java and Python
@@ -125,7 +125,17 @@ def _table(source: str, table: SchemaObject, faults: list[str]) -> TableContract
         columns=columns,
         key=tuple(column for _, column in key),
         rules=tuple(rule for column in columns for rule in column.rules),
+        hold_above_share=_share(where, _custom(table, "holdAboveShare"), faults),
     )
+
+
+def _share(where: str, value: Any, faults: list[str]) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        faults.append(f"{where}: holdAboveShare must be a number from 0 to 1, not {value}")
+        return None
+    return float(value)
 
 
 def _column(table: str, item: SchemaProperty, faults: list[str]) -> Column:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +15,7 @@ from lakehouse.contract.model import TableContract
 from lakehouse.lake.delta import open_table
 from lakehouse.lake.places import quarantine_path, rejected_path
 from lakehouse.lake.store import Store
+from lakehouse.text import quoted
 
 SUPERSEDED = "superseded"
 # Where a record stopped: rejected if it was unreadable, quarantine if it violates the contract.
@@ -68,6 +70,51 @@ def reasons_of_table(bronze: Store, silver: Store, table: TableContract, batch_d
         rows = pa.table(QueryBuilder().register("records", records).execute(counted)).to_pylist()
         found += [(row["reason"], row["records"]) for row in rows if row["reason"] != SUPERSEDED]
     return sorted(found, key=lambda row: (-row[1], row[0]))
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why some records of a table's batch are bad. `example`: the first such value, or the record, in row `row`."""
+
+    text: str
+    records: int
+    example: str
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.text}; for example {self.example} in row {self.row:,}"
+
+
+def commonest_reasons(bronze: Store, silver: Store, table: TableContract, batch_date: date, most: int) -> list[Reason]:
+    """The reasons of most bad records of a table's batch, each with the first record that it is about."""
+    found: list[Reason] = []
+    for stage, _, records in _stored(bronze, silver, [table]):
+        column = "unnest(reasons)" if stage == "quarantine" else "reason"
+        lake = QueryBuilder().register("records", records)
+        of_batch = f"where _batch_date = '{batch_date.isoformat()}'"
+        single = f"select {column} as reason, _row from records {of_batch}"  # noqa: S608
+        counted = f"select reason, count(*) as records, min(_row) as row from ({single}) group by reason"  # noqa: S608
+        rows = [row for row in pa.table(lake.execute(counted)).to_pylist() if row["reason"] != SUPERSEDED]
+        rows = sorted(rows, key=lambda row: (-row["records"], row["reason"]))[:most]
+        if not rows:
+            continue
+        wanted = ", ".join(str(row["row"]) for row in rows)
+        firsts = lake.execute(f"select _row, record from records {of_batch} and _row in ({wanted})")  # noqa: S608
+        record_of = {row["_row"]: row["record"] for row in pa.table(firsts).to_pylist()}
+        found += [
+            Reason(row["reason"], row["records"], _example(row["reason"], record_of[row["row"]]), row["row"])
+            for row in rows
+        ]
+    return sorted(found, key=lambda reason: (-reason.records, reason.text))[:most]
+
+
+def _example(reason: str, record: str | bytes) -> str:
+    """The value that a reason is about, else the whole record, as messages show it."""
+    if isinstance(record, bytes):
+        return quoted(record.decode("utf-8", "backslashreplace"))
+    values = json.loads(record)
+    column = reason.partition(": ")[0]
+    return quoted(str(values[column])) if column in values else quoted(record)
 
 
 def _stored(

@@ -21,11 +21,20 @@ _Entries = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished step of one table and batch. `counts` and `warnings` (by reason) are numbers of rows."""
+    """A finished step of one table and batch. `counts` and `warnings` (by reason) are numbers of rows.
+
+    `is_accepted`: a user lets the load publish the batch although too many of its records are bad (load/held.py).
+    """
 
     fingerprint: str
     counts: dict[str, int]
     warnings: dict[str, int] = field(default_factory=dict)
+    is_accepted: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as they are in the file, which says only of accepted batches that they are."""
+        fields = asdict(self)
+        return fields if self.is_accepted else {name: fields[name] for name in fields if name != "is_accepted"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ def begin(store: Store, path: str, batch_date: date) -> None:
 
 def record(store: Store, path: str, batch_date: date, entry: Entry) -> None:
     """Note that a batch's partition is complete. Called after the Delta commit."""
-    _change(store, path, lambda entries: entries.update({batch_date.isoformat(): asdict(entry)}))
+    _change(store, path, lambda entries: entries.update({batch_date.isoformat(): entry.as_json()}))
 
 
 def _change(store: Store, path: str, change: Callable[[_Entries], object]) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from lakehouse.landing import dates
+from lakehouse.text import quoted
 
 if TYPE_CHECKING:
     from lakehouse.settings import Settings
@@ -36,7 +37,6 @@ DEEPEST_FOLDER = 32
 MOST_ENTRIES = 200_000
 # A smaller file may have any ratio: a few repeated lines compress a thousandfold.
 ANY_RATIO_BELOW = 100_000_000
-QUOTED_CHARACTERS = 80
 CONTROL_CHARACTER = "its name has a control character, such as a newline: rename it"
 OUTSIDE = "is a link to a place outside the drop folder"
 
@@ -158,12 +158,6 @@ def reading() -> Iterator[None]:
     # A damaged zip makes zipfile raise a dozen types of error, few of them documented.
     except Exception as error:
         raise Unreadable(str(error) or type(error).__name__) from error
-
-
-def quoted(text: str) -> str:
-    """A name from a delivery as messages show it: one line of at most 80 characters, without control characters."""
-    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-    return shown if len(shown) <= QUOTED_CHARACTERS else f"{shown[: QUOTED_CHARACTERS - 1]}…"
 
 
 def find_files(

@@ -22,9 +22,10 @@ from lakehouse.lake.conformance import ensure_conformance
 from lakehouse.lake.store import Store
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import dates
-from lakehouse.landing.delivery import Bounds, Delivery, FoundFile, Unreadable, find_files, quoted
+from lakehouse.landing.delivery import Bounds, Delivery, FoundFile, Unreadable, find_files
 from lakehouse.landing.manifest import DeliveredFile, Manifest, manifest_key, read_manifest, read_manifests
 from lakehouse.landing.quoting import Findings, scan
+from lakehouse.text import quoted
 
 # So many unknown columns of a file are named.
 MOST_NAMED = 20

@@ -20,12 +20,13 @@ from psycopg2.extensions import cursor as Cursor
 from lakehouse.contract.model import Contract, TableContract
 from lakehouse.errors import LakehouseError, ReconciliationError, WarehouseError
 from lakehouse.lake.delta import Partition, read_partition
-from lakehouse.lake.ledger import read_ledger
+from lakehouse.lake.ledger import Entry, read_ledger
 from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest
 from lakehouse.load import raw_tables
 from lakehouse.load.copy_task import RETURNED, StagingTable
+from lakehouse.load.held import judge
 from lakehouse.settings import Target
 from lakehouse.spark.errors import reason_of, spark_errors
 from lakehouse.steps import StepResult, expected
@@ -40,8 +41,9 @@ def ensure_tables(lakehouse: Lakehouse) -> None:
 
 
 def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: SparkSession) -> StepResult:
-    """Publish a table's batch unless it is up to date. The caller holds the table's lock, but not the lock `publish`.
+    """Publish a table's batch unless it is up to date, or held (held.py).
 
+    The caller holds the table's lock, but not the lock `publish`.
     The counts satisfy silver = raw. If the table was withdrawn from the batch, none of the batch's rows are left.
     Raises LakehouseError if silver does not contain what the manifest names, WarehouseError if rows cannot be copied,
     and ReconciliationError if rows are missing.
@@ -53,8 +55,11 @@ def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: S
     if loaded and loaded.fingerprint == fingerprint:
         counts = {"silver": loaded.rows, "raw": loaded.rows}
         return StepResult("load", table.name, day, False, counts, 0.0, {})
+    entry = _silver_entry(lakehouse, table, day, fingerprints["silver"])
+    if judge(lakehouse, table, manifest, entry):
+        return StepResult("load", table.name, day, False, {"silver": entry.counts["silver"]}, 0.0, {}, is_held=True)
 
-    rows = _silver_rows(lakehouse, table, day, fingerprints["silver"])
+    rows = _silver_rows(lakehouse, table, day, entry)
     drop_leftovers(lakehouse, table)
     staging, tasks = None, []
     if rows.rows:
@@ -98,16 +103,20 @@ def _loaded(lakehouse: Lakehouse, table: TableContract, day: date) -> _Loaded | 
     return _Loaded(*row) if row else None
 
 
-def _silver_rows(lakehouse: Lakehouse, table: TableContract, day: date, fingerprint: str) -> Partition:
-    store, path = lakehouse.silver, table_path(table)
-    done = read_ledger(store, path)
+def _silver_entry(lakehouse: Lakehouse, table: TableContract, day: date, fingerprint: str) -> Entry:
+    done = read_ledger(lakehouse.silver, table_path(table))
     if not done.is_done(day, fingerprint):
         raise LakehouseError(
             f"Silver does not hold {table.source}.{table.name} of {day} as it was landed.\n"
             "Run `lakehouse silver` first, or `lakehouse run` for all steps."
         )
+    return done.entries[day]
+
+
+def _silver_rows(lakehouse: Lakehouse, table: TableContract, day: date, entry: Entry) -> Partition:
+    store, path = lakehouse.silver, table_path(table)
     rows = read_partition(store, path, day)
-    written = done.entries[day].counts["silver"]
+    written = entry.counts["silver"]
     if rows.rows != written:
         raise ReconciliationError(
             f"silver {path} of {day}: {written} rows were written, {rows.rows} are there.\n"

@@ -5,6 +5,7 @@ This compares only fingerprints: it reads no data, writes nothing and does not s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 from lakehouse.contract.model import TableContract
@@ -12,6 +13,7 @@ from lakehouse.lake.ledger import Entry, read_ledger
 from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest
+from lakehouse.load.held import judge
 from lakehouse.steps import Pending, StepName, expected
 
 
@@ -36,7 +38,11 @@ def pending_steps(lakehouse: Lakehouse, manifests: list[Manifest], table: str | 
                 "silver": _fingerprint(in_silver.entries.get(day)),
                 "load": loaded.get((looked_at.name, day)),
             }
-            if first := _first_step(looked_at, manifest, made):
+            first = _first_step(looked_at, manifest, made)
+            if first and first.step == "load":
+                held = judge(lakehouse, looked_at, manifest, in_silver.entries[day])
+                first = replace(first, why=f"held: {held}", is_held=True) if held else first
+            if first:
                 found.append(first)
     return found
 

@@ -3,7 +3,7 @@
 Per table and batch:
     records in file = bronze + rejected
     bronze          = silver + duplicates + superseded + quarantined
-    silver          = raw
+    silver          = raw; of a held batch nothing is in raw, where rows of what was loaded before may stay
 Per fact: its rows = the current keys of its source, which the dbt model names in `meta.reconciles_with`. After a daily
 build only the rebuilt keys are compared; after a full refresh and in maintenance, all keys.
 
@@ -45,7 +45,10 @@ REASONS = 20
 
 @dataclass(frozen=True)
 class Count:
-    """Records of one table in one batch, stage by stage. `quarantined` excludes the superseded."""
+    """Records of one table in one batch, stage by stage. `quarantined` excludes the superseded.
+
+    `raw` excludes what was loaded before a held batch.
+    """
 
     table: str
     batch_date: date
@@ -57,6 +60,7 @@ class Count:
     quarantined: int
     silver: int
     raw: int
+    is_held: bool = False
 
     def broken_equations(self) -> list[str]:
         """One sentence per equation that does not hold, with both sides."""
@@ -72,29 +76,43 @@ class Count:
                 f"{where}: {self.bronze} in bronze, but {self.silver} in silver + {self.duplicates} duplicates "
                 f"+ {self.superseded} superseded + {self.quarantined} quarantined"
             )
-        if self.silver != self.raw:
+        if self.is_held and self.raw:
+            found.append(f"{where}: it is held, but {self.raw} rows of it are in the warehouse")
+        if not self.is_held and self.silver != self.raw:
             found.append(f"{where}: {self.silver} in silver, but {self.raw} in the warehouse")
         return found
 
 
-def tables(lakehouse: Lakehouse, results: Iterable[StepResult] = (), *, batch_date: date | None = None) -> list[Count]:
+def tables(
+    lakehouse: Lakehouse,
+    results: Iterable[StepResult] = (),
+    *,
+    batch_date: date | None = None,
+    held: Iterable[tuple[str, date]] = (),
+) -> list[Count]:
     """Count the tables and batches that these results are about, and note the counts in ops.reconciliation.
 
     Tables and batches that a killed run loaded but did not count are counted, too, and so are those whose equations
     did not hold last time. Those that are due again by now are left out: the run that processes them counts them.
     `batch_date`: the caller's own batch. Other runs count theirs, so of those only what is left over is counted.
+    `held`: held tables of batches, as (table, batch date), since no load has noted them.
     Raises ReconciliationError naming every equation that does not hold.
     """
-    units = {(result.table, result.batch_date) for result in results} | _uncounted(lakehouse, batch_date)
+    units = {(result.table, result.batch_date) for result in results} | {*held} | _uncounted(lakehouse, batch_date)
     counts: list[Count] = []
     for name, of_table in groupby(sorted(units), key=lambda unit: unit[0]):
         # No other run may replace what is being counted.
         with lakehouse.lock_table(name):
             found = (read_manifest(lakehouse, day) for _, day in of_table)
             manifests = [manifest for manifest in found if manifest is not None and name in manifest.tables]
-            due = {unit.batch_date for unit in pending_steps(lakehouse, manifests, name)}
+            pending = pending_steps(lakehouse, manifests, name)
+            due = {unit.batch_date for unit in pending if not unit.is_held}
+            are_held = {unit.batch_date for unit in pending if unit.is_held}
+            table = lakehouse.contract.table(name)
             counted = [
-                _count(lakehouse, lakehouse.contract.table(name), m) for m in manifests if m.batch_date not in due
+                _count(lakehouse, table, m, is_held=m.batch_date in are_held)
+                for m in manifests
+                if m.batch_date not in due
             ]
             _note(lakehouse, counted, [_reasons(lakehouse, count) for count in counted])
         counts += counted
@@ -236,19 +254,26 @@ def _note(lakehouse: Lakehouse, counts: list[Count], reasons: list[dict[str, int
             """
             insert into ops.reconciliation as old (
                 source, table_name, batch_date, records, rejected, bronze, duplicates, superseded, quarantined,
-                silver, raw, holds, reasons
+                silver, raw, is_held, holds, reasons
             ) values %s
             on conflict (source, table_name, batch_date) do update set
                 records = excluded.records, rejected = excluded.rejected, bronze = excluded.bronze,
                 duplicates = excluded.duplicates, superseded = excluded.superseded,
                 quarantined = excluded.quarantined, silver = excluded.silver, raw = excluded.raw,
-                holds = excluded.holds, reasons = excluded.reasons, checked_at = now()
+                is_held = excluded.is_held, holds = excluded.holds, reasons = excluded.reasons, checked_at = now()
+            -- A run with nothing new writes nothing, even if something is still held.
+            where not excluded.is_held or not old.is_held
+                or (old.records, old.rejected, old.bronze, old.quarantined, old.silver, old.holds)
+                is distinct from (
+                    excluded.records, excluded.rejected, excluded.bronze, excluded.quarantined, excluded.silver,
+                    excluded.holds
+                )
             """,
             rows,
         )
 
 
-def _count(lakehouse: Lakehouse, table: TableContract, manifest: Manifest) -> Count:
+def _count(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, *, is_held: bool) -> Count:
     bronze, silver = lakehouse.bronze, lakehouse.silver
     day, delivered = manifest.batch_date, manifest.tables.get(table.name)
     path = table_path(table)
@@ -259,6 +284,8 @@ def _count(lakehouse: Lakehouse, table: TableContract, manifest: Manifest) -> Co
         relation = sql.Identifier(lakehouse.contract.raw_schema, table.name)
         cursor.execute(sql.SQL("select count(*) from {} where _batch_date = %s").format(relation), (day,))
         (raw,) = cursor.fetchone() or (0,)
+        if is_held:
+            raw -= _rows_loaded_before(cursor, table, day)
     return Count(
         table=table.name,
         batch_date=day,
@@ -270,7 +297,18 @@ def _count(lakehouse: Lakehouse, table: TableContract, manifest: Manifest) -> Co
         quarantined=quarantined - superseded,
         silver=_parquet_rows(silver, path, day),
         raw=raw,
+        is_held=is_held,
     )
+
+
+def _rows_loaded_before(cursor: Cursor, table: TableContract, day: date) -> int:
+    """Rows of the current load of a batch, which stays while another delivery of the batch is held."""
+    cursor.execute(
+        "select rows from ops.load_log where source = %s and table_name = %s and batch_date = %s and is_current",
+        (table.source, table.name, day),
+    )
+    (rows,) = cursor.fetchone() or (0,)
+    return int(rows)
 
 
 def _parquet_rows(store: Store, key: str, day: date) -> int:

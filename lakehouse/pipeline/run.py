@@ -8,7 +8,8 @@
     reconcile           every record counted       all of them
 
 Two tables are processed at the same time; the batches of one table, one after another. A table that fails does not stop
-the others, but then no marts are built. A later run does only what is not yet done.
+the others, but then no marts are built. A table that is held (load/held.py) stops nothing. A later run does only what
+is not yet done.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from lakehouse.lake.conformance import ensure_conformance
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest, read_manifest, read_manifests
 from lakehouse.load import step as load
+from lakehouse.load.held import explained
 from lakehouse.marts import step as marts
 from lakehouse.marts.step import MartsResult
 from lakehouse.pipeline import reconcile
@@ -62,6 +64,11 @@ class RunReport:
     results: tuple[StepResult, ...]
     marts: MartsResult
     seconds: float
+
+    @property
+    def has_held(self) -> bool:
+        """Whether a table of a batch was not loaded because too many of its records are bad."""
+        return any(result.is_held for result in self.results)
 
     @property
     def did_something(self) -> bool:
@@ -124,6 +131,13 @@ def pending_now(lakehouse: Lakehouse, *, table: str | None = None, batch_date: d
     return pending_steps(lakehouse, [manifest] if manifest else [], table)
 
 
+def stop_if_held(lakehouse: Lakehouse, *, table: str | None = None, batch_date: date | None = None) -> None:
+    """Raise BatchHeld, which explains what is held of everything landed, or only of one table or batch."""
+    units = [unit for unit in pending_now(lakehouse, table=table, batch_date=batch_date) if unit.is_held]
+    if units:
+        raise explained(lakehouse, [(unit.table, unit.batch_date, unit.why) for unit in units])
+
+
 def _run_units(
     lakehouse: Lakehouse,
     observer: Observer,
@@ -131,9 +145,11 @@ def _run_units(
     steps: tuple[StepName, ...],
     session: SparkSession | None = None,
 ) -> list[StepResult]:
+    held = [StepResult("load", u.table, u.batch_date, False, {}, 0.0, {}, is_held=True) for u in units if u.is_held]
+    units = [unit for unit in units if not unit.is_held]
     observer.planned(units)
     if not units:
-        return []
+        return held
     # Each step writes only to the layer named after it, and its store user has no write access to any other. The load
     # step writes to no layer.
     ensure_conformance(lakehouse.settings, *(layer for layer in LAYERS if layer in steps))
@@ -151,8 +167,9 @@ def _run_units(
         # The largest table first, so that the longest work does not start last.
         by_table.sort(key=lambda of_table: -sum(unit.size for unit in of_table))
         if len(by_table) == 1:  # in this thread: an orchestrator's time limit interrupts no other
-            return _run_table(lakehouse, by_table[0], steps, spark, observer)
-        return _collect([pool.submit(_run_table, lakehouse, of_one, steps, spark, observer) for of_one in by_table])
+            return held + _run_table(lakehouse, by_table[0], steps, spark, observer)
+        futures = [pool.submit(_run_table, lakehouse, of_one, steps, spark, observer) for of_one in by_table]
+        return held + _collect(futures)
 
 
 def _run_table(

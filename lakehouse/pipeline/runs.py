@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. `status`: success, failed or interrupted."""
+    """A finished run. `status`: success, held (something was not loaded), failed or interrupted."""
 
     started_at: datetime
     finished_at: datetime
@@ -40,6 +40,8 @@ def recorded(lakehouse: Lakehouse, command: str) -> Iterator[Callable[[RunReport
     try:
         yield reports.append
         status = "success" if any(report.did_something for report in reports) else "unchanged"
+        if status == "success" and any(report.has_held for report in reports):
+            status = "held"
     except LakehouseError as error:
         status, summary = "failed", {"error": str(error)}
         raise

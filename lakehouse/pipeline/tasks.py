@@ -106,10 +106,15 @@ def due_tables(batch_date: str) -> list[dict[str, str]]:
 
 
 def run_step(step: StepName, table: str, batch_date: str) -> dict[str, int]:
-    """Run one step for one table and batch if it is due; return the row counts, empty if it was not due."""
+    """Run one step for one table and batch if it is due; return the row counts, empty if it was not due.
+
+    Raises BatchHeld if the load does not publish the batch because too many of its records are bad.
+    """
     lakehouse = _open()
     day = date.fromisoformat(batch_date)
     results = pipeline.run_step(lakehouse, step, Logged(), table=table, batch_date=day)
+    if any(result.is_held for result in results):
+        pipeline.stop_if_held(lakehouse, table=table, batch_date=day)
     if not results:
         log.info("%s of %s in batch %s: nothing to do", step, table, day)
     return {name: rows for result in results for name, rows in result.counts.items()}
@@ -118,13 +123,20 @@ def run_step(step: StepName, table: str, batch_date: str) -> dict[str, int]:
 def reconcile_tables(batch_date: str) -> dict[str, Any] | None:
     """Count a batch's records, and what killed runs left uncounted; {rows, batches} if the marts are due, else None.
 
-    Raises ReconciliationError naming every equation that does not hold.
+    They wait while a table of the batch is not loaded, unless it is held. Raises ReconciliationError naming every
+    equation that does not hold.
     """
     lakehouse = _open()
     warehouse.prepare(lakehouse.settings)
-    counts = reconcile.tables(lakehouse, batch_date=date.fromisoformat(batch_date))
+    day = date.fromisoformat(batch_date)
+    pending = pipeline.pending_now(lakehouse, batch_date=day)
+    held = [(unit.table, day) for unit in pending if unit.is_held]
+    counts = reconcile.tables(lakehouse, batch_date=day, held=held)
     for of_table in counts:
         log.info("%s", of_table)
+    if missing := [unit.table for unit in pending if not unit.is_held]:
+        log.info("The marts wait for %s of this batch.", ", ".join(missing))
+        return None
     why = marts.pending(lakehouse)
     log.info("The marts are due: %s" if why else "The marts hold everything that was loaded.%s", why or "")
     if why is None:

@@ -63,10 +63,10 @@ def test_an_invalid_row_is_quarantined_as_sent_with_every_reason(shop):
     ((reasons, record),) = shop.quarantine("reasons, record")
     assert reasons == [
         "order_id: required, but empty",
-        "item: not a valid integer",
+        "item: not a valid integer (digits only, up to 2147483647)",
         "amount: less than 0",
         "status: not one of the valid values",
-        "score: not a valid double",
+        "score: not a valid double (digits, a point, digits)",
     ]
     assert json.loads(record) == {"order_id": "", "item": "x", "amount": "-1.00", "status": "lost", "score": "1,5"}
 
@@ -140,7 +140,10 @@ def test_a_batch_with_every_grade_adds_up(shop):
 
     assert result.counts == counts(5, duplicates=1, superseded=1, quarantined=1)
     assert shop.silver("_row") == [(3,), (5,)]
-    assert shop.quarantine() == [(2, ["superseded"]), (4, ["amount: not a valid decimal(12,2)"])]
+    assert shop.quarantine() == [
+        (2, ["superseded"]),
+        (4, ["amount: not a valid decimal(12,2) (digits, at most 2 of them after a point)"]),
+    ]
 
 
 def test_a_batch_of_some_hundred_rows_is_graded_to_the_row(shop):
@@ -308,7 +311,10 @@ def test_columns_may_have_the_names_of_the_quarantine_columns(shop):
     assert shop.silver("order_id, record, reasons, warnings") == [("o1", "d", "e", "f")]
     ((_, superseded), (reasons, faulty)) = shop.quarantine("reasons, record")
     assert json.loads(superseded)["record"] == "a"
-    assert (reasons, json.loads(faulty)["warnings"]) == (["item: not a valid integer"], "i")
+    assert (reasons, json.loads(faulty)["warnings"]) == (
+        ["item: not a valid integer (digits only, up to 2147483647)"],
+        "i",
+    )
 
 
 @pytest.mark.parametrize(
@@ -373,7 +379,10 @@ def test_where_spark_does_not_commit_atomically_it_makes_all_commits(shop, monke
     with_faults = shop.quarantine("_row, reasons, _batch_date")
     shop.to_silver(shop.deliver("o3,3,3.00,new,3", day=FIRST))
 
-    assert with_faults == [(1, ["superseded"], FIRST), (3, ["amount: not a valid decimal(12,2)"], FIRST)]
+    assert with_faults == [
+        (1, ["superseded"], FIRST),
+        (3, ["amount: not a valid decimal(12,2) (digits, at most 2 of them after a point)"], FIRST),
+    ]
     assert shop.silver("order_id, item, amount, status, score, _source_file, _row, _batch_date") == [
         ("o3", 3, Decimal("3.00"), "new", 3.0, "orders.csv", 1, FIRST),
         ("o1", 1, Decimal("1.00"), None, None, "orders.csv", 1, SECOND),

@@ -92,7 +92,10 @@ def test_silver_and_load_go_through_it(shop, address):
         "{'bronze': 5, 'duplicates': 1, 'superseded': 1, 'quarantined': 1, 'silver': 2}",
         "{'silver': 2, 'raw': 2}",
     ]
-    assert shop.quarantine() == [(2, ["superseded"]), (4, ["item: not a valid integer"])]
+    assert shop.quarantine() == [
+        (2, ["superseded"]),
+        (4, ["item: not a valid integer (digits only, up to 2147483647)"]),
+    ]
     assert shop.raw("*") == [
         ("o1", 1, Decimal("2.00"), "paid", 4.5, "orders.csv", 3, FIRST),
         ("o3", None, None, None, None, "orders.csv", 5, FIRST),

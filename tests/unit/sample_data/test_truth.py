@@ -98,7 +98,7 @@ def test_a_value_of_the_wrong_type_has_that_reason_only_and_an_empty_one_only_re
         ),
     )
 
-    assert violations([column], ["x"]) == (["score: not a valid integer"], [])
+    assert violations([column], ["x"]) == (["score: not a valid integer (digits only, up to 2147483647)"], [])
     assert violations([column], [""]) == (["score: required, but empty"], [])
     assert violations([column], ["2"]) == ([], ["score: not one of the valid values"])
 
