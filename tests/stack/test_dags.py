@@ -22,8 +22,9 @@ EDGES = {
         "batch": {"table.bronze", "table.silver", "table.load"},
         "table.bronze": {"table.silver"},
         "table.silver": {"table.load"},
-        "table.load": {"reconcile"},
-        "reconcile": set(),
+        "table.load": {"reconcile", "outcome"},
+        "reconcile": {"outcome"},
+        "outcome": set(),
     },
     "marts": {
         "build": {"compare", "publish_docs", *(f"models.{model}" for model, read in READS.items() if not read)},

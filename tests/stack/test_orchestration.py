@@ -224,6 +224,7 @@ def test_an_empty_day_does_no_work(airflow: Orchestrated) -> None:
         "table.silver": "skipped",
         "table.load": "skipped",
         "reconcile": "skipped",
+        "outcome": "success",
     }
     assert airflow.stack.python("cli", DELTA_VERSIONS).stdout == before != ""
     assert airflow.new_titles() == {f"lake {EMPTY_DAY} succeeded: no batch was delivered": 1}
@@ -281,21 +282,30 @@ def test_a_refused_batch_is_reported_does_not_stop_others_and_recovers_when_corr
     assert airflow.new_titles() == {f"lake {day[4]} is green again": 1, "marts succeeded": 1}
 
 
-def test_bad_rows_get_their_own_message_and_slack_gets_it_later_after_an_outage(
+def test_a_table_of_mostly_bad_rows_is_held_and_slack_gets_it_later_after_an_outage(
     airflow: Orchestrated, day: list[str]
 ) -> None:
     airflow.slack.answers += [(503, "service_unavailable", {})]
     airflow.deliver(day[-1])
 
-    airflow.wait_until_done(day[-1])
+    airflow.wait_until_done(day[-1], state="failed")
 
     titles = airflow.new_titles()
     (quality,) = (title for title in titles if "are in quarantine" in title)
     assert quality.startswith(f"lake {day[-1]}: 2")  # 65 of 268 records
-    assert titles == {f"lake {day[-1]} succeeded": 1, quality: 1, "marts succeeded": 1}
+    assert titles == {f"lake {day[-1]} failed": 1, quality: 1, "marts succeeded": 1}
     assert airflow.slack.answers == []
-    (message,) = (message for message in airflow.slack.messages if title_of(message) == quality)
-    assert "payment_value" in json.dumps(message)
+    said = {title_of(message): json.dumps(message) for message in airflow.slack.messages}
+    assert "payment_value" in said[quality]
+    failed = said[f"lake {day[-1]} failed"]
+    assert "order_payments of" in failed and "were rejected or quarantined" in failed
+    assert "payment_value: not a valid decimal(12,2)" in failed and "for example BRL" in failed
+    (run,) = airflow.runs_of(day[-1])
+    tasks = airflow.api.tasks(run)
+    assert [task["try_number"] for task in tasks if task["state"] == "failed"] == [1]
+    assert {task["task_id"]: task["state"] for task in tasks}["reconcile"] == "success"
+    held = f"select table_name from ops.reconciliation where batch_date = '{day[-1]}' and is_held"
+    assert airflow.query(held) == [("order_payments",)]
 
 
 # A fault on the stack, while the copy of this table is held up.
