@@ -5,10 +5,12 @@ This compares only fingerprints: it reads no data, writes nothing and does not s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 from lakehouse.contract.model import TableContract
+from lakehouse.errors import ContractError
 from lakehouse.lake.ledger import Entry, read_ledger
 from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
@@ -20,9 +22,11 @@ from lakehouse.steps import Pending, StepName, expected
 def pending_steps(lakehouse: Lakehouse, manifests: list[Manifest], table: str | None = None) -> list[Pending]:
     """For each table and batch whose load does not match what was landed, the first step still to run.
 
-    Sorted by table, then date. `table`: check only this table.
+    Sorted by table, then date. `table`: check only this table. Raises ContractError if the contract requires a column
+    that a landed file lacks.
     """
     tables = [lakehouse.contract.table(table)] if table else lakehouse.contract.tables
+    _refuse_unfit_contract(tables, manifests)
     loaded = loaded_fingerprints(lakehouse)
     found: list[Pending] = []
     for looked_at in tables:
@@ -61,6 +65,27 @@ def loaded_fingerprints(lakehouse: Lakehouse) -> dict[tuple[str, date], str]:
             (lakehouse.contract.source,),
         )
         return {(table, batch_date): fingerprint for table, batch_date, fingerprint in cursor.fetchall()}
+
+
+def _refuse_unfit_contract(tables: Sequence[TableContract], manifests: list[Manifest]) -> None:
+    """Landing checks each file. But the contract may require more by now, and then every old row would be invalid."""
+    faults = []
+    for table in tables:
+        required = {column.name for column in table.columns if column.required}
+        lacking: dict[str, list[date]] = {}
+        for manifest in manifests:
+            if delivered := manifest.tables.get(table.name):
+                for name in required.intersection(table.demanded_columns(manifest.batch_date)) - {*delivered.columns}:
+                    lacking.setdefault(name, []).append(manifest.batch_date)
+        faults += [
+            f"{table.name}.{name} is required, but {len(days)} files that are already landed lack it, the last one of "
+            f"{max(days)}: say from which batch date on files have it, as `since: {max(days) + timedelta(days=1)}`"
+            for name, days in sorted(lacking.items())
+        ]
+    if faults:
+        source = tables[0].source
+        head = f"contracts/{source}.odcs.yaml does not fit what is landed:"
+        raise ContractError("\n  ".join([head, *faults]))
 
 
 def _first_step(table: TableContract, manifest: Manifest, made: dict[StepName, str | None]) -> Pending | None:
