@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -141,16 +141,46 @@ def sql(
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Format, title: str | None = None) -> None:
-    """Print rows to stdout: as a table for people, as CSV with a header, or as a JSON list of objects."""
+    """Print rows to stdout: as a table for people, as CSV with a header, or as a JSON list of objects.
+
+    Both keep a numeric exact. In CSV nothing between two commas is null, and `""` is the empty text.
+    """
     if output is Format.TABLE:
         console.print(rows_table(title, tuple(columns), list(rows)), soft_wrap=not console.is_terminal)
     elif output is Format.CSV:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        for row in (columns, *rows):
+            sys.stdout.write(",".join(map(_csv_field, row)) + "\n")
     else:
         objects = [dict(zip(columns, row, strict=True)) for row in rows]
-        sys.stdout.write(json.dumps(objects, indent=2, ensure_ascii=False, default=_plain) + "\n")
+        sys.stdout.write(f"{_json(objects)}\n")
+
+
+def _csv_field(value: Any) -> str:
+    """As Postgres' COPY writes it. Python's csv writes null and the empty text alike."""
+    if value is None:
+        return ""
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    if not text or any(special in text for special in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _json(value: Any, indent: str = "\n") -> str:
+    """The value as JSON, with decimals as exact numbers, which Python's json would only write as floats."""
+    if isinstance(value, Decimal | float):
+        return f"{value:f}" if isinstance(value, Decimal) and value.is_finite() else _float(float(value))
+    inner = f"{indent}  "
+    if isinstance(value, dict):
+        items = [f"{json.dumps(name, ensure_ascii=False)}: {_json(each, inner)}" for name, each in value.items()]
+        return "{" + inner + f",{inner}".join(items) + indent + "}" if items else "{}"
+    if isinstance(value, list | tuple):
+        return "[" + inner + f",{inner}".join(_json(each, inner) for each in value) + indent + "]" if value else "[]"
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _float(value: float) -> str:
+    """JSON has no word for infinity and for what is no number, so they become text."""
+    return json.dumps(value if math.isfinite(value) else str(value))
 
 
 def _plain(value: Any) -> Any:
