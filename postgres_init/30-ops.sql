@@ -71,6 +71,9 @@ create table if not exists ops.marts_state (
     finished_at timestamptz
 );
 
+-- Every relation that the last full refresh made, as schema.name. If one is missing, the marts are not complete.
+alter table ops.marts_state add column if not exists relations text[] not null default '{}';
+
 -- One row per run of the pipeline.
 create table if not exists ops.runs (
     run_id bigint generated always as identity primary key,

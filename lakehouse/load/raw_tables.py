@@ -17,7 +17,8 @@ from lakehouse.lakehouse import Lakehouse
 def ensure(lakehouse: Lakehouse) -> None:
     """Create the schema, tables and columns that the warehouse lacks. Two calls at the same time are safe.
 
-    If the type of a column has changed, its table is emptied: all batches of the table are loaded again anyway.
+    If the type of a column has changed, its table is emptied: all batches of the table are loaded again anyway. A table
+    that somebody dropped is made again, and its batches are no longer loaded.
     """
     with lakehouse.cursor() as cursor:
         if _is_as_the_contract_says(cursor, lakehouse.contract):
@@ -102,6 +103,7 @@ def _bring_up_to_date(cursor: Cursor, contract: Contract, table: TableContract, 
     if there is None:
         cursor.execute(sql.SQL("create table {} ({})").format(relation, _definitions(table.sql_columns)))
         _create_indexes(cursor, contract, table)
+        _forget_loads(cursor, contract, table)
         return
     for name, kind in wanted.items():
         if name not in there:
@@ -112,15 +114,20 @@ def _bring_up_to_date(cursor: Cursor, contract: Contract, table: TableContract, 
 
 
 def _start_over(cursor: Cursor, contract: Contract, table: TableContract) -> None:
-    """Handle a changed column type: empty the table, mark all its batches as not loaded and the marts as not built."""
+    """Handle a changed column type: make the table again, so that all its batches are loaded again."""
     relation = sql.Identifier(contract.raw_schema, table.name)
     cursor.execute(sql.SQL("drop table {} cascade").format(relation))  # also drops dbt's views on it
     _bring_up_to_date(cursor, contract, table, None)
+
+
+def _forget_loads(cursor: Cursor, contract: Contract, table: TableContract) -> None:
+    """The table is new, so it has none of the batches that were loaded, and the marts must be built from scratch."""
     cursor.execute(
         "update ops.load_log set is_current = false where source = %s and table_name = %s and is_current",
         (contract.source, table.name),
     )
-    cursor.execute("delete from ops.marts_state where source = %s", (contract.source,))
+    if cursor.rowcount:
+        cursor.execute("delete from ops.marts_state where source = %s", (contract.source,))
 
 
 def _create_indexes(cursor: Cursor, contract: Contract, table: TableContract) -> None:

@@ -2,7 +2,8 @@
 
 `ops.marts_state` records what the marts contain. Its state is `building` from the moment dbt may write until dbt has
 succeeded, so the next run repeats a build that failed or was killed, from the same watermark. A full refresh removes
-the watermark first, so a killed full refresh is repeated as a full refresh.
+the watermark first, so a killed full refresh is repeated as a full refresh. If somebody dropped a relation that the
+last full refresh made, the next run is a full refresh.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from lakehouse import warehouse
 from lakehouse.errors import MartsError
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.marts.dbt import Log, Node, run_dbt
+from lakehouse.marts.manifest import read_models
 from lakehouse.marts.readers import old_readers_ended
 from lakehouse.settings import Settings
 from lakehouse.warehouse.locks import HeldLock
@@ -51,13 +53,17 @@ class MartsResult:
 
 @dataclass(frozen=True)
 class _State:
-    """The row of ops.marts_state. `newest`: the last load of the source, 0 if there is none."""
+    """The row of ops.marts_state. `newest`: the last load of the source, 0 if there is none.
+
+    `missing`: relations that the last full refresh made and that are no longer there.
+    """
 
     newest: int
     load_id: int
     project_hash: str
     building: bool
     every_key: bool
+    missing: tuple[str, ...] = ()
 
 
 def run(lakehouse: Lakehouse, *, full_refresh: bool = False, log: Log = lambda *_: None) -> MartsResult:
@@ -79,7 +85,7 @@ def run(lakehouse: Lakehouse, *, full_refresh: bool = False, log: Log = lambda *
         arguments += ["--full-refresh"] if everything else ["--exclude", "tag:static", "--indirect-selection", "eager"]
         with old_readers_ended(lakehouse):
             outcome = run_dbt(lakehouse.settings, lakehouse.settings.workspace_dir / "dbt", arguments, log)
-        _mark_complete(lakehouse, publishing, state.newest, project)
+        _mark_complete(lakehouse, publishing, state.newest, project, _relations(lakehouse) if everything else None)
     return MartsResult(
         done=True,
         seconds=time.monotonic() - begin,
@@ -164,13 +170,16 @@ def _due(state: _State, project_hash: str) -> str | None:
         return "the dbt project changed"
     if state.building:
         return "the last build was not completed"
+    if state.missing:
+        more = f" and {len(state.missing) - 1} more" if len(state.missing) > 1 else ""
+        return f"somebody dropped {state.missing[0]}{more}"
     if state.newest > state.load_id:
         return "something was loaded"
     return None
 
 
 def _must_start_over(state: _State, project_hash: str) -> bool:
-    return state.load_id == 0 or state.project_hash != project_hash or state.every_key
+    return state.load_id == 0 or state.project_hash != project_hash or state.every_key or bool(state.missing)
 
 
 def _read_state(lakehouse: Lakehouse) -> _State:
@@ -180,16 +189,18 @@ def _read_state(lakehouse: Lakehouse) -> _State:
         )
         (newest,) = cursor.fetchone() or (0,)
         cursor.execute(
-            "select load_id, project_hash, status = 'building' from ops.marts_state where source = %s",
+            "select load_id, project_hash, status = 'building', "
+            "array(select name from unnest(relations) as made (name) where to_regclass(name) is null) "
+            "from ops.marts_state where source = %s",
             (lakehouse.contract.source,),
         )
-        load_id, project_hash, building = cursor.fetchone() or (0, "", False)
+        load_id, project_hash, building, missing = cursor.fetchone() or (0, "", False, [])
         cursor.execute(
             "select exists (select from ops.changed_keys where source = %s and load_id > %s and key is null)",
             (lakehouse.contract.source, load_id),
         )
         (every_key,) = cursor.fetchone() or (False,)
-    return _State(newest, load_id, project_hash, building, every_key)
+    return _State(newest, load_id, project_hash, building, every_key, tuple(missing))
 
 
 def _mark_building(lakehouse: Lakehouse, *, forget: bool) -> None:
@@ -210,14 +221,25 @@ def _mark_building(lakehouse: Lakehouse, *, forget: bool) -> None:
             )
 
 
-def _mark_complete(lakehouse: Lakehouse, publishing: HeldLock, load_id: int, project_hash: str) -> None:
-    """Set the state `complete`. Check the lock first: if it is lost, another build may have changed the marts."""
+def _relations(lakehouse: Lakehouse) -> list[str]:
+    """What the build that has just ended made."""
+    models = read_models(lakehouse.settings.workspace_dir / "dbt" / "manifest.json").values()
+    return [model.relation for model in models if lakehouse.contract.source in model.tags]
+
+
+def _mark_complete(
+    lakehouse: Lakehouse, publishing: HeldLock, load_id: int, project_hash: str, relations: list[str] | None
+) -> None:
+    """Set the state `complete`. Check the lock first: if it is lost, another build may have changed the marts.
+
+    `relations`: None leaves those of the last full refresh.
+    """
     with lakehouse.cursor("transformer") as cursor:
         publishing.fence(cursor)
         cursor.execute(
-            "update ops.marts_state set load_id = %s, project_hash = %s, status = 'complete', finished_at = now() "
-            "where source = %s",
-            (load_id, project_hash, lakehouse.contract.source),
+            "update ops.marts_state set load_id = %s, project_hash = %s, status = 'complete', finished_at = now(), "
+            "relations = coalesce(%s, relations) where source = %s",
+            (load_id, project_hash, relations, lakehouse.contract.source),
         )
 
 

@@ -24,6 +24,8 @@ from lakehouse.warehouse.passwords import ensure_passwords
 INIT_DIR = PROJECT_DIR / "postgres_init"
 # A superuser applies these, the role owner all others.
 ROLES_SQL, FUNCTIONS_SQL = INIT_DIR / "10-roles.sql", INIT_DIR / "15-functions.sql"
+# The schemas that 20-schemas.sql creates.
+SCHEMAS = ("ops", "staging", "intermediate", "marts")
 MAINTENANCE_DATABASE, TEMPLATE = "postgres", "template1"
 INIT_LOCK = 5433_2026  # any number: the key of an advisory lock in the maintenance database
 
@@ -66,16 +68,19 @@ def drop_database(settings: Settings) -> None:
 
 
 def _is_ready(settings: Settings, roles: Iterable[Role]) -> bool:
-    """Whether each role can log in and the database has the mark of this version's SQL."""
-    mark = None
+    """Whether each role can log in, and the database has this version's SQL and all schemas: one may be dropped."""
+    mark, schemas = None, 0
     for role in roles:
         with connect(settings, role) as connection:
             cursor = connection.cursor()
             cursor.execute(
-                "select shobj_description(oid, 'pg_database') from pg_database where datname = current_database()"
+                "select shobj_description(oid, 'pg_database'), "
+                "(select count(*) from pg_namespace where nspname = any(%s)) "
+                "from pg_database where datname = current_database()",
+                (list(SCHEMAS),),
             )
-            (mark,) = cursor.fetchone() or (None,)
-    return mark == _mark()
+            mark, schemas = cursor.fetchone() or (None, 0)
+    return mark == _mark() and schemas == len(SCHEMAS)
 
 
 def _initialise_cluster(settings: Settings) -> None:

@@ -429,3 +429,34 @@ def test_dbt_docs_describe_every_table_and_column(shop: Settings) -> None:
         bare += [f"{key}.{name}" for name in table["columns"] if not columns.get(name)]
     assert len(catalog["nodes"]) == 26
     assert bare == []
+
+
+def test_any_dropped_relation_is_noticed_and_made_again_with_what_came_meanwhile(
+    new_shop: Callable[[], Settings], deliver: Deliver, contract: Contract
+) -> None:
+    settings = new_shop()
+    lakehouse = Lakehouse(settings, contract)
+    relations = [name for (name,) in query(settings, "select unnest(relations) from ops.marts_state order by 1")]
+    assert {name.partition(".")[0] for name in relations} == {"staging", "intermediate", "marts"}
+    assert len(relations) == len(
+        query(
+            settings,
+            "select from pg_class where relkind in ('r', 'v') and "
+            "relnamespace::regnamespace::text in ('staging', 'intermediate', 'marts')",
+        )
+    )
+    with warehouse.cursor(settings, "transformer", autocommit=True) as cursor:
+        for name in relations:
+            cursor.execute(f"alter table {name} rename to moved_away")
+            assert marts.pending(lakehouse) == f"somebody dropped {name}"
+            cursor.execute(f"alter table {name.partition('.')[0]}.moved_away rename to {name.partition('.')[2]}")
+        assert marts.pending(lakehouse) is None
+        cursor.execute("drop schema staging cascade")
+        cursor.execute("drop table intermediate.int_changed_keys, marts.fct_orders cascade")
+
+    warehouse.prepare(settings)
+    deliver(settings, "2018-01-20", orders=[order("o1", "c1", "2018-01-10 10:00:00")])
+    assert marts.run(lakehouse).full_refresh
+
+    assert query(settings, "select order_id from marts.fct_orders") == [("o1",)]
+    assert marts.pending(lakehouse) is None
