@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from lakehouse.landing import dates
+from lakehouse.landing.foreign import is_wrapped
 from lakehouse.text import quoted
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class FoundFile:
     @property
     def shown(self) -> str:
         """The file's name in messages."""
-        return f"{self.path.name}:{self.member}" if self.member else f"{self.path.parent.name}/{self.name}"
+        return quoted(f"{self.path.name}:{self.member}") if self.member else _shown(self.path)
 
     @property
     def is_gzip(self) -> bool:
@@ -126,9 +127,9 @@ class FoundFile:
 class Delivery:
     """What was found under the paths of one delivery. `ignored`: why -> names. `faults` are sentences.
 
-    `above`: the names of the folders above the path that is being searched, nearest first. `dated_above`: those that
-    date files, with their dates. `entries`: how many files, folders and members of archives there are. `changed_at`:
-    when one of them last changed.
+    `tables`: the file names that the contract accepts, in lower case. `above`: the names of the folders above the path
+    that is being searched, nearest first. `dated_above`: those that date files, with their dates. `entries`: how many
+    files, folders and members of archives there are. `changed_at`: when one of them last changed.
     """
 
     batch_date: date | None = None
@@ -138,6 +139,7 @@ class Delivery:
     files: list[FoundFile] = field(default_factory=list)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    tables: frozenset[str] = frozenset()
     above: tuple[str, ...] = ()
     dated_above: dict[str, date] = field(default_factory=dict)
 
@@ -166,13 +168,14 @@ def find_files(
     *,
     may_be_empty: bool = False,
     bounds: Bounds = Bounds(),
+    tables: frozenset[str] = frozenset(),
 ) -> Delivery:
     """All CSV files under the paths, sorted by path. `batch_date` takes precedence over every date in a name.
 
     These are faults: absent or unreadable paths, folders and archives, what is beyond the bounds, contradictory dates,
     and unless `may_be_empty` a delivery without files.
     """
-    found = Delivery(batch_date, bounds)
+    found = Delivery(batch_date, bounds, tables=tables)
     seen: set[Path] = set()
     for given in paths:
         path = Path(os.path.abspath(given))  # noqa: PTH100 - resolve() would replace a link's dated name by its target's
@@ -305,10 +308,12 @@ def _add(found: Delivery, path: Path, status: os.stat_result, folders: Sequence[
     """Add one file on the disk. `folders`: the names of the enclosing folders, nearest first."""
     is_zip = path.name.lower().endswith(".zip")
     if not is_zip and _stem(path.name) is None:
-        if is_given:
-            found.faults.append(f"{path.name}: is {NOT_CSV}")
+        if what := is_wrapped(path.name, found.tables, is_dropped=found.bounds.within is not None):
+            found.faults.append(f"{_shown(path)}: {what}")
+        elif is_given:
+            found.faults.append(f"{quoted(path.name)}: is {NOT_CSV}")
         else:
-            found.ignore(NOT_CSV, path.name)
+            found.ignore(NOT_CSV, quoted(path.name))
     elif not stat.S_ISREG(status.st_mode):
         found.faults.append(f"{_shown(path)}: is no ordinary file")
     elif status.st_size > found.bounds.largest_file:
@@ -343,14 +348,20 @@ def _add_members(found: Delivery, path: Path, packed: int, folders: Sequence[str
         if name.endswith("/"):
             continue
         parts = PurePosixPath(name).parts
-        if _is_hidden(parts):
-            found.ignore(HIDDEN, quoted(f"{path.name}:{member}"))
+        shown = quoted(f"{path.name}:{member}")
+        if ".." in parts:
+            found.faults.append(f"{shown}: its name leads out of the archive; pack it again")
+        elif _is_hidden(parts):
+            found.ignore(HIDDEN, shown)
         elif _has_control_character(member):
-            found.faults.append(f"{quoted(f'{path.name}:{member}')}: {CONTROL_CHARACTER}")
+            found.faults.append(f"{shown}: {CONTROL_CHARACTER}")
         elif name.lower().endswith(".zip"):
-            found.ignore(NESTED, f"{path.name}:{member}")
+            found.ignore(NESTED, shown)
         elif not parts or _stem(parts[-1]) is None:
-            found.ignore(NOT_CSV, f"{path.name}:{member}")
+            if parts and (what := is_wrapped(parts[-1], found.tables, is_dropped=False)):
+                found.faults.append(f"{shown}: {what}")
+            else:
+                found.ignore(NOT_CSV, shown)
         else:
             _add_csv(found, path, member, parts[-1], sizes[member], [*parts[-2::-1], path.stem, *folders])
 

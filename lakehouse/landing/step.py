@@ -23,11 +23,12 @@ from lakehouse.lake.store import Store
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import dates
 from lakehouse.landing.delivery import Bounds, Delivery, FoundFile, Unreadable, find_files
+from lakehouse.landing.foreign import HEAD, is_not_a_csv
 from lakehouse.landing.manifest import DeliveredFile, Manifest, manifest_key, read_manifest, read_manifests
 from lakehouse.landing.quoting import Findings, scan
 from lakehouse.text import quoted
 
-# So many unknown columns of a file are named.
+# So many unknown columns of a file, and ignored files, are named.
 MOST_NAMED = 20
 
 
@@ -92,12 +93,14 @@ def land(
     if batch_date is not None:
         _check_date(lakehouse.contract, batch_date)
     bounds = Bounds.of(lakehouse.settings, within=paths[0] if only is not None else None)
-    delivery = find_files(paths, batch_date, may_be_empty=only is not None, bounds=bounds)
+    accepted = frozenset(name.casefold() for table in lakehouse.contract.tables for name in table.files)
+    delivery = find_files(paths, batch_date, may_be_empty=only is not None, bounds=bounds, tables=accepted)
     if only is not None:
         delivery = _of_one_day(delivery, only)
     faults = list(delivery.faults)
     for why, names in delivery.ignored.items():
-        log(f"ignored ({why}): {', '.join(names)}")
+        more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+        log(f"ignored ({why}): {', '.join(names[:MOST_NAMED])}{more}")
     for folder, of_folder in delivery.dated_above.items():
         log(f"dated {of_folder} by the folder {quoted(folder)} above")
     checked = [c for file in delivery.files if (c := _check_bytes(lakehouse.contract, file, faults))]
@@ -168,6 +171,11 @@ def _check_bytes(contract: Contract, file: FoundFile, faults: list[str]) -> _Che
     try:
         stamp = file.stamp
         with file.open_csv() as stream:
+            what = is_not_a_csv(stream.read(HEAD), table.column_names)
+        if what is not None:
+            faults.append(f"{file.shown}: {what}")
+            return None
+        with file.open_csv() as stream:
             findings = scan(stream)
     except Unreadable as error:
         faults.append(f"{file.shown}: is cut off, damaged or unreadable ({error})")
@@ -214,7 +222,7 @@ def _check_date(contract: Contract, batch_date: date) -> None:
 def _check_header(checked: _Checked, batch_date: date, faults: list[str]) -> tuple[str, ...]:
     """The file's columns under the contract's names, in the file's order."""
     table, found, shown = checked.table, checked.findings, checked.file.shown
-    if found.faults:
+    if found.faults and not found.header:
         return ()
     if not found.header:
         faults.append(f"{shown}: is empty, not even a header")

@@ -14,7 +14,6 @@ from datetime import date
 from lakehouse.contract.model import TableContract
 from lakehouse.errors import BatchHeld, LakehouseError
 from lakehouse.lake import ledger
-from lakehouse.lake.bad_records import commonest_reasons
 from lakehouse.lake.ledger import Entry, read_ledger
 from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
@@ -80,6 +79,8 @@ def accept(lakehouse: Lakehouse, table: TableContract, batch_date: date) -> Held
 
 def explained(lakehouse: Lakehouse, held: Iterable[tuple[str, date, str]]) -> BatchHeld:
     """The error that names each held (table, batch date, why) with its commonest reasons."""
+    from lakehouse.lake.bad_records import commonest_reasons  # delta-rs takes long to import, and `status` needs none
+
     lines = []
     commands = []
     for name, day, why in held:

@@ -29,6 +29,7 @@ from lakehouse.settings import Settings
 # A dropped file counts as complete when it has not been written to for this long. If the file changes later, its batch
 # is new again.
 AT_REST_SECONDS = 5.0
+LARGEST_CLOCK_ERROR_SECONDS = 60.0
 
 # A batch is claimed by a run of the orchestrator (its id) or for one of these reasons.
 COMMAND = "lakehouse run"  # also the name of the lock that this command holds
@@ -106,9 +107,11 @@ def dropped(settings: Settings, day: date | None = None) -> list[Arrival]:
         except FileNotFoundError:
             continue  # deleted in the meantime
         # ctime: a copy may carry the times of its original.
-        if time.time() - max(state.st_ctime for state in states) > AT_REST_SECONDS:
+        if _is_at_rest(max(state.st_ctime for state in states)):
             content = [*names[batch_date], *(f"{state.st_size} {state.st_mtime_ns}" for state in states)]
-            found.append(Arrival("drop", batch_date, hashlib.sha256("\n".join(content).encode()).hexdigest()))
+            # A name on a disk may be no UTF-8.
+            data = "\n".join(content).encode("utf-8", "surrogateescape")
+            found.append(Arrival("drop", batch_date, hashlib.sha256(data).hexdigest()))
     return found
 
 
@@ -117,7 +120,13 @@ def unreadable(settings: Settings) -> list[str]:
     if settings.drop_dir is None:
         return []
     found = _in_drop_folder(settings, settings.drop_dir)
-    return found.faults if time.time() - found.changed_at > AT_REST_SECONDS else []
+    return found.faults if _is_at_rest(found.changed_at) else []
+
+
+def _is_at_rest(changed_at: float) -> bool:
+    """Whether nothing was written for a while. A time far in the future, of a clock that was wrong, says nothing."""
+    age = time.time() - changed_at
+    return age > AT_REST_SECONDS or age < -LARGEST_CLOCK_ERROR_SECONDS
 
 
 def _in_drop_folder(settings: Settings, folder: Path) -> Delivery:

@@ -460,3 +460,22 @@ def test_any_dropped_relation_is_noticed_and_made_again_with_what_came_meanwhile
 
     assert query(settings, "select order_id from marts.fct_orders") == [("o1",)]
     assert marts.pending(lakehouse) is None
+
+    # And what no shop can have done is kept, but told.
+    impossible = {"order_delivered_customer_date": "2018-01-01", "order_approved_at": "2018-01-02"}
+    deliver(
+        settings,
+        "2018-01-21",
+        orders=[
+            {**order("o2", "c1", "2018-01-10 10:00:00"), **impossible},
+            {**order("o3", "c1", "2018-01-22 10:00:00"), "order_estimated_delivery_date": "2018-01-21"},
+        ],
+    )
+    assert dict(marts.run(lakehouse).warnings) == {
+        "customers_not_described_yet": 1,
+        "orders_delivered_before_the_purchase": 1,
+        "orders_delivered_before_approval": 1,
+        "orders_approved_before_the_purchase": 1,
+        "orders_promised_before_the_purchase": 1,
+        "purchases_precede_their_batch": 1,
+    }

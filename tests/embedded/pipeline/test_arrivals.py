@@ -334,3 +334,24 @@ def test_a_file_that_is_still_being_written_is_no_fault_yet(drop: Settings, monk
     (drop.drop_dir / "orders_2018-01-02.zip").write_bytes(b"PK, half of it")
 
     assert arrivals.unreadable(drop) == []
+
+
+def test_a_folder_whose_name_is_no_utf8_stops_nothing(
+    drop: Settings, contract: Contract, shop: tuple[Path, Truth]
+) -> None:
+    assert drop.drop_dir is not None
+    put(drop, days_of(shop[0])[0])
+    put(drop, days_of(shop[0])[1]).rename(drop.drop_dir / os.fsdecode(b"exporta\xe7\xe3o 2018-01-02"))
+
+    found = arrivals.new_batches(Lakehouse(drop, contract))
+
+    assert sorted(names(found)) == [("drop", FIRST), ("drop", SECOND)]
+    assert prepare_batch(SECOND.isoformat(), "a run")
+    assert manifest_in(drop, SECOND) is not None
+
+
+def test_a_time_that_a_wrong_clock_left_in_the_future_counts_as_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals, "AT_REST_SECONDS", 5.0)
+    now = time.time()
+
+    assert [arrivals._is_at_rest(now + ahead) for ahead in (86400, 30, -1, -86400)] == [True, False, False, True]

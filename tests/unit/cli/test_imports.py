@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "bronze": LAKE,
     "silver": LAKE,
     "load": LAKE,
+    "accept": LOOK,
     "marts": LAKE,
     "status": LOOK,
     "quarantine": LAKE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -131,3 +132,26 @@ def test_what_is_clearly_no_delivery_is_ignored_and_named(folder: Path) -> None:
 
     assert [file.name for file in delivery.files] == ["orders.csv"]
     assert delivery.ignored == {HIDDEN: [".git"], NOT_CSV: ["plug"]}
+
+
+def test_a_name_that_is_no_utf8_is_shown_escaped_and_stops_nothing(folder: Path) -> None:
+    odd = os.fsdecode(b"exporta\xe7\xe3o 2018-01-02")
+    put(folder / odd / "orders.csv")
+    put(folder / os.fsdecode(b"relat\xf3rio.txt"))
+
+    delivery = find_files([folder])
+
+    assert [(file.shown, file.batch_date) for file in delivery.files] == [
+        (r"exporta\udce7\udce3o 2018-01-02/orders.csv", date(2018, 1, 2))
+    ]
+    assert delivery.ignored == {NOT_CSV: [r"relat\udcf3rio.txt"]}
+
+
+def test_a_member_that_leads_out_of_its_zip_is_a_fault_and_not_hidden(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "2018-01-02.zip", "w") as archive:
+        archive.writestr("../orders.csv", "a\n")
+
+    delivery = find_files([folder])
+
+    assert (delivery.files, delivery.ignored) == ([], {})
+    assert delivery.faults == ["2018-01-02.zip:../orders.csv: its name leads out of the archive; pack it again"]

@@ -334,7 +334,7 @@ def test_a_header_is_matched_by_name_whatever_its_order_case_spaces_quotes_and_b
 def test_another_delimiter_is_named_as_the_fault(settings: Settings, put: Put) -> None:
     faults = refusal(settings, put("orders.csv", b"order_id;amount;note\no1;1;x\n"), batch_date=DAY)
 
-    assert faults == ["in/orders.csv: the delimiter must be a comma, and the header has none"]
+    assert faults == ["in/orders.csv: the delimiter must be a comma, and this file has a semicolon"]
 
 
 def test_a_column_is_demanded_from_its_first_day_on_and_optional_before(settings: Settings, put: Put) -> None:
@@ -370,7 +370,8 @@ def test_a_file_given_twice_is_one_file(settings: Settings, put: Put, tmp_path: 
     [
         ("orders_2018-01-05_2018-01-06.csv", ORDERS, "holds two dates, 2018-01-05 and 2018-01-06"),
         ("orders_2018-02-30.csv", ORDERS, "holds 2018-02-30, which is no day of the calendar"),
-        ("orders.txt", ORDERS, "is neither .csv nor .csv.gz nor .zip"),
+        ("notes.txt", ORDERS, "is neither .csv nor .csv.gz nor .zip"),
+        ("orders.txt", ORDERS, "is text with another name than .csv"),
         ("orders.csv.gz", gzip.compress(ORDERS * 50, mtime=0)[:-9], "is cut off, damaged or unreadable"),
         ("orders.csv.gz", ORDERS, "is cut off, damaged or unreadable"),
         ("in.zip", zipped(**{"orders.csv": os.urandom(9000)})[:-40], "is no zip archive, or is damaged"),
@@ -378,7 +379,7 @@ def test_a_file_given_twice_is_one_file(settings: Settings, put: Put, tmp_path: 
         ("orders.csv", b"", "is empty, not even a header"),
         ("orders.csv", b"\xef\xbb\xbf\n\r\n", "is empty, not even a header"),
         ("orders.csv", b"order_id,amount,n\xf4te\n", "the header cannot be read as UTF-8 CSV"),
-        ("orders.csv", "order_id,amount,note\n".encode("utf-16"), "the header cannot be read as UTF-8 CSV"),
+        ("orders.csv", "order_id,amount,note\n".encode("utf-16"), "is UTF-16: save it as UTF-8"),
     ],
 )
 def test_what_is_refused(settings: Settings, put: Put, name: str, content: bytes, fault: str) -> None:
