@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from lakehouse.pipeline.status import Status
 
 NOTHING_LANDED = "Nothing has been landed yet: `lakehouse run PATH`, or `lakehouse run --demo`"
-# Stages that a record does not pass. A stage without records is not shown.
-LOSSES = ("rejected", "duplicates", "superseded", "quarantined")
+MOST_REASONS = 3
 
 
 def print_report(console: Console, lakehouse: Lakehouse, report: RunReport) -> None:
@@ -34,6 +33,7 @@ def print_report(console: Console, lakehouse: Lakehouse, report: RunReport) -> N
     for figure in summary.figures(lakehouse):
         console.print(rows_table(figure.title, figure.columns, figure.rows))
         console.print()
+    _print_reasons(console, lakehouse, report)
     _print_what_next(console, lakehouse)
     _print_time(console, report)
 
@@ -64,6 +64,17 @@ def _print_marts(console: Console, lakehouse: Lakehouse) -> None:
     marts = summary.rows_per_mart(lakehouse)
     if marts:
         console.print(rows_table("Marts", ("table", "rows"), marts))
+        console.print()
+
+
+def _print_reasons(console: Console, lakehouse: Lakehouse, report: RunReport) -> None:
+    """Print why most of this run's bad records are bad, each reason with an example."""
+    from lakehouse.pipeline import summary
+
+    found = summary.commonest_reasons(lakehouse, report.results, MOST_REASONS)
+    if found:
+        rows = [(table, each.text, each.records, each.example, each.row) for table, each in found]
+        console.print(rows_table("Why records are bad", ("table", "reason", "records", "for example", "row"), rows))
         console.print()
 
 

@@ -87,25 +87,26 @@ class Reason:
 
 def commonest_reasons(bronze: Store, silver: Store, table: TableContract, batch_date: date, most: int) -> list[Reason]:
     """The reasons of most bad records of a table's batch, each with the first record that it is about."""
-    found: list[Reason] = []
-    for stage, _, records in _stored(bronze, silver, [table]):
-        column = "unnest(reasons)" if stage == "quarantine" else "reason"
-        lake = QueryBuilder().register("records", records)
-        of_batch = f"where _batch_date = '{batch_date.isoformat()}'"
-        single = f"select {column} as reason, _row from records {of_batch}"  # noqa: S608
-        counted = f"select reason, count(*) as records, min(_row) as row from ({single}) group by reason"  # noqa: S608
-        rows = [row for row in pa.table(lake.execute(counted)).to_pylist() if row["reason"] != SUPERSEDED]
-        rows = sorted(rows, key=lambda row: (-row["records"], row["reason"]))[:most]
-        if not rows:
-            continue
-        wanted = ", ".join(str(row["row"]) for row in rows)
-        firsts = lake.execute(f"select _row, record from records {of_batch} and _row in ({wanted})")  # noqa: S608
-        record_of = {row["_row"]: row["record"] for row in pa.table(firsts).to_pylist()}
-        found += [
-            Reason(row["reason"], row["records"], _example(row["reason"], record_of[row["row"]]), row["row"])
-            for row in rows
-        ]
-    return sorted(found, key=lambda reason: (-reason.records, reason.text))[:most]
+    counted = reasons_of_table(bronze, silver, table, batch_date)[:most]
+    found = (first_example(bronze, silver, table, batch_date, reason, records) for reason, records in counted)
+    return [reason for reason in found if reason]
+
+
+def first_example(
+    bronze: Store, silver: Store, table: TableContract, batch_date: date, reason: str, records: int
+) -> Reason | None:
+    """A reason with the first record of a table's batch that it is about; None if there is none.
+
+    `records`: how many have this reason.
+    """
+    day, text = batch_date.isoformat(), reason.replace("'", "''")
+    for stage, _, stored in _stored(bronze, silver, [table]):
+        has_reason = f"array_has(reasons, '{text}')" if stage == "quarantine" else f"reason = '{text}'"
+        of_reason = f"from records where _batch_date = '{day}' and {has_reason} order by _row limit 1"
+        lake = QueryBuilder().register("records", stored)
+        for row in pa.table(lake.execute(f"select _row, record {of_reason}")).to_pylist():
+            return Reason(reason, records, _example(reason, row["record"]), row["_row"])
+    return None
 
 
 def _example(reason: str, record: str | bytes) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
@@ -13,7 +13,11 @@ from psycopg2.extensions import cursor as Cursor
 from lakehouse.lake.ledger import read_ledger
 from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
+from lakehouse.steps import StepResult
 from lakehouse.warehouse import counts
+
+if TYPE_CHECKING:
+    from lakehouse.lake.bad_records import Reason
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,23 @@ def records_per_table(lakehouse: Lakehouse) -> list[tuple[str, dict[str, int]]]:
     """The records at each stage per table, in the contract's order, summed over all batches."""
     with lakehouse.cursor() as cursor:
         return counts.records_per_table(cursor, lakehouse.contract)
+
+
+def commonest_reasons(lakehouse: Lakehouse, results: Iterable[StepResult], most: int) -> list[tuple[str, Reason]]:
+    """(table, reason) for the most bad records of the batches that a run processed, each with an example."""
+    from lakehouse.lake.bad_records import first_example
+
+    units = [(result.table, result.batch_date) for result in results if result.done and result.step == "silver"]
+    if not units:
+        return []
+    with lakehouse.cursor() as cursor:
+        found = counts.reasons_of(cursor, lakehouse.contract.source, units)[:most]
+    bronze, silver, table_of = lakehouse.bronze, lakehouse.silver, lakehouse.contract.table
+    examples = [
+        (table, first_example(bronze, silver, table_of(table), day, reason, records))
+        for table, reason, records, day in found
+    ]
+    return [(table, example) for table, example in examples if example]
 
 
 def rows_per_mart(lakehouse: Lakehouse) -> list[tuple[str, int]]:

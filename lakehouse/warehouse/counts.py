@@ -5,6 +5,7 @@ Each function takes a cursor of the role loader.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from psycopg2.extensions import cursor as Cursor
@@ -27,6 +28,21 @@ def records_per_table(
     )
     found = {table: dict(zip(STAGES, counts, strict=True)) for table, *counts in cursor.fetchall()}
     return [(table.name, found[table.name]) for table in contract.tables if table.name in found]
+
+
+def reasons_of(cursor: Cursor, source: str, units: Sequence[tuple[str, date]]) -> list[tuple[str, str, int, date]]:
+    """(table, reason, records, newest batch date with it) of these tables and batches, most records first."""
+    cursor.execute(
+        """
+        select counted.table_name, each.reason, sum(each.times::bigint)::bigint, max(counted.batch_date)
+        from ops.reconciliation as counted, jsonb_each_text(counted.reasons) as each (reason, times)
+        where counted.source = %s and (counted.table_name, counted.batch_date) in %s
+        group by counted.table_name, each.reason
+        order by 3 desc, 1, 2
+        """,
+        (source, tuple(units)),
+    )
+    return [(table, reason, records, day) for table, reason, records, day in cursor.fetchall()]
 
 
 def last_counted(cursor: Cursor, source: str, batch_date: date) -> datetime | None:

@@ -12,23 +12,25 @@ import pytest
 
 from lakehouse.contract.model import Contract
 from lakehouse.errors import BatchHeld, LakehouseError
+from lakehouse.lake.bad_records import Reason
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.load import held, raw_tables
-from lakehouse.pipeline import reconcile
+from lakehouse.pipeline import reconcile, summary
 from lakehouse.pipeline import run as pipeline
 from lakehouse.settings import Settings
 from lakehouse.steps import StepResult
+from tests.embedded.pipeline.commands import command
 from tests.support.lake import Silent, query
 
-SELLERS = 10
+SELLERS, DAY = 10, "2018-01-05"
 TRANSLATION = "product_category_name_translation.csv"
 
 
 @pytest.fixture
 def delivery(tmp_path: Path) -> Path:
     """A batch of two small tables without a fault."""
-    folder = tmp_path / "2018-01-05"
+    folder = tmp_path / DAY
     folder.mkdir()
     (folder / TRANSLATION).write_text("product_category_name,product_category_name_english\nartes,art\npet_shop,pets\n")
     write_sellers(folder, bad=0)
@@ -103,6 +105,26 @@ def test_what_was_loaded_stays_other_tables_go_on_and_the_error_says_why(
         "Correct the files and land them again. Or load what is good of them: "
         "`lakehouse accept sellers --batch-date 2018-01-05`, then `lakehouse run`.",
     ]
+
+
+def test_the_commands_say_so_and_accept_ends_it(
+    settings: Settings, contract: Contract, delivery: Path, load: Callable[..., list[StepResult]]
+) -> None:
+    write_sellers(delivery, bad=6)
+    results = load(settings, delivery)
+    of_workspace = ("--workspace", settings.workspace_name)
+
+    reasons = summary.commonest_reasons(Lakehouse(settings, contract), results, 3)
+    done = [command(settings, step, *of_workspace) for step in ("silver", "load")]
+    status = command(settings, "status", *of_workspace).stdout
+    accepted = [command(settings, "accept", "sellers", "--batch-date", DAY, *of_workspace) for _ in range(2)]
+
+    assert reasons == [("sellers", Reason("seller_zip_code_prefix: does not match [0-9]{5}", 6, "1307.0", 1))]
+    assert [each.returncode for each in done] == [1, 1]
+    assert all("sellers of 2018-01-05 is held: 6 of 10 records" in each.stderr for each in done)
+    assert "held: 6 of 10 records (60.00%)" in status and f"accept sellers --batch-date {DAY}" in status
+    assert [each.returncode for each in accepted] == [0, 1]
+    assert "is not held" in accepted[1].stderr
 
 
 def test_while_it_is_held_nothing_is_written_and_no_spark_starts(
