@@ -155,6 +155,13 @@ def print_status(console: Console, status: Status) -> None:
                 console.print(f"  {command()} accept {of_batch}  [dim]lets it be loaded as it is[/dim]")
     else:
         console.print("Everything landed is in the marts.", style="green")
+    if status.ends_open:
+        day, table = status.ends_open[-1]
+        console.print(
+            f"{len(status.ends_open)} files do not end with a newline, so their last records may be cut off; the last "
+            f"one is {table} of {day}.",
+            style="dim",
+        )
     if status.last_run:
         run = status.last_run
         console.print(

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from lakehouse.landing import dates
+from lakehouse.landing.checksums import LARGEST_LIST, Sums, is_list, read_list
 from lakehouse.landing.foreign import is_wrapped
 from lakehouse.text import quoted
 
@@ -127,6 +128,8 @@ class FoundFile:
 class Delivery:
     """What was found under the paths of one delivery. `ignored`: why -> names. `faults` are sentences.
 
+    `sums`: the lists of checksums beside the files.
+
     `tables`: the file names that the contract accepts, in lower case. `above`: the names of the folders above the path
     that is being searched, nearest first. `dated_above`: those that date files, with their dates. `entries`: how many
     files, folders and members of archives there are. `changed_at`: when one of them last changed.
@@ -139,6 +142,7 @@ class Delivery:
     files: list[FoundFile] = field(default_factory=list)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    sums: list[Sums] = field(default_factory=list)
     tables: frozenset[str] = frozenset()
     above: tuple[str, ...] = ()
     dated_above: dict[str, date] = field(default_factory=dict)
@@ -307,7 +311,9 @@ def _gigabytes(count: float) -> str:
 def _add(found: Delivery, path: Path, status: os.stat_result, folders: Sequence[str], is_given: bool) -> None:
     """Add one file on the disk. `folders`: the names of the enclosing folders, nearest first."""
     is_zip = path.name.lower().endswith(".zip")
-    if not is_zip and _stem(path.name) is None:
+    if is_list(path.name) and stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_LIST:
+        _add_sums(found, _shown(path), path, None)
+    elif not is_zip and _stem(path.name) is None:
         if what := is_wrapped(path.name, found.tables, is_dropped=found.bounds.within is not None):
             found.faults.append(f"{_shown(path)}: {what}")
         elif is_given:
@@ -349,7 +355,7 @@ def _add_members(found: Delivery, path: Path, packed: int, folders: Sequence[str
             continue
         parts = PurePosixPath(name).parts
         shown = quoted(f"{path.name}:{member}")
-        if ".." in parts:
+        if ".." in parts[:-1]:
             found.faults.append(f"{shown}: its name leads out of the archive; pack it again")
         elif _is_hidden(parts):
             found.ignore(HIDDEN, shown)
@@ -357,6 +363,8 @@ def _add_members(found: Delivery, path: Path, packed: int, folders: Sequence[str
             found.faults.append(f"{shown}: {CONTROL_CHARACTER}")
         elif name.lower().endswith(".zip"):
             found.ignore(NESTED, shown)
+        elif parts and is_list(parts[-1]) and sizes[member] <= LARGEST_LIST:
+            _add_sums(found, shown, path, member)
         elif not parts or _stem(parts[-1]) is None:
             if parts and (what := is_wrapped(parts[-1], found.tables, is_dropped=False)):
                 found.faults.append(f"{shown}: {what}")
@@ -364,6 +372,24 @@ def _add_members(found: Delivery, path: Path, packed: int, folders: Sequence[str
                 found.ignore(NOT_CSV, shown)
         else:
             _add_csv(found, path, member, parts[-1], sizes[member], [*parts[-2::-1], path.stem, *folders])
+
+
+def _add_sums(found: Delivery, shown: str, path: Path, member: str | None) -> None:
+    """Add a list of checksums, a file or a member of a zip."""
+    try:
+        with reading(), _open(path, found.bounds) as stream:
+            if member is None:
+                content = stream.read(LARGEST_LIST)
+            else:
+                with zipfile.ZipFile(stream) as archive:
+                    content = archive.read(member)
+        inside = PurePosixPath(member.replace("\\", "/")) if member else None
+        expected = read_list(inside.name if inside else path.name, content)
+    except (Unreadable, ValueError) as error:
+        found.faults.append(f"{shown}: cannot be used as a list of checksums ({error})")
+        return
+    place, within = (path, inside.parent) if inside else (path.parent, None)
+    found.sums.append(Sums(shown, place, within, expected))
 
 
 def _add_csv(found: Delivery, path: Path, member: str | None, name: str, size: int, around: Sequence[str]) -> None:

@@ -19,7 +19,8 @@ MANIFEST = "manifest.json"
 class DeliveredFile:
     """One accepted file. `size`, `sha256` and offsets refer to the uncompressed bytes. `longest_record` is in bytes.
 
-    `columns` are the contract's names in the file's order. `data_starts` is the offset after the header.
+    `columns` are the contract's names in the file's order. `data_starts` is the offset after the header. `ends_open`:
+    the file does not end with a newline, so its last record may be cut off.
     """
 
     key: str
@@ -32,6 +33,7 @@ class DeliveredFile:
     has_nul: bool
     columns: tuple[str, ...]
     data_starts: int
+    ends_open: bool = False
 
     @property
     def fingerprint(self) -> str:

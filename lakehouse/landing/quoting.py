@@ -36,7 +36,8 @@ class Findings:
     """What a file consists of. `size` and `sha256` refer to all its bytes. `records` counts those after the header.
 
     `header` is the first record without BOM and newline, empty if there is none. `data_starts` is the offset after its
-    newline. `longest_record` is in bytes, newline included. If there are faults, the counts mean nothing.
+    newline. `longest_record` is in bytes, newline included. If there are faults, the counts mean nothing. `ends_open`:
+    the last record has no newline.
     """
 
     size: int
@@ -48,6 +49,7 @@ class Findings:
     is_utf8: bool
     has_nul: bool
     faults: tuple[str, ...]
+    ends_open: bool = False
 
 
 def scan(stream: BinaryIO, chunk_size: int = CHUNK) -> Findings:
@@ -155,6 +157,7 @@ class _Scanner:
             is_utf8=self._is_utf8,
             has_nul=self._has_nul,
             faults=tuple(self._faults),
+            ends_open=bool(data) and not data.endswith(b"\n"),
         )
 
     def _without_bom(self, data: bytes) -> bytes:

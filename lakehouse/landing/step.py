@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +26,7 @@ from lakehouse.landing import dates
 from lakehouse.landing.delivery import Bounds, Delivery, FoundFile, Unreadable, find_files
 from lakehouse.landing.foreign import HEAD, is_not_a_csv
 from lakehouse.landing.manifest import DeliveredFile, Manifest, manifest_key, read_manifest, read_manifests
-from lakehouse.landing.quoting import Findings, scan
+from lakehouse.landing.quoting import CHUNK, Findings, scan
 from lakehouse.text import quoted
 
 # So many unknown columns of a file, and ignored files, are named.
@@ -62,6 +63,7 @@ class _Checked:
             has_nul=found.has_nul,
             columns=columns,
             data_starts=found.data_starts,
+            ends_open=found.ends_open,
         )
 
 
@@ -104,6 +106,10 @@ def land(
     for folder, of_folder in delivery.dated_above.items():
         log(f"dated {of_folder} by the folder {quoted(folder)} above")
     checked = [c for file in delivery.files if (c := _check_bytes(lakehouse.contract, file, faults))]
+    faults += _unlike_their_sums(delivery, checked)
+    for c in checked:
+        if c.findings.ends_open:
+            log(f"{c.file.shown}: does not end with a newline, so its last record may be cut off")
     undated = [c for c in checked if c.file.batch_date is None]
     undated_date = _date_of_undated(lakehouse, undated) if undated else None
     if undated_date is not None and not replace_today:
@@ -152,7 +158,9 @@ def remove(lakehouse: Lakehouse, batch_date: date, table: str) -> Landed:
 
 
 def _of_one_day(delivery: Delivery, day: date) -> Delivery:
-    chosen = Delivery(files=[file for file in delivery.files if file.batch_date == day])
+    chosen = Delivery(bounds=delivery.bounds, files=[file for file in delivery.files if file.batch_date == day])
+    around = {file.path if file.member else file.path.parent for file in chosen.files}
+    chosen.sums = [sums for sums in delivery.sums if sums.place in around]
     for file in delivery.files:
         if file.batch_date is None:
             chosen.ignore("no date in its name or its folder's", file.shown)
@@ -182,6 +190,41 @@ def _check_bytes(contract: Contract, file: FoundFile, faults: list[str]) -> _Che
         return None
     faults += [f"{file.shown}: {fault}" for fault in findings.faults]
     return _Checked(file, table, stamp, findings)
+
+
+def _unlike_their_sums(delivery: Delivery, checked: Sequence[_Checked]) -> list[str]:
+    """A fault per listed file whose bytes are not those that its sender summed up, or that is not there."""
+    faults = []
+    hashed = {(c.file.path, c.file.member): c.findings.sha256 for c in checked if not c.file.is_gzip}
+    files = {(file.path, file.member): file for file in delivery.files}
+    zips = {file.path for file in delivery.files if file.member is not None}
+    for sums in delivery.sums:
+        for name, expected in sums.expected.items():
+            place = sums.file_of(name)
+            if place in files:
+                found = hashed.get(place) or _sha256(files[place])
+            elif place[1] is None and place[0] in zips:
+                found = _sha256(FoundFile(place[0], None, name, "", None, bounds=delivery.bounds))
+            elif name.lower().endswith((".csv", ".csv.gz", ".zip")):
+                faults.append(f"{sums.shown}: lists {quoted(name)}, which was not delivered")
+                continue
+            else:
+                continue
+            if found not in (None, expected):
+                faults.append(f"{quoted(name)}: is not as it was sent: its SHA-256 is not the one in {sums.shown}")
+    return faults
+
+
+def _sha256(file: FoundFile) -> str | None:
+    """The sum of the bytes as delivered; None if they cannot be read, which is a fault of its own."""
+    digest = hashlib.sha256()
+    try:
+        with file.open_as_delivered() as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+    except Unreadable:
+        return None
+    return digest.hexdigest()
 
 
 def _date_of_undated(lakehouse: Lakehouse, files: Sequence[_Checked]) -> date:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, ClassVar
 
@@ -31,7 +31,8 @@ class Status:
     """All that can be known about a workspace without reading data.
 
     `marts_pending`: why the marts are due, if they are. `without_landing`: each (table, batch date) that is in the
-    warehouse but no longer in landing.
+    warehouse but no longer in landing. `ends_open`: each (batch date, table) whose file does not end with a newline, so
+    that its last record may be cut off.
     """
 
     BATCH_COLUMNS: ClassVar[tuple[str, ...]] = ("batch_date", "tables", "records", "pending")
@@ -45,6 +46,7 @@ class Status:
     last_run: Run | None
     records: list[tuple[str, dict[str, int]]]
     warnings: list[tuple[str, str, int]]
+    ends_open: list[tuple[date, str]] = field(default_factory=list)
 
     def batch_rows(self) -> list[tuple[Any, ...]]:
         """A row of BATCH_COLUMNS per batch."""
@@ -61,6 +63,7 @@ class Status:
             "without_landing": [{"table": table, "batch_date": day} for table, day in self.without_landing],
             "last_run": asdict(self.last_run) if self.last_run else None,
             "records": [{"table": table, **counts} for table, counts in self.records],
+            "ends_open": [{"batch_date": day, "table": table} for day, table in self.ends_open],
             "warnings": [{"table": t, "reason": reason, "rows": rows} for t, reason, rows in self.warnings],
         }
 
@@ -81,6 +84,12 @@ def read_status(lakehouse: Lakehouse) -> Status:
         last_run=last_run(lakehouse),
         records=records,
         warnings=summary.warnings(lakehouse, [table.name for table in lakehouse.contract.tables]),
+        ends_open=[
+            (manifest.batch_date, table)
+            for manifest in manifests
+            for table, file in manifest.tables.items()
+            if file and file.ends_open
+        ],
     )
 
 

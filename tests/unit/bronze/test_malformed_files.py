@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "BOM only": (b"\xef\xbb\xbf", "is empty, not even a header"),
     "blank lines only": (b"\n\r\n\n", "is empty, not even a header"),
     "semicolons": (b"order_id;amount;note\no1;1.00;x\n", "the delimiter must be a comma"),
-    "UTF-16": ((HEADER + GOOD).decode().encode("utf-16"), "the header cannot be read as UTF-8 CSV"),
+    "UTF-16": ((HEADER + GOOD).decode().encode("utf-16"), "is UTF-16: save it as UTF-8"),
     "a record over 16 MB": (HEADER + b"o1,1.00," + BIG * 9 + b"\n", "a record is longer than 16 MB"),
     "cut off within quotes": (HEADER + b'o1,1.00,"x\ny', "the quote that opens on line 2 is never closed"),
 }
