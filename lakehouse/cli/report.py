@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lakehouse.cli.shared import as_called_here, command, password_command
+from lakehouse.text import printable
 
 if TYPE_CHECKING:
     from lakehouse.lakehouse import Lakehouse
@@ -174,13 +176,17 @@ def print_status(console: Console, status: Status) -> None:
 
 
 def rows_table(title: str | None, columns: tuple[str, ...], rows: Any) -> Table:
-    """Format rows for people: numbers right-aligned with separators, a dot for zero, nothing for null."""
+    """Format rows for people: numbers right-aligned with separators, a dot for zero, nothing for null.
+
+    Text is shown with escapes for what cannot be seen: a value of the data must not control the terminal.
+    """
     table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 2), header_style="dim")
     numeric = [all(isinstance(row[i], int | float | Decimal | None) for row in rows) for i in range(len(columns))]
     for name, is_number in zip(columns, numeric, strict=True):
-        table.add_column(name, justify="right" if is_number and rows else "left")
+        table.add_column(Text(printable(name)), justify="right" if is_number and rows else "left")
     for row in rows:
-        table.add_row(*map(_cell, row))
+        # Not a str, in which rich would read [words in brackets] as its markup.
+        table.add_row(*(Text(printable(_cell(value))) for value in row))
     return table
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lakehouse import text as one_line
+
 # Slack refuses a message that exceeds these limits: https://docs.slack.dev/reference/block-kit/blocks
 BLOCKS = 50
 HEADER_CHARACTERS = 150
@@ -22,5 +24,5 @@ def escaped(text: str, limit: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Remove NUL and replace unpaired surrogates: neither JSON nor Postgres can hold them."""
-    return text.replace("\0", "").encode(errors="replace").decode()
+    """The lines with escapes for what cannot be seen. Neither JSON nor Postgres can hold NUL or unpaired surrogates."""
+    return "\n".join(map(one_line.printable, text.split("\n")))

@@ -57,3 +57,13 @@ def test_csv_tells_null_from_the_empty_text(capsys: pytest.CaptureFixture[str]) 
         'a "b", c',
         "two\nlines",
     ]
+
+
+def test_a_table_shows_text_of_the_data_escaped_and_reads_no_markup_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(
+        capsys, Format.TABLE, ("\x1b[31mred\x1b[0m", "a\0b", "[bold]x[/b]", "two\nlines", "\u202eleft", "São 🛒")
+    )
+
+    assert "\x1b" not in text and "\0" not in text
+    for shown in (r"\x1b[31mred\x1b[0m", r"a\x00b", "[bold]x[/b]", r"two\nlines", r"\u202eleft", "São 🛒"):
+        assert shown in text, shown
