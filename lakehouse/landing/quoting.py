@@ -20,6 +20,8 @@ import numpy.typing as npt
 # The parser of bronze needs a block longer than the longest record, so this limit bounds its memory.
 LONGEST_RECORD = 16 * 1024 * 1024
 CHUNK = 1024 * 1024
+# So many faults of a file are named, and so many are counted.
+MOST_NAMED, MOST_COUNTED = 10, 1000
 
 _QUOTE, _COMMA, _LF, _CR = b'",\n\r'
 _MAY_STAND_BEFORE_OPENING = np.zeros(256, dtype=bool)
@@ -106,6 +108,9 @@ class _Scanner:
         self._is_utf8 = True
         self._has_nul = False
         self._faults: list[str] = []
+        self._faults_found = 0
+        self._is_skipping = False
+        self._is_too_long = False
         self._waiting = b""
         self._start = 0  # offset after the BOM
         self._offset = 0  # of the first waiting byte
@@ -141,10 +146,13 @@ class _Scanner:
         # The added newline ends the last record. If the file ends with a newline, this adds a blank line, which is no
         # record.
         self._look_at(data + b"\n\n")
-        if self._quotes % 2 and not self._faults:
-            self._faults.append(f"the quote that opens on line {self._opened_on_line} is never closed")
+        if self._quotes % 2:
+            self._note(f"the quote that opens on line {self._opened_on_line} is never closed")
         elif data.endswith(b"\r"):
             self._note_lone_cr(self._lines)
+        if (more := self._faults_found - len(self._faults)) > 0:
+            many = "and many" if self._faults_found > MOST_COUNTED else f"and {more}"
+            self._faults.append(f"{many} more faults of this kind, of which some may follow from those before")
         if self._header is None and not self._faults:
             self._header, self._data_starts = b"", self._size
         return Findings(
@@ -173,14 +181,49 @@ class _Scanner:
                 self._is_utf8 = False
 
     def _look_at(self, data: bytes) -> None:
-        """Check all bytes but the last, which waits for its neighbour."""
-        self._waiting = data[-1:]
-        if self._faults or len(data) < 2:
+        """Check all bytes but the last, which waits for its neighbour.
+
+        The rest of a line with a broken quote is skipped: what it says of the next line is unknown, so that one begins
+        outside of quotes again.
+        """
+        while True:
+            self._waiting = data[-1:]
+            if len(data) < 2 or self._faults_found > MOST_COUNTED:
+                return
+            if self._is_skipping:
+                data = self._skip_line(data)
+                continue
+            wrong = self._wrong_quote(data)
+            if wrong is None:
+                self._take(data)
+                return
+            position, fault = wrong
+            self._take(data[: position + 1])
+            self._note(fault)
+            self._header = b"" if self._header is None else self._header
+            self._is_skipping = True
+            data = data[position:]
+
+    def _skip_line(self, data: bytes) -> bytes:
+        """Skip to the end of the line; return the rest."""
+        end = data.find(b"\n", 0, len(data) - 1)
+        skipped = len(data) - 1 if end < 0 else end + 1
+        self._offset += skipped
+        self._before = data[skipped - 1]
+        if end >= 0:
+            self._is_skipping = False
+            self._lines += 1
+            self._quotes = 0
+            self._last_end = self._offset - 1
+        return data[skipped:]
+
+    def _take(self, data: bytes) -> None:
+        """Count what is sound in these bytes, but for the last byte."""
+        if len(data) < 2:
             return
         here = np.frombuffer(data, np.uint8)
         quotes = np.flatnonzero(here[:-1] == _QUOTE)
         newlines = np.flatnonzero(here[:-1] == _LF)
-        self._check_quotes(here, quotes, newlines)
         if b"\r" in data:
             self._check_crs(here, quotes, newlines)
         self._count_records(data, here, _outside(newlines, quotes, self._quotes))
@@ -189,9 +232,13 @@ class _Scanner:
         self._offset += len(data) - 1
         self._before = data[-2]
 
-    def _check_quotes(self, here: Bytes, quotes: Positions, newlines: Positions) -> None:
+    def _wrong_quote(self, data: bytes) -> tuple[int, str] | None:
+        """The position of the first quote that stands where none may, and the fault; None if all may."""
+        here = np.frombuffer(data, np.uint8)
+        quotes = np.flatnonzero(here[:-1] == _QUOTE)
         if not quotes.size:
-            return
+            return None
+        newlines = np.flatnonzero(here[:-1] == _LF)
         first_opening = self._quotes % 2
         opening, closing = quotes[first_opening::2], quotes[1 - first_opening :: 2]
         before_opening = here[opening - 1]
@@ -205,23 +252,30 @@ class _Scanner:
         wrong_opening = opening[~_MAY_STAND_BEFORE_OPENING[before_opening]]
         wrong_closing = closing[~_MAY_FOLLOW_CLOSING[here[closing + 1]]]
         if wrong_opening.size and not (wrong_closing.size and wrong_closing[0] < wrong_opening[0]):
-            self._faults.append(f"line {line(wrong_opening[0])}: a quote opens in the middle of a field")
-        elif wrong_closing.size:
-            earlier = starts_field[starts_field < wrong_closing[0]]
+            position = int(wrong_opening[0])
+            return position, f"line {line(position)}: a quote opens in the middle of a field"
+        if wrong_closing.size:
+            position = int(wrong_closing[0])
+            earlier = starts_field[starts_field < position]
             opened = line(earlier[-1]) if earlier.size else self._opened_on_line
-            fault = f"line {line(wrong_closing[0])}: more text behind the closing quote of a field"
-            self._faults.append(f"{fault} that opens on line {opened}")
+            fault = f"line {line(position)}: more text behind the closing quote of a field"
+            return position, f"{fault} that opens on line {opened}"
         if starts_field.size:
             self._opened_on_line = line(starts_field[-1])
+        return None
 
     def _check_crs(self, here: Bytes, quotes: Positions, newlines: Positions) -> None:
         lone = np.flatnonzero((here[:-1] == _CR) & (here[1:] != _LF))
-        outside = _outside(lone, quotes, self._quotes)
-        if outside.size:
-            self._note_lone_cr(self._lines + int(np.searchsorted(newlines, outside[0])) + 1)
+        for position in _outside(lone, quotes, self._quotes)[: MOST_COUNTED + 1]:
+            self._note_lone_cr(self._lines + int(np.searchsorted(newlines, position)) + 1)
 
     def _note_lone_cr(self, line: int) -> None:
-        self._faults.append(f"line {line}: a carriage return without line feed (a newline is LF or CRLF)")
+        self._note(f"line {line}: a carriage return without line feed (a newline is LF or CRLF)")
+
+    def _note(self, fault: str) -> None:
+        self._faults_found += 1
+        if len(self._faults) < MOST_NAMED:
+            self._faults.append(fault)
 
     def _count_records(self, data: bytes, here: Bytes, ends: Positions) -> None:
         if self._header is None:
@@ -239,8 +293,9 @@ class _Scanner:
                 self._take_header(int(ends[first]) + self._offset, int(lengths[first]))
             self._last_end = int(ends[-1]) + self._offset
         longest = max(self._longest, self._offset + len(data) - 2 - self._last_end)
-        if longest > LONGEST_RECORD:
-            self._faults.append(f"a record is longer than {LONGEST_RECORD // 1024**2} MB (a quote left open?)")
+        if longest > LONGEST_RECORD and not self._is_too_long:
+            self._is_too_long = True
+            self._note(f"a record is longer than {LONGEST_RECORD // 1024**2} MB (a quote left open?)")
 
     def _take_header(self, end: int, length: int) -> None:
         start = end - length + 1 - self._start

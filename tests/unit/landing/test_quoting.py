@@ -144,6 +144,39 @@ def test_a_fault_names_its_line(data: bytes, fault: str, chunk_size: int) -> Non
     assert scan(io.BytesIO(data), chunk_size).faults == (fault,)
 
 
+@given(ANY_FILE, CHUNK_SIZES)
+def test_the_faults_are_the_same_however_the_file_is_cut_into_chunks(data: bytes, chunk_size: int) -> None:
+    assert scan(io.BytesIO(data), chunk_size).faults == scan(io.BytesIO(data)).faults
+
+
+@pytest.mark.parametrize("chunk_size", [1, 7, 1000])
+def test_a_broken_quote_hides_neither_the_header_nor_the_next_fault(chunk_size: int) -> None:
+    data = b'a,b\n1,x"y"\n2,"z"\n"3"4,5\n6,7\r8,9\n"10,11\n'
+
+    found = scan(io.BytesIO(data), chunk_size)
+
+    assert found.header == b"a,b"
+    assert found.faults == (
+        "line 2: a quote opens in the middle of a field",
+        "line 4: more text behind the closing quote of a field that opens on line 4",
+        "line 5: a carriage return without line feed (a newline is LF or CRLF)",
+        "the quote that opens on line 6 is never closed",
+    )
+
+
+@pytest.mark.parametrize("chunk_size", [5, 1 << 20])
+def test_the_first_ten_faults_are_named_and_the_others_counted(chunk_size: int) -> None:
+    def faults(lines: int) -> tuple[str, ...]:
+        return scan(io.BytesIO(b"a,b\n" + b'1,x"y\n' * lines), chunk_size).faults
+
+    assert len(faults(10)) == 10
+    assert faults(12)[9:] == (
+        "line 11: a quote opens in the middle of a field",
+        "and 2 more faults of this kind, of which some may follow from those before",
+    )
+    assert faults(5000)[-1].startswith("and many more faults")
+
+
 def test_a_record_over_16_mb_is_a_fault() -> None:
     limit = quoting.LONGEST_RECORD
 
