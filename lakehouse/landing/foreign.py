@@ -100,7 +100,7 @@ def is_not_a_csv(head: bytes, columns: Collection[str]) -> str | None:
 def is_wrapped(name: str, tables: Collection[str], *, is_dropped: bool) -> str | None:
     """What a file that is neither .csv nor .csv.gz nor .zip is, and what to do; None if it is just no table.
 
-    `tables`: the accepted file names in lower case, without .csv. `is_dropped`: it lies in the drop folder, where a
+    `tables`: the accepted file names in lower case, without .csv. `is_dropped`: it is in the drop folder, where a
     transfer that goes on is no fault.
     """
     if _ARCHIVES.search(name):

@@ -85,7 +85,7 @@ def land(
     files.
 
     A file without a date belongs to the newest batch that has exactly this delivery's content, else to today's (UTC).
-    There it must not replace other content of its table, unless `replace_today`: nobody wrote this date.
+    There it must not replace other content of its table, unless `replace_today`, since no name says this date.
 
     `only`: the path is the drop folder; take only the files of this batch date, if there are any. Files that belong to
     no day are then reported to `log`, since they must not stop the other files. No link may lead out of the folder.
@@ -244,7 +244,7 @@ def _date_of_undated(lakehouse: Lakehouse, files: Sequence[_Checked]) -> date:
 
 
 def _replaced_unasked(lakehouse: Lakehouse, today: date, undated: Sequence[_Checked]) -> list[str]:
-    """A fault per table of today's batch whose content these files would replace, though nobody wrote its date."""
+    """A fault per table of today's batch whose content these files would replace, though no name says that date."""
     current = read_manifest(lakehouse, today)
     return [
         f"{c.file.shown}: has no date in its name or a folder's, and today's batch, {today}, has another file for "

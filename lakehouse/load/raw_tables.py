@@ -18,7 +18,7 @@ def ensure(lakehouse: Lakehouse) -> None:
     """Create the schema, tables and columns that the warehouse lacks. Two calls at the same time are safe.
 
     If the type of a column has changed, its table is emptied: all batches of the table are loaded again anyway. A table
-    that somebody dropped is made again, and its batches are no longer loaded.
+    that a user dropped is made again, and its batches are no longer loaded.
     """
     with lakehouse.cursor() as cursor:
         if _is_as_the_contract_says(cursor, lakehouse.contract):

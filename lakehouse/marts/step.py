@@ -2,7 +2,7 @@
 
 `ops.marts_state` records what the marts contain. Its state is `building` from the moment dbt may write until dbt has
 succeeded, so the next run repeats a build that failed or was killed, from the same watermark. A full refresh removes
-the watermark first, so a killed full refresh is repeated as a full refresh. If somebody dropped a relation that the
+the watermark first, so a killed full refresh is repeated as a full refresh. If a user dropped a relation that the
 last full refresh made, the next run is a full refresh.
 """
 
@@ -172,7 +172,7 @@ def _due(state: _State, project_hash: str) -> str | None:
         return "the last build was not completed"
     if state.missing:
         more = f" and {len(state.missing) - 1} more" if len(state.missing) > 1 else ""
-        return f"somebody dropped {state.missing[0]}{more}"
+        return f"{state.missing[0]}{more} no longer exist{'' if more else 's'}"
     if state.newest > state.load_id:
         return "something was loaded"
     return None

@@ -448,7 +448,7 @@ def test_any_dropped_relation_is_noticed_and_made_again_with_what_came_meanwhile
     with warehouse.cursor(settings, "transformer", autocommit=True) as cursor:
         for name in relations:
             cursor.execute(f"alter table {name} rename to moved_away")
-            assert marts.pending(lakehouse) == f"somebody dropped {name}"
+            assert marts.pending(lakehouse) == f"{name} no longer exists"
             cursor.execute(f"alter table {name.partition('.')[0]}.moved_away rename to {name.partition('.')[2]}")
         assert marts.pending(lakehouse) is None
         cursor.execute("drop schema staging cascade")
@@ -461,7 +461,7 @@ def test_any_dropped_relation_is_noticed_and_made_again_with_what_came_meanwhile
     assert query(settings, "select order_id from marts.fct_orders") == [("o1",)]
     assert marts.pending(lakehouse) is None
 
-    # And what no shop can have done is kept, but told.
+    # And what no shop can have done is kept, and warned of.
     impossible = {"order_delivered_customer_date": "2018-01-01", "order_approved_at": "2018-01-02"}
     deliver(
         settings,

@@ -1,4 +1,4 @@
-"""A round of the notifier, while Airflow goes on: what ends between two of its questions is told once, too."""
+"""A round of the notifier, while Airflow goes on: what ends between two of its questions is reported once, too."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def run(day: date) -> EndedRun:
     return EndedRun("lake", f"of {day}", 0, True, now - timedelta(seconds=3), now, "http://run", day)
 
 
-def told(settings: Settings) -> list[str]:
+def sent(settings: Settings) -> list[str]:
     with warehouse.cursor(settings) as cursor:
         cursor.execute("select event_id from ops.notices where not is_silent order by notice_id")
         return [event for (event,) in cursor.fetchall()]
@@ -87,10 +87,12 @@ def test_a_run_that_ends_while_a_round_works_is_part_of_its_backfills_summary(
     for _ in range(3):
         assert note_what_ended(settings, LONG_AGO)
 
-    assert told(settings) == ["backfill/two"]
+    assert sent(settings) == ["backfill/two"]
 
 
-def test_a_run_of_a_backfill_that_is_cleared_after_the_summary_is_told(settings: Settings, airflow: Airflow) -> None:
+def test_a_run_of_a_backfill_that_is_cleared_after_the_summary_is_reported(
+    settings: Settings, airflow: Airflow
+) -> None:
     from plugins.notifier import note_what_ended
 
     airflow.ended = [run(DAYS[0]), run(DAYS[1])]
@@ -99,4 +101,4 @@ def test_a_run_of_a_backfill_that_is_cleared_after_the_summary_is_told(settings:
 
     note_what_ended(settings, LONG_AGO)
 
-    assert told(settings) == ["backfill/two", f"lake/of {DAYS[1]}/1/ended"]
+    assert sent(settings) == ["backfill/two", f"lake/of {DAYS[1]}/1/ended"]
