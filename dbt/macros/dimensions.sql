@@ -28,7 +28,8 @@
 
 {#
     CTEs ending in `<name>_versions` (key, attributes, valid_from, valid_to): one version per batch in which an
-    attribute of the key differs from the batch before. A daily build makes only the versions of changed keys.
+    attribute of the key differs from the batch before. A daily build makes only the versions of changed keys. What is
+    hashed has the length of each value before it, so that no two rows give the same text.
 #}
 {% macro versions_by_batch(name, rows, key, attributes, entity=none, keys=none) -%}
 {{ name }}_rows as (
@@ -40,7 +41,9 @@
         _batch_date,
         md5(
             {%- for attribute in attributes %}
-            coalesce(cast({{ attribute }} as varchar), chr(30)) || chr(31){{ ' ||' if not loop.last }}
+            coalesce(
+                cast(length(cast({{ attribute }} as varchar)) as varchar) || ':' || cast({{ attribute }} as varchar), '-'
+            ) || ','{{ ' ||' if not loop.last }}
             {%- endfor %}
         ) as attributes_hash
     from {{ rows }}
