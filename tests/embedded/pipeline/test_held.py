@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lakehouse.contract.model import Contract
-from lakehouse.errors import BatchHeld, LakehouseError
+from lakehouse.errors import BatchHeld
 from lakehouse.lake.bad_records import Reason
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
@@ -107,7 +106,7 @@ def test_what_was_loaded_stays_other_tables_go_on_and_the_error_says_why(
     ]
 
 
-def test_the_commands_say_so_and_accept_ends_it(
+def test_the_commands_say_so_and_what_a_user_accepts_is_loaded_until_the_next_delivery(
     settings: Settings, contract: Contract, delivery: Path, load: Callable[..., list[StepResult]]
 ) -> None:
     write_sellers(delivery, bad=6)
@@ -125,6 +124,11 @@ def test_the_commands_say_so_and_accept_ends_it(
     assert "held: 6 of 10 records (60.00%)" in status and f"accept sellers --batch-date {DAY}" in status
     assert [each.returncode for each in accepted] == [0, 1]
     assert "is not held" in accepted[1].stderr
+    load(settings)
+    assert loaded(settings)["sellers"] == 4
+    assert counted(settings) == [(SELLERS, 6, 4, False, True)]
+    write_sellers(delivery, bad=7)
+    assert [result.table for result in load(settings, delivery) if result.is_held] == ["sellers"]
 
 
 def test_while_it_is_held_nothing_is_written_and_no_spark_starts(
@@ -153,25 +157,6 @@ def test_a_corrected_file_ends_it(settings: Settings, delivery: Path, load: Call
 
     assert loaded(settings)["sellers"] == 5
     assert counted(settings) == [(SELLERS, 5, 5, False, True)]
-
-
-def test_an_accepted_batch_is_loaded_and_the_next_delivery_is_judged_again(
-    settings: Settings, contract: Contract, delivery: Path, load: Callable[..., list[StepResult]]
-) -> None:
-    lakehouse, day = Lakehouse(settings, contract), date(2018, 1, 5)
-    write_sellers(delivery, bad=6)
-    load(settings, delivery)
-
-    accepted = held.accept(lakehouse, contract.table("sellers"), day)
-    load(settings)
-
-    assert accepted == held.Held("sellers", day, SELLERS, 6)
-    assert loaded(settings)["sellers"] == 4
-    assert counted(settings) == [(SELLERS, 6, 4, False, True)]
-    with pytest.raises(LakehouseError, match="is not held"):
-        held.accept(lakehouse, contract.table("sellers"), day)
-    write_sellers(delivery, bad=7)
-    assert [result.table for result in load(settings, delivery) if result.is_held] == ["sellers"]
 
 
 def test_a_contract_may_allow_another_share(
