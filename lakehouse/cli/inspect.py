@@ -23,6 +23,7 @@ from lakehouse.cli.shared import (
     day_of,
     error_console,
     open_workspace,
+    warn,
 )
 
 if TYPE_CHECKING:
@@ -87,9 +88,16 @@ def quarantine(
     from collections import Counter
     from itertools import islice
 
+    from lakehouse import warehouse
     from lakehouse.lake.bad_records import bad_records
+    from lakehouse.landing.manifest import read_manifests
+    from lakehouse.pipeline.pending import pending_steps
 
     lakehouse = open_workspace(workspace)
+    warehouse.prepare(lakehouse.settings)
+    for unit in pending_steps(lakehouse, read_manifests(lakehouse), table):
+        if unit.is_held and day_of(batch_date) in (None, unit.batch_date):
+            warn(f"{unit.table} of {unit.batch_date} is {unit.why}")
     tables = [lakehouse.contract.table(table)] if table else lakehouse.contract.tables
     found = bad_records(
         lakehouse.bronze, lakehouse.silver, tables, batch_date=day_of(batch_date), reason=reason, superseded=superseded

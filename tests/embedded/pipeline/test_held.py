@@ -116,12 +116,14 @@ def test_the_commands_say_so_and_what_a_user_accepts_is_loaded_until_the_next_de
     reasons = summary.commonest_reasons(Lakehouse(settings, contract), results, 3)
     done = [command(settings, step, *of_workspace) for step in ("silver", "load")]
     status = command(settings, "status", *of_workspace).stdout
+    quarantine = command(settings, "quarantine", "--counts", *of_workspace)
     accepted = [command(settings, "accept", "sellers", "--batch-date", DAY, *of_workspace) for _ in range(2)]
 
     assert reasons == [("sellers", Reason("seller_zip_code_prefix: does not match [0-9]{5}", 6, "1307.0", 1))]
     assert [each.returncode for each in done] == [1, 1]
     assert all("sellers of 2018-01-05 is held: 6 of 10 records" in each.stderr for each in done)
     assert "held: 6 of 10 records (60.00%)" in status and f"accept sellers --batch-date {DAY}" in status
+    assert "sellers of 2018-01-05 is held" in quarantine.stderr and "1307" not in quarantine.stderr
     assert [each.returncode for each in accepted] == [0, 1]
     assert "is not held" in accepted[1].stderr
     load(settings)
