@@ -84,7 +84,7 @@ class Shelf:
 @pytest.fixture
 def shelf(new_workspace: Callable[..., Settings], tmp_path: Path, spark: Any) -> Shelf:
     (tmp_path / "shelf.odcs.yaml").write_text(SHELF)
-    settings = new_workspace(source="shelf", contracts_dir=tmp_path)
+    settings = new_workspace(source="shelf", contracts_dir=tmp_path, hold_above_share=1)
     warehouse.prepare(settings)
     return Shelf(settings, read_contract(tmp_path, "shelf"), tmp_path, spark)
 
