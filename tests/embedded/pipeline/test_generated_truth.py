@@ -45,6 +45,7 @@ def test_every_stage_of_every_batch_has_the_counts_of_the_truth(loaded_shop: Set
             "quarantined": file.quarantined_rows,
             "silver": file.silver,
             "raw": file.silver,
+            "is_held": False,
         }
         for day, tables in shop[1].batches.items()
         for table, file in tables.items()
