@@ -45,6 +45,7 @@ from tests.support.upgrade_fixture import (
 
 FIRST, SECOND, THIRD = date(2018, 1, 1), date(2018, 1, 2), date(2018, 1, 3)
 CONTRACT = read_contract(PROJECT_DIR / "contracts", "olist")
+NEW_COLUMNS: dict[str, dict[str, object]] = {"reconciliation": {"is_held": False}, "marts_state": {"relations": []}}
 CLAIMS = "select place, batch_date, content, {} from ops.{} order by 1, 2"
 
 
@@ -78,7 +79,7 @@ def shop(old: Callable[[str], Lakehouse]) -> Lakehouse:
     warehouse.prepare(lakehouse.settings)
 
     assert query(lakehouse.settings, CLAIMS.format("claimed_by, claimed_at", "claims"), "loader") == claims
-    assert unnamed(ops_rows(lakehouse.settings)) == unnamed(before)
+    assert unnamed(ops_rows(lakehouse.settings)) == unnamed(with_new_columns(before))
     return lakehouse
 
 
@@ -266,6 +267,13 @@ def ops_rows(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
     return {
         table: query(settings, f"select ctid, to_jsonb(t) from ops.{table} as t order by ctid", "loader")
         for (table,) in tables
+    }
+
+
+def with_new_columns(rows: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
+    """With the columns that this version adds, which have their defaults and so rewrite no row."""
+    return {
+        table: [(place, {**row, **NEW_COLUMNS.get(table, {})}) for place, row in found] for table, found in rows.items()
     }
 
 
