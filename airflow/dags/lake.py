@@ -9,8 +9,8 @@ manually, trigger it with a `batch_date`.
 | `table.bronze` | stores the table's file, each record as it was sent | keeps finished work |
 | `table.silver` | writes typed and unique rows; quarantines invalid records, with the reasons | keeps finished work |
 | `table.load` | loads the batch's rows into the warehouse, in one transaction | keeps finished work |
-| `outcome` | green if no table failed or is held | |
 | `reconcile` | counts every record of the batch at every stage, and what a killed run left uncounted; starts `marts` if the marts are outdated | counts only uncounted records |
+| `outcome` | green if no table failed or is held | |
 
 A table is held, and its `load` fails, if more than half of its records are bad (`LAKEHOUSE_HOLD_ABOVE_SHARE`): what was
 loaded before stays. The other tables are loaded and the marts built, but the run ends red (`outcome`).

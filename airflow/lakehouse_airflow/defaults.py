@@ -18,8 +18,8 @@ LONGEST_RUN = timedelta(hours=6)
 
 # Errors that no retry can fix: a person has to fix the cause.
 NO_RETRY = [
-    "lakehouse.errors.ConfigurationError",
     "lakehouse.errors.BatchHeld",
+    "lakehouse.errors.ConfigurationError",
     "lakehouse.errors.ContractError",
     "lakehouse.errors.DeliveryRefused",
     "lakehouse.errors.ReconciliationError",

@@ -90,11 +90,11 @@ def check(day: date, named: str = "") -> date:
 
 def in_name(name: str) -> date | None:
     """The date in a name; None if it has none. Raises ValueError if it has two, or one that cannot be read for sure."""
-    texts = [match[0] for match in _DATE.finditer(name)]
-    days = {_day_of(match, name) for match in _DATE.finditer(name)}
+    matches = list(_DATE.finditer(name))
+    days = {_day_of(match, name) for match in matches}
     others = _others(_DATE.sub("/", name))
     if len(days) > 1 or (days and others):
-        both = " and ".join(dict.fromkeys(texts + others))
+        both = " and ".join(dict.fromkeys([*(match[0] for match in matches), *others]))
         raise ValueError(f"{name} holds two dates, {both}: which is the batch's? (rename it, or give --batch-date)")
     if others:
         raise _unclear(name, others[0])

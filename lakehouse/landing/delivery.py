@@ -88,7 +88,7 @@ class FoundFile:
     @property
     def shown(self) -> str:
         """The file's name in messages."""
-        return quoted(f"{self.path.name}:{self.member}") if self.member else _shown(self.path)
+        return _shown(self.path, self.member)
 
     @property
     def is_gzip(self) -> bool:
@@ -296,8 +296,8 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _shown(path: Path) -> str:
-    return quoted(f"{path.parent.name}/{path.name}")
+def _shown(path: Path, member: str | None = None) -> str:
+    return quoted(f"{path.name}:{member}" if member else f"{path.parent.name}/{path.name}")
 
 
 def _has_control_character(name: str) -> bool:
@@ -312,7 +312,7 @@ def _add(found: Delivery, path: Path, status: os.stat_result, folders: Sequence[
     """Add one file on the disk. `folders`: the names of the enclosing folders, nearest first."""
     is_zip = path.name.lower().endswith(".zip")
     if is_list(path.name) and stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_LIST:
-        _add_sums(found, _shown(path), path, None)
+        _add_sums(found, path, None)
     elif not is_zip and _stem(path.name) is None:
         if what := is_wrapped(path.name, found.tables, is_dropped=found.bounds.within is not None):
             found.faults.append(f"{_shown(path)}: {what}")
@@ -354,7 +354,7 @@ def _add_members(found: Delivery, path: Path, packed: int, folders: Sequence[str
         if name.endswith("/"):
             continue
         parts = PurePosixPath(name).parts
-        shown = quoted(f"{path.name}:{member}")
+        shown = _shown(path, member)
         if ".." in parts[:-1]:
             found.faults.append(f"{shown}: its name leads out of the archive; pack it again")
         elif _is_hidden(parts):
@@ -364,7 +364,7 @@ def _add_members(found: Delivery, path: Path, packed: int, folders: Sequence[str
         elif name.lower().endswith(".zip"):
             found.ignore(NESTED, shown)
         elif parts and is_list(parts[-1]) and sizes[member] <= LARGEST_LIST:
-            _add_sums(found, shown, path, member)
+            _add_sums(found, path, member)
         elif not parts or _stem(parts[-1]) is None:
             if parts and (what := is_wrapped(parts[-1], found.tables, is_dropped=False)):
                 found.faults.append(f"{shown}: {what}")
@@ -374,8 +374,9 @@ def _add_members(found: Delivery, path: Path, packed: int, folders: Sequence[str
             _add_csv(found, path, member, parts[-1], sizes[member], [*parts[-2::-1], path.stem, *folders])
 
 
-def _add_sums(found: Delivery, shown: str, path: Path, member: str | None) -> None:
+def _add_sums(found: Delivery, path: Path, member: str | None) -> None:
     """Add a list of checksums, a file or a member of a zip."""
+    shown = _shown(path, member)
     try:
         with reading(), _open(path, found.bounds) as stream:
             if member is None:
@@ -401,8 +402,7 @@ def _add_csv(found: Delivery, path: Path, member: str | None, name: str, size: i
             if dated.above is not None:
                 found.dated_above[dated.above] = batch_date
     except ValueError as error:
-        shown = quoted(f"{path.name}:{member}") if member else _shown(path)
-        found.faults.append(f"{shown}: {error}")
+        found.faults.append(f"{_shown(path, member)}: {error}")
         return
     found.files.append(FoundFile(path, member, name, dates.without_date(stem), batch_date, size, found.bounds))
 

@@ -15,6 +15,7 @@ from lakehouse.landing.dates import without_date
 HEAD = 4096
 
 _BOM = b"\xef\xbb\xbf"
+_UNPACK = "unpack it, or compress it with gzip"
 # First bytes -> what the file is, and what to do.
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xfe\x00\x00", "is UTF-32: save it as UTF-8"),
@@ -22,9 +23,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xfe", "is UTF-16: save it as UTF-8"),
     (b"\xfe\xff", "is UTF-16: save it as UTF-8"),
     (b"\x1f\x8b", "is compressed with gzip, but is not named .csv.gz: rename it"),
-    (b"BZh", "is compressed with bzip2: unpack it, or compress it with gzip"),
-    (b"\xfd7zXZ\x00", "is compressed with xz: unpack it, or compress it with gzip"),
-    (b"\x28\xb5\x2f\xfd", "is compressed with zstd: unpack it, or compress it with gzip"),
+    (b"BZh", f"is compressed with bzip2: {_UNPACK}"),
+    (b"\xfd7zXZ\x00", f"is compressed with xz: {_UNPACK}"),
+    (b"\x28\xb5\x2f\xfd", f"is compressed with zstd: {_UNPACK}"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it, or send a zip"),
     (b"PAR1", "is Parquet: save it as CSV"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an old Excel workbook: save it as CSV in UTF-8"),
@@ -37,7 +38,6 @@ _JSON = re.compile(rb'\s*(?:\[\s*)?\{\s*"')
 _SEP_LINE = re.compile(rb'"?sep=(.)"?\r?\n', re.IGNORECASE)
 _DELIMITERS = {b";": "a semicolon", b"\t": "a tab", b"|": "a vertical bar", b":": "a colon", b"^": "a caret"}
 
-_UNPACK = "unpack it, or compress it with gzip"
 _ARCHIVES = re.compile(r"\.(?:7z|rar|tar|tgz|tbz2?|txz|tzst|tar\.\w+|zipx|z\d\d)$", re.IGNORECASE)
 _COMPRESSED = re.compile(r"\.(?:bz2|xz|lzma|zst|zstd|lz4|br|z|lzo)$", re.IGNORECASE)
 _UNFINISHED = re.compile(
@@ -107,13 +107,14 @@ def is_wrapped(name: str, tables: Collection[str], *, is_dropped: bool) -> str |
         return "is an archive that is not read here: unpack it, or send a zip"
     if _COMPRESSED.search(name):
         return f"is compressed in a way that is not read here: {_UNPACK}"
-    is_table = ".csv" in name.casefold() or _names_a_table(name, tables)
+    is_table = _names_a_table(name, tables)
     if _UNFINISHED.search(name):
-        return None if is_dropped or not is_table else "is a transfer that has not ended: wait until it has its name"
+        may_be_one = is_table or ".csv" in name.casefold()
+        return None if is_dropped or not may_be_one else "is a transfer that has not ended: wait until it has its name"
     if _PART.search(name):
         return "is a part of a file that was split: join its parts"
     _, _, extension = name.casefold().rpartition(".")
-    if _names_a_table(name, tables) and (what := _OTHER_FORMATS.get(extension)):
+    if is_table and (what := _OTHER_FORMATS.get(extension)):
         return f"is {what}: save it as CSV in UTF-8, named .csv"
     if name.casefold() in tables:
         return "has no extension: name it .csv"

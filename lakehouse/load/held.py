@@ -64,17 +64,16 @@ def accept(lakehouse: Lakehouse, table: TableContract, batch_date: date) -> Held
     path = table_path(table)
     with lakehouse.lock_table(table.name):
         manifest = read_manifest(lakehouse, batch_date)
-        entry = read_ledger(lakehouse.silver, path).entries.get(batch_date)
-        held = None
-        if manifest and entry and entry.fingerprint == expected(table, manifest)["silver"]:
-            held = judge(lakehouse, table, manifest, entry)
-        if held is None or entry is None:
-            raise LakehouseError(
-                f"{table.name} of {batch_date} is not held, so there is nothing to accept.\n"
-                "`lakehouse status` shows what is pending and why."
-            )
-        ledger.record(lakehouse.silver, path, batch_date, replace(entry, is_accepted=True))
-    return held
+        made = read_ledger(lakehouse.silver, path)
+        if manifest and made.is_done(batch_date, expected(table, manifest)["silver"]):
+            entry = made.entries[batch_date]
+            if held := judge(lakehouse, table, manifest, entry):
+                ledger.record(lakehouse.silver, path, batch_date, replace(entry, is_accepted=True))
+                return held
+    raise LakehouseError(
+        f"{table.name} of {batch_date} is not held, so there is nothing to accept.\n"
+        "`lakehouse status` shows what is pending and why."
+    )
 
 
 def explained(lakehouse: Lakehouse, held: Iterable[tuple[str, date, str]]) -> BatchHeld:

@@ -27,7 +27,7 @@ OTHER_BATCH = BATCH.with_tables({"orders": replace(FILE, sha256="cd" * 32)})
 CODE_OF = {
     ("bronze", 1): "53ffadad4fb233a4",
     ("silver", 2): "9e2a3091754afeab",
-    ("load", 1): "85216f53902a07fd",
+    ("load", 1): "a96d0b242361a637",
 }
 
 
