@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -32,11 +31,10 @@ SMALL_BATCH = WriterProperties(
 
 @dataclass(frozen=True)
 class Partition:
-    """The rows of one batch in a Delta table. `files`: addresses for Spark. `columns`: the table's current columns."""
+    """The rows of one batch in a Delta table. `files`: addresses for Spark."""
 
     files: tuple[str, ...]
     rows: int
-    columns: dict[str, str]
 
 
 def open_table(store: Store, path: str) -> DeltaTable | None:
@@ -59,15 +57,25 @@ def open_table(store: Store, path: str) -> DeltaTable | None:
 
 def read_partition(store: Store, path: str, batch_date: date) -> Partition:
     """A batch's rows in the current version of the table. Empty if there is no table."""
+    return read_partitions(store, path).get(batch_date, Partition((), 0))
+
+
+def read_partitions(store: Store, path: str) -> dict[date, Partition]:
+    """The rows of each batch in the current version of the table, by date. Batches without files are left out."""
     table = open_table(store, path)
     if table is None:
-        return Partition((), 0, {})
-    columns = _types(pa.schema(table.schema().to_arrow()))
-    files = pa.table(table.get_add_actions(flatten=True))
-    files = files.filter(pc.equal(files["partition._batch_date"], pa.scalar(batch_date)))
+        return {}
+    files = pa.table(table.get_add_actions(flatten=True)).select(["partition._batch_date", "path", "num_records"])
     root = store.spark_url(path)
-    addresses = tuple(f"{root}/{file}" for file in sorted(files["path"].to_pylist()))
-    return Partition(addresses, pc.sum(files["num_records"]).as_py() or 0, columns)
+    by_day: dict[date, list[tuple[str, int]]] = {}
+    for day, file, rows in sorted(zip(*(column.to_pylist() for column in files.columns), strict=True)):
+        by_day.setdefault(day, []).append((f"{root}/{file}", rows))
+    return {day: Partition(tuple(file for file, _ in of), sum(rows for _, rows in of)) for day, of in by_day.items()}
+
+
+def column_types(table: DeltaTable) -> dict[str, str]:
+    """Column -> Arrow type, written as pyarrow writes it."""
+    return _types(pa.schema(table.schema().to_arrow()))
 
 
 def replace_partition(
@@ -77,26 +85,25 @@ def replace_partition(
     batch_date: date,
     *,
     writer: WriterProperties = SMALL_BATCH,
-    start_over: bool = False,
     file_bytes: int | None = None,
 ) -> None:
-    """Replace a batch's rows in the table with these, in one commit. `start_over`: replace all rows of the table.
+    """Replace a batch's rows in the table with these, in one commit.
 
     Creates a missing table and adds missing columns. `file_bytes`: the approximate size of each Parquet file.
     Raises StoreError, and commits nothing, if the store cannot be written.
     """
     url = store.delta_url(path)
     table = open_table(store, path)
-    is_as_before = table is None or _types(pa.schema(table.schema().to_arrow())) == _types(rows.schema)
+    is_as_before = table is None or column_types(table) == _types(rows.schema)
     try:
         write_deltalake(
             table or url,
             rows,
             mode="overwrite",
-            predicate=None if start_over else f"_batch_date = '{batch_date.isoformat()}'",
+            predicate=f"_batch_date = '{batch_date.isoformat()}'",
             partition_by=["_batch_date"],
             target_file_size=file_bytes,
-            schema_mode="overwrite" if start_over else None if is_as_before else "merge",
+            schema_mode=None if is_as_before else "merge",
             storage_options=store.delta_options(),
             configuration=TABLE_PROPERTIES,
             writer_properties=writer,

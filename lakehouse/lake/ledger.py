@@ -8,7 +8,7 @@ commits, then calls `record`. So an entry never describes a partition that has b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
@@ -63,6 +63,17 @@ def begin(store: Store, path: str, batch_date: date) -> None:
 def record(store: Store, path: str, batch_date: date, entry: Entry) -> None:
     """Note that a batch's partition is complete. Called after the Delta commit."""
     _change(store, path, lambda entries: entries.update({batch_date.isoformat(): entry.as_json()}))
+
+
+def forget_all(store: Store, path: str) -> None:
+    """Forget all entries. Called before the whole table is replaced."""
+    _change(store, path, lambda entries: entries.clear())
+
+
+def record_all(store: Store, path: str, made: Mapping[date, Entry]) -> None:
+    """Note these batches as complete. Called after the commit that replaced the whole table."""
+    new = {day.isoformat(): entry.as_json() for day, entry in made.items()}
+    _change(store, path, lambda entries: entries.update(new))
 
 
 def _change(store: Store, path: str, change: Callable[[_Entries], object]) -> None:

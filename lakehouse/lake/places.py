@@ -10,6 +10,11 @@ def table_path(table: TableContract) -> str:
     return f"{table.source}/{table.name}"
 
 
+def rebuilding_path(table: TableContract) -> str:
+    """The folder, in silver, of the tables that are made beside the table itself (silver/rebuild.py)."""
+    return f"rebuilding/{table_path(table)}"
+
+
 def rejected_path(table: TableContract) -> str:
     """The path of the table's unreadable records, in bronze."""
     return f"rejected/{table_path(table)}"

@@ -7,6 +7,9 @@ date, to replace a batch.
 
 from __future__ import annotations
 
+import re
+import secrets
+
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
@@ -17,8 +20,8 @@ from lakehouse.lakehouse import Lakehouse
 def ensure(lakehouse: Lakehouse) -> None:
     """Create the schema, tables and columns that the warehouse lacks. Two calls at the same time are safe.
 
-    If the type of a column has changed, its table is emptied: all batches of the table are loaded again anyway. A table
-    that a user dropped is made again, and its batches are no longer loaded.
+    A table that a user dropped is made again, and its batches are no longer loaded. A table of which a type has changed
+    stays as it is, until a new one takes its place (rebuild.py).
     """
     with lakehouse.cursor() as cursor:
         if _is_as_the_contract_says(cursor, lakehouse.contract):
@@ -26,23 +29,45 @@ def ensure(lakehouse: Lakehouse) -> None:
     with lakehouse.lock("publish") as publishing, lakehouse.cursor() as cursor:
         publishing.fence(cursor)
         cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(lakehouse.contract.raw_schema)))
-        there = _columns_there(cursor, lakehouse.contract)
+        there = columns_there(cursor, lakehouse.contract)
         for table in lakehouse.contract.tables:
             _bring_up_to_date(cursor, lakehouse.contract, table, there.get(table.name))
 
 
-def create_staging(lakehouse: Lakehouse, table: TableContract, name: str) -> str:
-    """Create an empty table with this name, the columns of a raw table, and `_task`. Returns the name.
+def has_other_types(cursor: Cursor, contract: Contract, table: TableContract) -> bool:
+    """Whether a column of the raw table has another type than in the contract."""
+    return _differs(table, columns_there(cursor, contract).get(table.name, {}))
+
+
+def create_staging(lakehouse: Lakehouse, table: TableContract) -> str:
+    """Create an empty table with a name of its own, the columns of a raw table, and `_task`. Returns the name.
 
     The new table is unlogged (half the writing) if its rows will be copied into the raw table. It is logged if it will
     become the raw table itself, since an unlogged table is empty after a crash.
     """
+    name = f"_staging_{table.name}_{secrets.token_hex(4)}"
     columns = _definitions([*table.sql_columns, ("_task", "bigint")])
+    contract = lakehouse.contract
     with lakehouse.cursor() as cursor:
-        kind = sql.SQL("" if may_be_replaced(cursor, lakehouse.contract, table) else "unlogged ")
-        relation = sql.Identifier(lakehouse.contract.raw_schema, name)
+        takes_its_place = may_be_replaced(cursor, contract, table) or has_other_types(cursor, contract, table)
+        kind = sql.SQL("" if takes_its_place else "unlogged ")
+        relation = sql.Identifier(contract.raw_schema, name)
         cursor.execute(sql.SQL("create {}table {} ({})").format(kind, relation, columns))
     return name
+
+
+def drop_leftovers(lakehouse: Lakehouse, table: TableContract) -> list[str]:
+    """Drop the staging tables that killed loads of this table left behind. Returns the names of the dropped tables.
+
+    The caller holds the table's lock.
+    """
+    pattern = re.compile(rf"_staging_{table.name}_[0-9a-f]{{8}}")
+    with lakehouse.cursor() as cursor:
+        cursor.execute("select tablename from pg_tables where schemaname = %s", (lakehouse.contract.raw_schema,))
+        dead = sorted(name for (name,) in cursor.fetchall() if pattern.fullmatch(name))
+        for name in dead:
+            cursor.execute(sql.SQL("drop table {}").format(sql.Identifier(lakehouse.contract.raw_schema, name)))
+    return dead
 
 
 def may_be_replaced(cursor: Cursor, contract: Contract, table: TableContract) -> bool:
@@ -59,26 +84,33 @@ def may_be_replaced(cursor: Cursor, contract: Contract, table: TableContract) ->
 
 
 def swap_in(cursor: Cursor, contract: Contract, table: TableContract, staging: str) -> None:
-    """Replace the table with the staging table, after dropping `_task`, and create the indexes.
+    """Replace the table with the staging table, after dropping `_task`, and create the indexes. Views are dropped.
 
     The new table has the schema's default grants.
     """
     old, new = (sql.Identifier(contract.raw_schema, name) for name in (table.name, staging))
     cursor.execute("set local maintenance_work_mem = '256MB'")
     cursor.execute(sql.SQL("alter table {} drop column _task").format(new))
-    cursor.execute(sql.SQL("drop table {}").format(old))
+    cursor.execute(sql.SQL("drop table {} cascade").format(old))
     cursor.execute(sql.SQL("alter table {} rename to {}").format(new, sql.Identifier(table.name)))
     _create_indexes(cursor, contract, table)
     cursor.execute(sql.SQL("analyze {}").format(old))
 
 
 def _is_as_the_contract_says(cursor: Cursor, contract: Contract) -> bool:
-    there = _columns_there(cursor, contract)
+    there = columns_there(cursor, contract)
     # A column that was removed from the contract stays in its table.
-    return all(dict(table.sql_columns).items() <= there.get(table.name, {}).items() for table in contract.tables)
+    return all(
+        dict(table.sql_columns).keys() <= there.get(table.name, {}).keys() or _differs(table, there.get(table.name, {}))
+        for table in contract.tables
+    )
 
 
-def _columns_there(cursor: Cursor, contract: Contract) -> dict[str, dict[str, str]]:
+def _differs(table: TableContract, there: dict[str, str]) -> bool:
+    return any(there.get(name, kind) != kind for name, kind in table.sql_columns)
+
+
+def columns_there(cursor: Cursor, contract: Contract) -> dict[str, dict[str, str]]:
     """Table -> column -> type, written as in the contract."""
     cursor.execute(
         """
@@ -99,25 +131,15 @@ def _columns_there(cursor: Cursor, contract: Contract) -> dict[str, dict[str, st
 
 def _bring_up_to_date(cursor: Cursor, contract: Contract, table: TableContract, there: dict[str, str] | None) -> None:
     relation = sql.Identifier(contract.raw_schema, table.name)
-    wanted = dict(table.sql_columns)
     if there is None:
         cursor.execute(sql.SQL("create table {} ({})").format(relation, _definitions(table.sql_columns)))
         _create_indexes(cursor, contract, table)
         _forget_loads(cursor, contract, table)
         return
-    for name, kind in wanted.items():
+    for name, kind in table.sql_columns if not _differs(table, there) else ():
         if name not in there:
             column = _definitions([(name, kind)])
             cursor.execute(sql.SQL("alter table {} add column {}").format(relation, column))
-    if any(there.get(name, kind) != kind for name, kind in wanted.items()):
-        _start_over(cursor, contract, table)
-
-
-def _start_over(cursor: Cursor, contract: Contract, table: TableContract) -> None:
-    """Handle a changed column type: make the table again, so that all its batches are loaded again."""
-    relation = sql.Identifier(contract.raw_schema, table.name)
-    cursor.execute(sql.SQL("drop table {} cascade").format(relation))  # also drops dbt's views on it
-    _bring_up_to_date(cursor, contract, table, None)
 
 
 def _forget_loads(cursor: Cursor, contract: Contract, table: TableContract) -> None:

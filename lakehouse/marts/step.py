@@ -9,6 +9,7 @@ last full refresh made, the next run is a full refresh.
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from psycopg2 import sql
 from lakehouse import warehouse
 from lakehouse.errors import MartsError
 from lakehouse.lakehouse import Lakehouse
+from lakehouse.marts import raw_types
 from lakehouse.marts.dbt import Log, Node, run_dbt
 from lakehouse.marts.manifest import read_models
 from lakehouse.marts.readers import old_readers_ended
@@ -83,6 +85,7 @@ def run(lakehouse: Lakehouse, *, full_refresh: bool = False, log: Log = lambda *
         _mark_building(lakehouse, forget=everything)
         arguments = ["build", "--select", f"tag:{lakehouse.contract.source}", "--exclude-resource-type", "unit_test"]
         arguments += ["--full-refresh"] if everything else ["--exclude", "tag:static", "--indirect-selection", "eager"]
+        arguments += ["--vars", json.dumps(raw_types.variable(lakehouse))]
         with old_readers_ended(lakehouse):
             outcome = run_dbt(lakehouse.settings, lakehouse.settings.workspace_dir / "dbt", arguments, log)
         _mark_complete(lakehouse, publishing, state.newest, project, _relations(lakehouse) if everything else None)

@@ -15,10 +15,11 @@ from lakehouse.lake.conformance import ensure_conformance
 from lakehouse.lake.delta import open_table
 from lakehouse.lake.places import quarantine_path, rejected_path, table_path
 from lakehouse.lakehouse import Lakehouse
-from lakehouse.load import step as load
+from lakehouse.load import raw_tables
 from lakehouse.marts import step as marts
 from lakehouse.pipeline import reconcile
 from lakehouse.settings import Layer
+from lakehouse.silver import rebuild
 from lakehouse.silver.partition import commits_atomically
 from lakehouse.spark.background import SparkWhenNeeded
 from lakehouse.spark.errors import reason_of, spark_errors
@@ -77,7 +78,8 @@ def maintain(lakehouse: Lakehouse, note: Callable[[str], None]) -> Maintenance:
                             "Nothing is lost. Run the same command again; `lakehouse doctor` looks at Spark."
                         ) from error
                     merged, removed = merged + added, removed + deleted
-                leftovers += load.drop_leftovers(lakehouse, table)
+                rebuild.drop_leftovers(lakehouse.silver, table)
+                leftovers += raw_tables.drop_leftovers(lakehouse, table)
     note("Cleaning up the warehouse")
     with lakehouse.lock("publish"):
         keys = _drop_used_keys(lakehouse)

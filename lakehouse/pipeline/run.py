@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
+from itertools import groupby, product
 from typing import TYPE_CHECKING
 
 from lakehouse import warehouse
@@ -30,6 +30,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lake.conformance import ensure_conformance
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest, read_manifest, read_manifests
+from lakehouse.load import rebuild as load_rebuild
 from lakehouse.load import step as load
 from lakehouse.load.held import explained
 from lakehouse.marts import step as marts
@@ -37,6 +38,7 @@ from lakehouse.marts.step import MartsResult
 from lakehouse.pipeline import reconcile
 from lakehouse.pipeline.pending import pending_steps
 from lakehouse.settings import LAYERS
+from lakehouse.silver import rebuild as silver_rebuild
 from lakehouse.silver import step as silver
 from lakehouse.spark.background import SparkWhenNeeded
 from lakehouse.spark.watch import executors_watched
@@ -118,8 +120,16 @@ def run_step(
     table: str | None = None,
     batch_date: date | None = None,
 ) -> list[StepResult]:
-    """Run one step for every table and batch where it is the next one due. Loaded records are not counted here."""
+    """Run one step for every table and batch where it is the next one due. Loaded records are not counted here.
+
+    Of a table with new types, all batches are taken, whatever `batch_date` says: they change at once or not at all.
+    """
     pending = pending_now(lakehouse, table=table, batch_date=batch_date)
+    if batch_date is not None:
+        for name in {unit.table for unit in pending}:
+            if _has_new_types(lakehouse, lakehouse.contract.table(name)):
+                others = [unit for unit in pending_now(lakehouse, table=name) if unit.batch_date != batch_date]
+                pending = sorted([*pending, *others], key=lambda unit: (unit.table, unit.batch_date))
     return _run_units(lakehouse, observer, [unit for unit in pending if unit.step == step], (step,))
 
 
@@ -182,16 +192,23 @@ def _run_table(
     table = lakehouse.contract.table(units[0].table)
     results: list[StepResult] = []
     with lakehouse.lock_table(table.name):
-        for unit in units:
+        # Batch by batch, so that each is soon in the warehouse. But a new type changes all batches of a table at once.
+        in_turn = [steps] if not _has_new_types(lakehouse, table) else [(step,) for step in steps]
+        for these, unit in product(in_turn, units):
             # Read again under the lock: a batch may have been delivered again while this run waited for another run.
             manifest = read_manifest(lakehouse, unit.batch_date)
             assert manifest is not None, "a landed batch is never removed"
-            for step in steps:
+            for step in these:
                 observer.started(step, table.name, unit.batch_date)
                 result = RUN[step](lakehouse, table, manifest, spark)
                 results.append(result)
                 observer.finished(result)
     return results
+
+
+def _has_new_types(lakehouse: Lakehouse, table: TableContract) -> bool:
+    """Whether the contract has types that the table in silver or in the warehouse does not have yet."""
+    return silver_rebuild.is_due(lakehouse.silver, table) or load_rebuild.is_due(lakehouse, table)
 
 
 def _collect(futures: list[Future[list[StepResult]]]) -> list[StepResult]:

@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from lakehouse.contract.model import TableContract
 from lakehouse.errors import ReconciliationError
-from lakehouse.lake import ledger
 from lakehouse.lake.delta import TABLE_PROPERTIES, read_partition, replace_partition
 from lakehouse.lake.places import quarantine_path
 from lakehouse.lake.store import Store
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 QUARANTINE = "_source_file string, _row bigint, _batch_date date, reasons array<string>, record string"
+# A table that Spark makes. Its timestamps have no time zone.
+SPARK_PROPERTIES = {**TABLE_PROPERTIES, "delta.feature.timestampNtz": "supported"}
 # Delta's setting for the log store on S3, and its value in images that contain the log store of spark/java.
 LOG_STORE_OF_S3A, CONDITIONAL_LOG_STORE = "spark.delta.logStore.s3a.impl", "lakehouse.ConditionalLogStore"
 
@@ -58,12 +59,7 @@ class SilverPartition:
     def write_silver(self, rows: DataFrame | pa.Table, expected: int) -> None:
         """Replace the silver partition with these rows, which have the contract columns and `_row`."""
         names = [*self.table.column_names, "_source_file", "_row", "_batch_date"]
-        start_over = self._changes_a_type()
-        if start_over:
-            # The table's other batches must be made again anyway, since the contract's rules have changed.
-            for day in ledger.read_ledger(self.store, self.path).entries:
-                ledger.begin(self.store, self.path, day)
-        self._write(self.path, rows, names, expected, start_over=start_over)
+        self._write(self.path, rows, names, expected)
 
     def write_quarantine(self, rows: DataFrame | pa.Table | None, expected: int) -> None:
         """Replace the quarantine partition with these rows, which have `_row`, `_reasons` and `_record`.
@@ -81,11 +77,9 @@ class SilverPartition:
         else:
             rows = rows.withColumnsRenamed({"_reasons": "reasons", "_record": "record"})
         names = ["_source_file", "_row", "_batch_date", "reasons", "record"]
-        self._write(quarantine_path(self.table), rows, names, expected, start_over=False)
+        self._write(quarantine_path(self.table), rows, names, expected)
 
-    def _write(
-        self, key: str, rows: DataFrame | pa.Table, names: list[str], expected: int, *, start_over: bool
-    ) -> None:
+    def _write(self, key: str, rows: DataFrame | pa.Table, names: list[str], expected: int) -> None:
         """Replace a partition atomically, then check the row count in the table's log."""
         if isinstance(rows, pa.Table):
             lineage = {
@@ -94,35 +88,25 @@ class SilverPartition:
             }
             complete = pa.table([lineage[name] if name in lineage else rows[name] for name in names], names=names)
             if self.delta_rs_may_write:
-                replace_partition(self.store, key, complete, self.day, start_over=start_over)
+                replace_partition(self.store, key, complete, self.day)
             else:
                 schema = self.table.spark_schema if key == self.path else QUARANTINE
                 one_file = self.spark.createDataFrame(complete, schema).coalesce(1)
-                self._commit_by_spark(key, one_file, start_over=start_over)
+                self._commit_by_spark(key, one_file)
         else:
-            self._write_by_spark(key, rows, names, start_over=start_over)
+            self._write_by_spark(key, rows, names)
         written = read_partition(self.store, key, self.day).rows
         if written != expected:
             raise ReconciliationError(f"{key} of {self.day}: {expected} rows were to be written, {written} are there.")
 
-    def _write_by_spark(self, key: str, rows: DataFrame, names: list[str], *, start_over: bool) -> None:
+    def _write_by_spark(self, key: str, rows: DataFrame, names: list[str]) -> None:
         from pyspark.sql import functions as sf  # pyspark takes half a second to import
 
         lineage = {"_source_file": sf.lit(self.file_name), "_batch_date": sf.lit(self.day)}
         complete = rows.select(*(lineage[name].alias(name) if name in lineage else sf.col(name) for name in names))
-        self._commit_by_spark(key, complete, start_over=start_over)
+        self._commit_by_spark(key, complete)
 
-    def _commit_by_spark(self, key: str, complete: DataFrame, *, start_over: bool) -> None:
-        options = {**TABLE_PROPERTIES, "delta.feature.timestampNtz": "supported"}
-        if start_over:
-            options["overwriteSchema"] = "true"
-        else:
-            options |= {"mergeSchema": "true", "replaceWhere": f"_batch_date = '{self.day.isoformat()}'"}
+    def _commit_by_spark(self, key: str, complete: DataFrame) -> None:
+        options = {**SPARK_PROPERTIES, "mergeSchema": "true", "replaceWhere": f"_batch_date = '{self.day.isoformat()}'"}
         writer = complete.write.format("delta").mode("overwrite").options(**options)
         writer.partitionBy("_batch_date").save(self.store.spark_url(key))
-
-    def _changes_a_type(self) -> bool:
-        """Whether a column of the table in the lake has an outdated type. If so, the table must start over."""
-        there = read_partition(self.store, self.path, self.day).columns
-        wanted = {field.name: str(field.type) for field in self.table.arrow_schema}
-        return any(there.get(name, kind) != kind for name, kind in wanted.items())

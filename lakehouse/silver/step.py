@@ -26,6 +26,7 @@ from lakehouse.lake.places import table_path
 from lakehouse.lake.store import Store
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest
+from lakehouse.silver import rebuild
 from lakehouse.silver.partition import SilverPartition
 from lakehouse.spark.errors import reason_of, spark_errors
 from lakehouse.steps import StepResult, expected
@@ -48,35 +49,51 @@ def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: S
     """Make a table's batch in silver from bronze, unless it is up to date. The caller holds the table's lock.
 
     The counts satisfy bronze = duplicates + superseded + quarantined + silver. A withdrawn table gets an empty
-    partition. Raises LakehouseError if bronze does not contain what the manifest names, SparkError or StoreError if the
-    work cannot be done, and ReconciliationError if rows are missing.
+    partition. While the table's types are not the contract's, the batch goes into a new table beside it (rebuild.py).
+    Raises LakehouseError if bronze does not contain what the manifest names, SparkError or StoreError if the work
+    cannot be done, and ReconciliationError if rows are missing.
     """
     begin = time.monotonic()
-    store, path, day = lakehouse.silver, table_path(table), manifest.batch_date
-    fingerprints = expected(table, manifest)
-    fingerprint = fingerprints["silver"]
-    known = read_ledger(store, path)
+    store, own_path, day = lakehouse.silver, table_path(table), manifest.batch_date
+    fingerprint = expected(table, manifest)["silver"]
+    known = read_ledger(store, own_path)
     if known.is_done(day, fingerprint):
         return StepResult("silver", table.name, day, False, known.entries[day].counts, 0.0, {})
-
-    _require_bronze(lakehouse.bronze, path, day, fingerprints["bronze"])
-    table_then = _as_of(table, day)
-    delivered = manifest.tables.get(table.name)
-    target = SilverPartition(spark, store, table_then, path, day, delivered.name if delivered else "")
-    source = read_partition(lakehouse.bronze, path, day)
-    ledger.begin(store, path, day)
-    batch = _Batch(spark, table_then, source, target)
+    phases: dict[str, float] = {}
     try:
-        is_small = _is_small(target.delta_rs_may_write, source.rows, delivered.size if delivered else 0)
-        entry, phases = batch.replace_small(fingerprint) if is_small else batch.replace_large(fingerprint)
+        path = rebuild.path_to_write(store, table)
+        made = read_ledger(store, path) if path != own_path else known
+        if made.is_done(day, fingerprint):
+            entry = made.entries[day]
+        else:
+            entry, phases = _make(lakehouse, table, manifest, path, spark)
+        if path != own_path:
+            rebuild.swap_in(lakehouse, table, path, spark)
     except spark_errors() as error:
         raise SparkError(
             f"{lakehouse.contract.source}.{table.name} of {day} could not be brought to silver: {reason_of(error)}\n"
             "What it wrote is replaced by the next run: run the same command again. `lakehouse doctor` checks memory "
             "and disk; LAKEHOUSE_SPARK_DRIVER_MEMORY gives Spark more."
         ) from error
-    ledger.record(store, path, day, entry)
     return StepResult("silver", table.name, day, True, entry.counts, time.monotonic() - begin, phases)
+
+
+def _make(
+    lakehouse: Lakehouse, table: TableContract, manifest: Manifest, path: str, spark: SparkSession
+) -> tuple[Entry, dict[str, float]]:
+    """Replace the batch in the silver table at `path`; return the entry, which is recorded, and the phases' seconds."""
+    store, day, fingerprints = lakehouse.silver, manifest.batch_date, expected(table, manifest)
+    _require_bronze(lakehouse.bronze, table_path(table), day, fingerprints["bronze"])
+    table_then = _as_of(table, day)
+    delivered = manifest.tables.get(table.name)
+    target = SilverPartition(spark, store, table_then, path, day, delivered.name if delivered else "")
+    source = read_partition(lakehouse.bronze, table_path(table), day)
+    ledger.begin(store, path, day)
+    batch = _Batch(spark, table_then, source, target)
+    is_small = _is_small(target.delta_rs_may_write, source.rows, delivered.size if delivered else 0)
+    entry, phases = (batch.replace_small if is_small else batch.replace_large)(fingerprints["silver"])
+    ledger.record(store, path, day, entry)
+    return entry, phases
 
 
 def _is_small(delta_rs_may_write: bool, rows: int, size: int) -> bool:

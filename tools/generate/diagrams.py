@@ -53,7 +53,7 @@ def diagrams_page(contracts: Sequence[Contract], dbt_dir: Path) -> str:
         "Keys only; [tables.md](tables.md#marts) has all columns. Each line is a relationship test of dbt. A test that "
         "may find no partner (`o` at the upper end) warns, any other fails.",
         "",
-        *_diagram(*_of_marts(dbt_models(dbt_dir / "models" / "marts"))),
+        *_diagram(*_of_marts(dbt_models(dbt_dir, "marts"))),
     ]
     return "\n".join(lines)
 

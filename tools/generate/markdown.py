@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2 import Template
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -21,9 +22,12 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def dbt_models(folder: Path) -> list[dict[str, Any]]:
-    """The models that the yml files in and below a folder describe, by name."""
+def dbt_models(dbt_dir: Path, folder: str) -> list[dict[str, Any]]:
+    """The models that the yml files in and below a folder of models describe, by name; dbt's variables are filled in."""
+    variables = yaml.safe_load((dbt_dir / "dbt_project.yml").read_text(encoding="utf-8")).get("vars", {})
     found: list[dict[str, Any]] = []
-    for path in sorted(folder.rglob("*.yml")):
+    for path in sorted((dbt_dir / "models" / folder).rglob("*.yml")):
         found += (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("models", [])
+    for column in (column for model in found for column in model.get("columns", []) if "data_type" in column):
+        column["data_type"] = Template(column["data_type"]).render(var=variables.__getitem__)
     return sorted(found, key=lambda model: str(model["name"]))

@@ -36,7 +36,7 @@ def tables_page(contracts: Sequence[Contract], dbt_dir: Path) -> str:
         lines += _source(contract)
     for folder, title in LAYERS:
         lines += [f"## {title}", ""]
-        for model in dbt_models(dbt_dir / "models" / folder):
+        for model in dbt_models(dbt_dir, folder):
             lines += _model(model, _types_of_contract(dbt_dir, contracts, str(model["name"])))
     return "\n".join(lines)
 

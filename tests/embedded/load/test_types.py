@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,10 +12,8 @@ import pytest
 
 from lakehouse.contract.model import Column, ColumnType, TableContract
 from lakehouse.contract.odcs import read_contract
-from lakehouse.lakehouse import Lakehouse
-from lakehouse.load import step as load
 from lakehouse.settings import PROJECT_DIR
-from tests.support.made_up_shop import Shop, contract_of
+from tests.support.made_up_shop import Shop
 
 # Type -> texts and their values.
 EXTREMES: dict[str, list[tuple[str, Any]]] = {
@@ -117,12 +114,3 @@ def test_spark_hands_over_the_arrow_types_of_the_contract(spark, table):
     handed_over = [found["type"] for found in row.mapInArrow(name_types, "type string").collect()]
 
     assert handed_over == [f"{field.name} {field.type}" for field in table.arrow_schema]
-
-
-def test_a_type_wider_than_the_ddl_is_refused_not_rounded(shop):
-    columns = tuple(replace(c, type=ColumnType("decimal", 38, 10)) if c.name == "id" else c for c in shop.table.columns)
-    wider = replace(shop.table, columns=columns)
-
-    load.ensure_tables(Lakehouse(shop.settings, contract_of(wider)))
-
-    assert shop.query("select count(*) from raw_shop.orders") == [(0,)]

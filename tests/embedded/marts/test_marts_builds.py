@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -453,12 +454,18 @@ def test_any_dropped_relation_is_noticed_and_made_again_with_what_came_meanwhile
         assert marts.pending(lakehouse) is None
         cursor.execute("drop schema staging cascade")
         cursor.execute("drop table intermediate.int_changed_keys, marts.fct_orders cascade")
+    # Whoever makes everything again takes the types of numbers from the warehouse.
+    with warehouse.cursor(settings) as cursor:
+        cursor.execute("alter table raw_olist.order_items alter price type numeric(14, 4)")
 
     warehouse.prepare(settings)
-    deliver(settings, "2018-01-20", orders=[order("o1", "c1", "2018-01-10 10:00:00")])
+    item = {"order_id": "o1", "order_item_id": 1, "product_id": "p1", "seller_id": "s1", "freight_value": 1}
+    order_1 = order("o1", "c1", "2018-01-10 10:00:00")
+    deliver(settings, "2018-01-20", orders=[order_1], order_items=[{**item, "price": Decimal("10.0051")}])
     assert marts.run(lakehouse).full_refresh
 
-    assert query(settings, "select order_id from marts.fct_orders") == [("o1",)]
+    exact = "select price, order_value from marts.fct_order_items inner join marts.fct_orders using (order_id)"
+    assert query(settings, exact) == [(Decimal("10.0051"), Decimal("11.0051"))]
     assert marts.pending(lakehouse) is None
 
     # And what no shop can have done is kept, and warned of.
@@ -477,5 +484,6 @@ def test_any_dropped_relation_is_noticed_and_made_again_with_what_came_meanwhile
         "orders_delivered_before_approval": 1,
         "orders_approved_before_the_purchase": 1,
         "orders_promised_before_the_purchase": 1,
+        "payments_cover_the_order": 1,
         "purchases_precede_their_batch": 1,
     }

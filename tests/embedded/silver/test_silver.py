@@ -14,7 +14,7 @@ from deltalake import write_deltalake
 from lakehouse.contract.model import Column, ColumnType, Rule
 from lakehouse.errors import LakehouseError, ReconciliationError, SparkError, StoreError
 from lakehouse.lake import ledger
-from lakehouse.lake.store import LocalStore, open_store
+from lakehouse.lake.store import LocalStore
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.pipeline.maintain import _compact
 from lakehouse.silver import step as silver
@@ -252,22 +252,6 @@ def test_a_column_that_came_later_is_null_before_and_required_only_since(shop):
 
     assert newer.silver("order_id, channel") == [("o0", None), ("o1", None), ("o2", "web")]
     assert result.counts == counts(2, quarantined=1)
-
-
-@pytest.mark.parametrize("kind", [ColumnType("bigint"), ColumnType("text")], ids=str)
-def test_a_changed_column_type_starts_the_table_over(shop, kind):
-    shop.to_silver(shop.deliver("o1,1,1.00,new,"))
-    second = shop.deliver("o2,2,1.00,new,", day=SECOND)
-    shop.to_silver(second)
-    columns = tuple(replace(c, type=kind) if c.name == "item" else c for c in shop.table.columns)
-    changed = shop.with_table(replace(shop.table, columns=columns))
-    bronze_again = changed.deliver("o2,2,1.00,new,", day=SECOND)
-
-    changed.to_silver(bronze_again)
-
-    two = "2" if kind.kind == "text" else 2
-    assert changed.silver("order_id, item") == [("o2", two)]
-    assert set(ledger.read_ledger(open_store(shop.settings, "silver"), "shop/orders").entries) == {SECOND}
 
 
 def test_a_key_too_long_for_an_index_is_invalid(shop):

@@ -3,6 +3,8 @@
     indexes=[{'columns': ['customer_key']}],
 ) }}
 
+{%- set total = var('olist_types')['total'] %}
+
 with orders as (
     select * from {{ ref('int_orders_current') }}
     {{ keep_changed('order_id', 'order_facts') }}
@@ -82,12 +84,12 @@ final as (
         coalesce(items_per_order.seller_count, 0) as seller_count,
         coalesce(payments_per_order.payment_count, 0) as payment_count,
         coalesce(reviews_per_order.review_count, 0) as review_count,
-        cast(coalesce(items_per_order.items_value, 0) as numeric(18, 2)) as items_value,
-        cast(coalesce(items_per_order.freight_value, 0) as numeric(18, 2)) as freight_value,
+        cast(coalesce(items_per_order.items_value, 0) as {{ total }}) as items_value,
+        cast(coalesce(items_per_order.freight_value, 0) as {{ total }}) as freight_value,
         cast(
-            coalesce(items_per_order.items_value, 0) + coalesce(items_per_order.freight_value, 0) as numeric(18, 2)
+            coalesce(items_per_order.items_value, 0) + coalesce(items_per_order.freight_value, 0) as {{ total }}
         ) as order_value,
-        cast(coalesce(payments_per_order.payment_value, 0) as numeric(18, 2)) as payment_value
+        cast(coalesce(payments_per_order.payment_value, 0) as {{ total }}) as payment_value
     from orders
     left join customers on orders.customer_id = customers.customer_id
     left join customer_versions
