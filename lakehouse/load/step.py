@@ -38,7 +38,7 @@ def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: S
 
     The caller holds the table's lock, but not the lock `publish`.
     The counts satisfy silver = raw. If the table was withdrawn from the batch, none of the batch's rows are left.
-    If the type of a column has changed, all batches of the table are published at once (rebuild.py).
+    If the type of a column has changed, all batches of the table are published together (rebuild.py).
     Raises LakehouseError if silver does not contain what the manifest names, WarehouseError if rows cannot be copied,
     and ReconciliationError if rows are missing.
     """

@@ -122,7 +122,7 @@ def run_step(
 ) -> list[StepResult]:
     """Run one step for every table and batch where it is the next one due. Loaded records are not counted here.
 
-    Of a table with new types, all batches are taken, whatever `batch_date` says: they change at once or not at all.
+    Of a table with new types, all batches are taken, whatever `batch_date` says: they change together or not at all.
     """
     pending = pending_now(lakehouse, table=table, batch_date=batch_date)
     if batch_date is not None:
@@ -192,7 +192,7 @@ def _run_table(
     table = lakehouse.contract.table(units[0].table)
     results: list[StepResult] = []
     with lakehouse.lock_table(table.name):
-        # Batch by batch, so that each is soon in the warehouse. But a new type changes all batches of a table at once.
+        # Batch by batch, so that each is soon in the warehouse. But a new type changes all batches of a table together.
         in_turn = [steps] if not _has_new_types(lakehouse, table) else [(step,) for step in steps]
         for these, unit in product(in_turn, units):
             # Read again under the lock: a batch may have been delivered again while this run waited for another run.

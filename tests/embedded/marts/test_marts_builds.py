@@ -454,7 +454,7 @@ def test_any_dropped_relation_is_noticed_and_made_again_with_what_came_meanwhile
         assert marts.pending(lakehouse) is None
         cursor.execute("drop schema staging cascade")
         cursor.execute("drop table intermediate.int_changed_keys, marts.fct_orders cascade")
-    # Whoever makes everything again takes the types of numbers from the warehouse.
+    # A full refresh takes the types of numbers from the warehouse.
     with warehouse.cursor(settings) as cursor:
         cursor.execute("alter table raw_olist.order_items alter price type numeric(14, 4)")
 
