@@ -23,7 +23,7 @@ def one_line(text: str) -> str:
 
 
 def dbt_models(dbt_dir: Path, folder: str) -> list[dict[str, Any]]:
-    """The models that the yml files in and below a folder of models describe, by name; dbt's variables are filled in."""
+    """The models that the yml files in and below a folder describe, by name. dbt's variables are filled in."""
     variables = yaml.safe_load((dbt_dir / "dbt_project.yml").read_text(encoding="utf-8")).get("vars", {})
     found: list[dict[str, Any]] = []
     for path in sorted((dbt_dir / "models" / folder).rglob("*.yml")):

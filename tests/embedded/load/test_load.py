@@ -16,6 +16,7 @@ from lakehouse.load import copy, raw_tables
 from lakehouse.load import step as load
 from lakehouse.load.copy_task import StagingTable
 from lakehouse.load.publication import Publication
+from lakehouse.pipeline.run import pending_now
 from tests.support.made_up_shop import FIRST, HEADER, SECOND, THIRD, Shop, orders
 
 
@@ -227,6 +228,21 @@ class TestALaterBatch:
         assert shop.load("o1,1,9.00,new,").done
         assert shop.raw("amount") == [(Decimal("9.00"),)]
         assert changed_keys(shop) == ["o1|1", "o2|1", "o3|"]
+
+
+def test_a_table_that_a_user_dropped_is_made_again_and_its_batches_are_due(shop):
+    shop.load("o1,1,1.00,new,")
+    shop.query(
+        "insert into ops.marts_state (source, load_id, project_hash, status) values ('shop', 1, '', 'complete'); "
+        "drop table raw_shop.orders; select 1"
+    )
+
+    load.ensure_tables(shop.lakehouse)
+
+    assert [pending.step for pending in pending_now(shop.lakehouse)] == ["load"]
+    assert shop.query("select count(*) from ops.marts_state") == [(0,)], "the next build starts over"
+    assert shop.load("o1,1,1.00,new,").done
+    assert shop.raw("order_id") == [("o1",)]
 
 
 class TestAContractThatChanges:
