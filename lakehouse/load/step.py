@@ -28,7 +28,7 @@ from lakehouse.load import raw_tables
 from lakehouse.load.copy_task import RETURNED, StagingTable
 from lakehouse.load.held import judge
 from lakehouse.settings import Target
-from lakehouse.spark.errors import reason_of, spark_errors
+from lakehouse.spark.errors import explained, spark_errors
 from lakehouse.steps import StepResult, expected
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ def _copy(
         returned = silver_rows.mapInArrow(target.copy, RETURNED).collect()
     except spark_errors() as error:
         raise WarehouseError(
-            f"{schema}.{table.name} of {day} could not be copied into the warehouse: {reason_of(error)}\n"
-            "Nothing was published. Run the same command again; `lakehouse doctor` checks warehouse and disk."
+            f"{schema}.{table.name} of {day} could not be copied into the warehouse: {explained(error, settings)}\n"
+            "Nothing was published. Then run the same command again."
         ) from error
     return [(row["task"], row["rows"]) for row in returned]
 

@@ -27,7 +27,7 @@ from lakehouse.lake.store import Store
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest
 from lakehouse.silver.partition import SilverPartition
-from lakehouse.spark.errors import reason_of, spark_errors
+from lakehouse.spark.errors import explained, spark_errors
 from lakehouse.steps import StepResult, expected
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: S
         entry, phases = batch.replace_small(fingerprint) if is_small else batch.replace_large(fingerprint)
     except spark_errors() as error:
         raise SparkError(
-            f"{lakehouse.contract.source}.{table.name} of {day} could not be brought to silver: {reason_of(error)}\n"
-            "What it wrote is replaced by the next run: run the same command again. `lakehouse doctor` checks memory "
-            "and disk; LAKEHOUSE_SPARK_DRIVER_MEMORY gives Spark more."
+            f"{lakehouse.contract.source}.{table.name} of {day} could not be brought to silver: "
+            f"{explained(error, lakehouse.settings)}\n"
+            "Then run the same command again: it replaces what this one wrote."
         ) from error
     ledger.record(store, path, day, entry)
     return StepResult("silver", table.name, day, True, entry.counts, time.monotonic() - begin, phases)
