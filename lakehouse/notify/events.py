@@ -128,6 +128,18 @@ def note_backfill(settings: Settings, backfill: EndedBackfill) -> list[Notice]:
     return [notice] if note(settings, notice) else []
 
 
+def note_without_details(
+    settings: Settings, event_id: str, subject: str, kind: Kind, happened_at: datetime, url: str, error: Exception
+) -> list[Notice]:
+    """Note the end of a run or backfill of which no other notice can be made: else it would be tried for ever."""
+    title = f"{subject} {'succeeded' if kind == 'success' else 'failed' if kind == 'failed' else 'ended'}"
+    facts = (("Details", _not_known(error)),)
+    notice = _notice(
+        Message(SYMBOLS[kind], title, event_id, facts, (), (("The run", url),)), subject, kind, happened_at
+    )
+    return [notice] if note(settings, notice) else []
+
+
 def note_no_executor(settings: Settings, since: datetime, pages: str | None) -> list[Notice]:
     """Note that Spark's jobs have waited since then; return the notice, or nothing if this outage was noted before."""
     message = Message(
