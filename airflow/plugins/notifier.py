@@ -196,6 +196,7 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
                         settings, note_run(settings, ended_runs.describe(session, run, unreported_parts))
                     )
                 except Exception as error:  # a run that cannot be noted must not delay the others
+                    log.exception("The end of %s could not be noted with all details", event_id)
                     kind = "success" if run.state == "success" else "failed"
                     ended = (event_id, run.dag_id, kind, run.end_date, ended_runs.url_of(run))
                     complete &= _noted_without_details(settings, ended, error)
@@ -211,8 +212,8 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
                 if ends <= noted(settings, ends):
                     _log_if_sent_elsewhere(settings, note_backfill(settings, backfill))
             except Exception as error:
+                log.exception("The end of %s could not be noted with all details", event_id)
                 if backfill is None:
-                    log.exception("Whether %s has ended is not known", event_id)
                     complete = False
                     continue
                 ended = (event_id, f"backfill {backfill.backfill_id}", "summary", backfill.ended_at, backfill.url)
@@ -224,7 +225,6 @@ def _noted_without_details(settings: Any, ended: tuple[Any, ...], error: Excepti
     """Note only that something ended, since an error keeps back the rest. False if not even that can be noted now."""
     from lakehouse.notify.events import note_without_details
 
-    log.error("The end of %s could not be noted with all details", ended[0], exc_info=error)
     try:
         _log_if_sent_elsewhere(settings, note_without_details(settings, *ended, error))
     except Exception:

@@ -131,7 +131,7 @@ def note_backfill(settings: Settings, backfill: EndedBackfill) -> list[Notice]:
 def note_without_details(
     settings: Settings, event_id: str, subject: str, kind: Kind, happened_at: datetime, url: str, error: Exception
 ) -> list[Notice]:
-    """Note the end of a run or backfill of which no other notice can be made: else it would be tried for ever."""
+    """Note the end of a run or backfill of which no other notice can be made: else it would be tried indefinitely."""
     title = f"{subject} {'succeeded' if kind == 'success' else 'failed' if kind == 'failed' else 'ended'}"
     facts = (("Details", _not_known(error)),)
     notice = _notice(

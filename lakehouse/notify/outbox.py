@@ -115,7 +115,8 @@ def send_unsent(settings: Settings, send: Destination) -> int:
     """Send the unsent notices, the oldest first; return how many were sent.
 
     A notice that another process is sending is skipped. A notice that the receiver refuses, or that cannot be sent
-    because of an error here, does not delay the others; after MOST_REFUSALS attempts it is given up. When the receiver accepts none, raises NotSent and leaves all further notices unsent.
+    because of an error here, does not delay the others; after MOST_REFUSALS attempts it is given up. When the receiver
+    accepts none, raises NotSent and leaves all further notices unsent.
     """
     sent, last = 0, 0
     while True:
@@ -143,9 +144,8 @@ def send_unsent(settings: Settings, send: Destination) -> int:
 def _send(cursor: Cursor, notice_id: int, notice: Notice, attempts: int, send: Destination) -> NotSent | None:
     """Send one notice and record the result."""
     try:
-        sent_to = send(notice, attempts)
-    except Exception as error:  # a notice that reveals a bug must not stop the others for ever
-        failure = error if isinstance(error, NotSent) else _bug(notice, error)
+        sent_to = _sent(notice, attempts, send)
+    except NotSent as failure:
         is_given_up = failure.is_about_the_message and attempts + 1 >= MOST_REFUSALS
         if is_given_up:
             log.error("Given up after %s attempts: %s %s", attempts + 1, notice.event_id, failure)
@@ -162,6 +162,11 @@ def _send(cursor: Cursor, notice_id: int, notice: Notice, attempts: int, send: D
     return None
 
 
-def _bug(notice: Notice, error: Exception) -> NotSent:
-    log.exception("An error while sending %s", notice.event_id)
-    return NotSent(f"{type(error).__name__}: {error}", is_about_the_message=True)
+def _sent(notice: Notice, attempts: int, send: Destination) -> str:
+    try:
+        return send(notice, attempts)
+    except NotSent:
+        raise
+    except Exception as error:  # a notice that reveals a bug must not stop the others
+        log.exception("An error while sending %s", notice.event_id)
+        raise NotSent(f"{type(error).__name__}: {error}", is_about_the_message=True) from error
