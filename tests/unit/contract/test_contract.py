@@ -271,6 +271,10 @@ def test_valid_values_in_quotes_are_kept_as_written(tmp_path: Path) -> None:
         (valid_values("{validValues: SP}"), "books.place: validValues is a list, not SP"),
         (valid_values("{pattern: 12345}"), "books.place: the pattern 12345 was read as a number, not as text"),
         (valid_values("{pattern: '[0-9'}"), "books.place: the pattern [0-9 cannot be used: unterminated character set"),
+        (
+            valid_values("{pattern: '(?P<year>[0-9]{4})'}"),
+            "books.place: the pattern (?P<year>[0-9]{4}) cannot be used by Spark: (?P< is a named group",
+        ),
         (limits("{minimum: abc}"), "books.price: the minimum must be a number, not abc"),
         (limits("{minimum: .nan}"), "books.price: the minimum must be a number, not nan"),
         (limits("{maximum: .inf}"), "books.price: the maximum must be a number, not inf"),
