@@ -184,11 +184,11 @@ def _read_batch(lakehouse: Lakehouse, day: date) -> tuple[Batch | None, str | No
     with lakehouse.cursor() as cursor:
         counted_at = counts.last_counted(cursor, source, day)
         records = counts.records_per_table(cursor, lakehouse.contract, day)
-        most = counts.reasons(cursor, source, day)[:TOP_REASONS]
+        most = counts.reasons_of(cursor, source, [(table.name, day) for table in lakehouse.contract.tables])
     if counted_at is None:
         return None, "not counted yet"
     sums = {stage: sum(of_table[stage] for _, of_table in records) for stage in counts.STAGES}
-    reasons = tuple(f"{rows:,} in {table}: {reason}" for table, reason, rows in most)
+    reasons = tuple(f"{rows:,} in {table}: {reason}" for table, reason, rows, _ in most[:TOP_REASONS])
     rows_of_stages = sums["records"], sums["rejected"], sums["quarantined"], sums["superseded"], sums["raw"]
     return Batch(*rows_of_stages, reasons, counted_at), None
 
