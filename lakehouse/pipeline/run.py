@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -28,10 +28,12 @@ from lakehouse.bronze import step as bronze
 from lakehouse.contract.model import TableContract
 from lakehouse.errors import LakehouseError
 from lakehouse.lake.conformance import ensure_conformance
+from lakehouse.lake.ledger import read_ledger
+from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest, read_manifest, read_manifests
 from lakehouse.load import step as load
-from lakehouse.load.held import explained
+from lakehouse.load.held import explained, judge
 from lakehouse.marts import step as marts
 from lakehouse.marts.step import MartsResult
 from lakehouse.pipeline import reconcile
@@ -118,9 +120,13 @@ def run_step(
     table: str | None = None,
     batch_date: date | None = None,
 ) -> list[StepResult]:
-    """Run one step for every table and batch where it is the next one due. Loaded records are not counted here."""
+    """Run one step for every table and batch where it is the next one due. Loaded records are not counted here.
+
+    The results of silver and load say which tables are held, also those that were held before.
+    """
     pending = pending_now(lakehouse, table=table, batch_date=batch_date)
-    return _run_units(lakehouse, observer, [unit for unit in pending if unit.step == step], (step,))
+    units = [unit for unit in pending if unit.step == step or (unit.is_held and step != "bronze")]
+    return _run_units(lakehouse, observer, units, (step,))
 
 
 def pending_now(lakehouse: Lakehouse, *, table: str | None = None, batch_date: date | None = None) -> list[Pending]:
@@ -189,6 +195,9 @@ def _run_table(
             for step in steps:
                 observer.started(step, table.name, unit.batch_date)
                 result = RUN[step](lakehouse, table, manifest, spark)
+                if steps == ("silver",):
+                    entry = read_ledger(lakehouse.silver, table_path(table)).entries[unit.batch_date]
+                    result = replace(result, is_held=judge(lakehouse, table, manifest, entry) is not None)
                 results.append(result)
                 observer.finished(result)
     return results

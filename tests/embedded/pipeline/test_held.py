@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ from lakehouse.lake.bad_records import Reason
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import step as landing
 from lakehouse.load import held, raw_tables
-from lakehouse.pipeline import reconcile, summary
+from lakehouse.pipeline import reconcile, summary, tasks
 from lakehouse.pipeline import run as pipeline
 from lakehouse.settings import Settings
-from lakehouse.steps import StepResult
+from lakehouse.spark.background import SparkWhenNeeded
+from lakehouse.steps import STEP_NAMES, StepName, StepResult
 from tests.embedded.pipeline.commands import command
 from tests.support.lake import Silent, query
 
@@ -131,6 +134,43 @@ def test_the_commands_say_so_and_what_a_user_accepts_is_loaded_until_the_next_de
     assert counted(settings) == [(SELLERS, 6, 4, False, True)]
     write_sellers(delivery, bad=7)
     assert [result.table for result in load(settings, delivery) if result.is_held] == ["sellers"]
+
+
+@pytest.mark.parametrize("bad", [0, SELLERS], ids=["nothing is held", "a table is held"])
+def test_a_single_step_looks_once_at_what_is_due_and_again_only_to_explain(
+    settings: Settings, contract: Contract, delivery: Path, spark: Any, monkeypatch: pytest.MonkeyPatch, bad: int
+) -> None:
+    write_sellers(delivery, bad)
+    monkeypatch.setattr(pipeline, "SparkWhenNeeded", lambda settings, *_, **__: SparkWhenNeeded(settings, spark))
+    lakehouse = Lakehouse(settings, contract)
+    landing.land(lakehouse, [delivery])
+    raw_tables.ensure(lakehouse)
+    looks: list[str] = []
+    pending = pipeline.pending_steps
+    monkeypatch.setattr(pipeline, "pending_steps", lambda *given: looks.append("look") or pending(*given))
+
+    held_after = {}
+    for step in STEP_NAMES:
+        for attempt in ("first", "second"):
+            results = pipeline.run_step(lakehouse, step, Silent())
+            held_after[step, attempt] = {result.table for result in results if result.is_held}
+
+    assert len(looks) == len(held_after)
+    expected = {"sellers"} if bad else set()
+    assert held_after == {key: set() if key[0] == "bronze" else expected for key in held_after}
+
+
+@pytest.mark.parametrize("step", STEP_NAMES)
+def test_of_the_tasks_of_a_held_table_only_the_load_fails(
+    settings: Settings, contract: Contract, monkeypatch: pytest.MonkeyPatch, step: StepName
+) -> None:
+    result = StepResult(step, "sellers", date(2018, 1, 5), True, {"silver": 4}, 0.0, {}, is_held=True)
+    monkeypatch.setattr(tasks, "_open", lambda: Lakehouse(settings, contract))
+    monkeypatch.setattr(pipeline, "run_step", lambda *_, **__: [result])
+    monkeypatch.setattr(pipeline, "stop_if_held", lambda *_, **__: (_ for _ in ()).throw(BatchHeld("held")))
+
+    with pytest.raises(BatchHeld) if step == "load" else nullcontext():
+        tasks.run_step(step, "sellers", DAY)
 
 
 def test_while_it_is_held_nothing_is_written_and_no_spark_starts(
