@@ -226,7 +226,7 @@ def _noted_without_details(settings: Any, ended: tuple[Any, ...], error: Excepti
     from lakehouse.notify.events import note_without_details
 
     try:
-        _log_if_sent_elsewhere(settings, note_without_details(settings, *ended, error))
+        _log_if_sent_elsewhere(settings, note_without_details(settings, error, *ended))
     except Exception:
         log.exception("The end of %s could not be noted", ended[0])
         return False

@@ -129,7 +129,7 @@ def note_backfill(settings: Settings, backfill: EndedBackfill) -> list[Notice]:
 
 
 def note_without_details(
-    settings: Settings, event_id: str, subject: str, kind: Kind, happened_at: datetime, url: str, error: Exception
+    settings: Settings, error: Exception, event_id: str, subject: str, kind: Kind, happened_at: datetime, url: str
 ) -> list[Notice]:
     """Note the end of a run or backfill of which no other notice can be made: else it would be tried indefinitely."""
     title = f"{subject} {'succeeded' if kind == 'success' else 'failed' if kind == 'failed' else 'ended'}"
