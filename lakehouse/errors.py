@@ -6,7 +6,7 @@
     ├── ContractError          a file in contracts/ is not a valid contract
     ├── DeliveryRefused        a delivered file as a whole breaks the contract; nothing was accepted
     ├── BatchHeld              too many records of a table's batch are bad, so it was not loaded
-    ├── SparkError             Spark failed: memory, disk, a lost cluster
+    ├── SparkError             Spark could not finish a job; causes.py knows why
     ├── StoreError             the lake's store cannot be reached, or refused a request
     ├── WarehouseError         the warehouse cannot be reached, or refused a statement
     ├── Busy                   another run holds the lock
@@ -57,7 +57,7 @@ class BatchHeld(LakehouseError):
 
 
 class SparkError(LakehouseError):
-    """Spark could not finish a job: out of memory or disk, a lost cluster, an unreadable file."""
+    """Spark could not finish a job; the message names the cause, and what to do about it if that is known."""
 
 
 class StoreError(LakehouseError):

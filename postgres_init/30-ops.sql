@@ -109,6 +109,7 @@ create table if not exists ops.claims (
 
 -- Messages to Slack or the log: noted before they are sent, marked as sent afterwards. One row per event, kept
 -- indefinitely: an event without a row is reported. happened_at: end of the run it is about. is_silent: never sent.
+-- sent_at without sent_to: given up, since the receiver always refused it.
 create table if not exists ops.notices (
     event_id text primary key,
     notice_id bigint generated always as identity,

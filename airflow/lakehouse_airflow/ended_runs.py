@@ -57,10 +57,15 @@ def event_id(run: DagRun) -> str:
     return end_of_run(run.dag_id, run.run_id, run.clear_number)
 
 
-def describe(session: Session, run: DagRun, unreported: Sequence[Backfill] = ()) -> EndedRun:
-    """All that Airflow knows about a run that ended. `unreported`: backfills whose summary will include their runs."""
+def url_of(run: DagRun) -> str:
+    """The run's page in Airflow."""
     from airflow.configuration import conf
 
+    return run_url(conf.get("api", "base_url"), run.dag_id, run.run_id)
+
+
+def describe(session: Session, run: DagRun, unreported: Sequence[Backfill] = ()) -> EndedRun:
+    """All that Airflow knows about a run that ended. `unreported`: backfills whose summary will include their runs."""
     from lakehouse.notify.events import EndedRun
 
     built = _returned(session, run, "build") if run.dag_id == "marts" else None
@@ -73,7 +78,7 @@ def describe(session: Session, run: DagRun, unreported: Sequence[Backfill] = ())
         succeeded=run.state == "success",
         started_at=run.start_date or run.end_date,
         ended_at=run.end_date,
-        url=run_url(conf.get("api", "base_url"), run.dag_id, run.run_id),
+        url=url_of(run),
         batch_date=batch_date(run),
         failure=_failure(session, run, failed) if failed is not None else None,
         found_nothing=build.get("done") is False

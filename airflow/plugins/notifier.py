@@ -195,12 +195,15 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
                     _log_if_sent_elsewhere(
                         settings, note_run(settings, ended_runs.describe(session, run, unreported_parts))
                     )
-                except Exception:  # a run that cannot be noted must not delay the others
-                    log.exception("The end of %s could not be noted", event_id)
-                    complete = False
+                except Exception as error:  # a run that cannot be noted must not delay the others
+                    log.exception("The end of %s could not be noted with all details", event_id)
+                    kind = "success" if run.state == "success" else "failed"
+                    ended = (event_id, run.dag_id, kind, run.end_date, ended_runs.url_of(run))
+                    complete &= _noted_without_details(settings, ended, error)
         # A run is silent only until its backfill's summary is noted, so a summary waits for all of its runs. The last
         # one may have ended since they were read; its end has already woken the next round.
         for event_id, parts in unreported.items():
+            backfill = None
             try:
                 backfill = ended_runs.ended_backfill(session, parts)
                 if backfill is None or backfill.ended_at < beginning:
@@ -208,10 +211,26 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
                 ends = {run.event_id for run in backfill.runs if run.ended_at >= beginning}
                 if ends <= noted(settings, ends):
                     _log_if_sent_elsewhere(settings, note_backfill(settings, backfill))
-            except Exception:
-                log.exception("The end of %s could not be noted", event_id)
-                complete = False
+            except Exception as error:
+                log.exception("The end of %s could not be noted with all details", event_id)
+                if backfill is None:
+                    complete = False
+                    continue
+                ended = (event_id, f"backfill {backfill.backfill_id}", "summary", backfill.ended_at, backfill.url)
+                complete &= _noted_without_details(settings, ended, error)
     return complete
+
+
+def _noted_without_details(settings: Any, ended: tuple[Any, ...], error: Exception) -> bool:
+    """Note only that something ended, since an error keeps back the rest. False if not even that can be noted now."""
+    from lakehouse.notify.events import note_without_details
+
+    try:
+        _log_if_sent_elsewhere(settings, note_without_details(settings, error, *ended))
+    except Exception:
+        log.exception("The end of %s could not be noted", ended[0])
+        return False
+    return True
 
 
 def _log_if_sent_elsewhere(settings: Any, notices: list[Notice]) -> None:

@@ -222,7 +222,7 @@ def _one_step(step: StepName, table: str | None, batch_date: date | None, worksp
             reconcile.tables(lakehouse, results)
     done = [result for result in results if result.done]
     console.print(f"{step}: {len(done)} tables done." if done else f"{step}: nothing to do.")
-    if step != "bronze":
+    if step == "silver" or any(result.is_held for result in results):
         pipeline.stop_if_held(lakehouse, table=table, batch_date=batch_date)
 
 

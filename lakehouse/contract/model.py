@@ -189,13 +189,22 @@ class TableContract:
         """What the warehouse indexes: the key, or the first column of a table without one."""
         return self.key or self.column_names[:1]
 
+    @property
+    def bounded_references(self) -> tuple[str, ...]:
+        """Text columns outside the index that refer to another table: the marts index them, so silver bounds them."""
+        names = (c.name for c in self.columns if c.references and c.type.kind == "text")
+        return tuple(name for name in names if name not in self.indexed_columns)
+
     def demanded_columns(self, batch_date: date) -> tuple[str, ...]:
         """The columns that a file of this batch date must have."""
         return tuple(c.name for c in self.columns if c.since is None or c.since <= batch_date)
 
     @cached_property
     def rules_hash(self) -> str:
-        """A hash of all that can change a value: columns, types, key and rules. Descriptions are not part of it."""
+        """A hash of all that can change a value: columns, types, key, rules, and the references that silver bounds.
+
+        Descriptions are not part of it.
+        """
         substance = [
             self.name,
             self.key,
@@ -209,6 +218,8 @@ class TableContract:
                 for c in self.columns
             ],
         ]
+        if self.bounded_references:
+            substance.append(self.bounded_references)
         return hashlib.sha256(json.dumps(substance).encode()).hexdigest()[:16]
 
     @property

@@ -36,6 +36,7 @@ from pydantic import ValidationError
 
 from lakehouse.contract.model import Column, ColumnType, Contract, Rule, Severity, TableContract
 from lakehouse.contract.odcs_keys import option_faults, unknown_keys
+from lakehouse.contract.patterns import not_for_java
 from lakehouse.errors import ContractError
 
 # Postgres silently cuts identifiers after 63 bytes. A table's staging tables and indexes are named after it.
@@ -252,10 +253,10 @@ def _pattern(where: str, pattern: Any, faults: list[str]) -> str:
             f"{where}: the pattern {pattern} was read as {_yaml_type(pattern)}, not as text: put it in quotes"
         )
         return ""
-    # Spark matches the pattern with Java, which knows a few more forms. A pattern that is invalid in both Python and
-    # Java would fail in the middle of a run.
+    # Otherwise a pattern that Spark cannot use would fail in the middle of a run.
     try:
         re.compile(pattern)
+        faults += [f"{where}: the pattern {pattern} cannot be used by Spark: {what}" for what in not_for_java(pattern)]
     except re.error as error:
         faults.append(f"{where}: the pattern {pattern} cannot be used: {error}")
     return pattern

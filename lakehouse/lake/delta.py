@@ -7,6 +7,7 @@ without deletion vectors and column mapping, so the table's files contain exactl
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from lakehouse.causes import LAKE, found_in
 from lakehouse.errors import StoreError
 from lakehouse.lake.store import Store
 
@@ -21,6 +23,8 @@ from lakehouse.lake.store import Store
 # table would get slower for a hundred batches and then fast again.
 TABLE_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.checkpointInterval": "10"}
 
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 # The format in which Spark writes. Tables are read by partition only, so the number of rows is the only statistic
 # needed.
@@ -49,9 +53,10 @@ def open_table(store: Store, path: str) -> DeltaTable | None:
         return None
     except (DeltaError, OSError) as error:
         raise StoreError(
-            f"The Delta table {url} cannot be read: {error}\n"
-            "Fix the store, or, if the table itself is damaged, delete it: the next run makes it again from the layer "
-            "before."
+            f"The Delta table {url} cannot be read: {_said(error)}\n"
+            + _remedy(
+                error, "Delete the folder if it is damaged: `lakehouse run` makes it again from the layer before."
+            )
         ) from error
 
 
@@ -109,12 +114,21 @@ def replace_partition(
             writer_properties=writer,
         )
     except (DeltaError, OSError) as error:
-        full = "no space left" in str(error).lower()
-        remedy = "Free space on that disk" if full else "Fix the store (`lakehouse doctor`)"
         raise StoreError(
-            f"{url} cannot be written: {error}\n"
-            f"Nothing of the batch was committed. {remedy} and run the same command again."
+            f"{url} cannot be written: {_said(error)}\n"
+            f"Nothing of the batch was committed. {_remedy(error, 'Correct what it names.')} Then run the same command "
+            "again."
         ) from error
+
+
+def _remedy(error: Exception, otherwise: str) -> str:
+    found = found_in(_said(error), LAKE)
+    return found[1] if found else otherwise
+
+
+def _said(error: Exception) -> str:
+    """The error on one line. delta-rs draws arrows in colour between the causes, one on each line."""
+    return " ".join(COLOUR.sub("", str(error)).replace("\N{DOWNWARDS ARROW WITH TIP RIGHTWARDS}", "<-").split())
 
 
 def _types(schema: pa.Schema) -> dict[str, str]:

@@ -13,12 +13,32 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-# A list of sums is small; a larger file has only the name of one.
+# A list of sums is small: this is enough for ten thousand files.
 LARGEST_LIST = 1_000_000
 _LISTS = re.compile(r"sha256sums?(?:\.txt)?", re.IGNORECASE)
 _OF_ONE = re.compile(r"(?P<file>.+)\.sha256(?:sum)?", re.IGNORECASE)
 _LINE = re.compile(r"\\?(?P<sum>[0-9a-f]{64})(?:[ \t]+\*?(?P<name>.+))?", re.IGNORECASE)
 _TAGGED = re.compile(r"SHA256 ?\((?P<name>.+)\) ?= ?(?P<sum>[0-9a-f]{64})", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class SumsFile:
+    """A list that was found, but not read yet. `member`: its name in the zip `path`; None: `path` is the list."""
+
+    shown: str
+    path: Path
+    member: str | None
+
+    @property
+    def place(self) -> Path:
+        """The folder or the zip that holds the list."""
+        return self.path if self.member else self.path.parent
+
+    def sums(self, content: bytes) -> Sums:
+        """What it says. Raises ValueError if the content is not a list of SHA-256 sums."""
+        inside = PurePosixPath(self.member.replace("\\", "/")) if self.member else None
+        expected = read_list(inside.name if inside else self.path.name, content)
+        return Sums(self.shown, self.place, inside.parent if inside else None, expected)
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,8 @@ def is_list(name: str) -> bool:
 
 def read_list(name: str, content: bytes) -> dict[str, str]:
     """The sums by name. Raises ValueError if the content is not a list of SHA-256 sums."""
+    if len(content) > LARGEST_LIST:
+        raise ValueError(f"has more than {LARGEST_LIST:,} bytes")
     expected: dict[str, str] = {}
     of_one = _OF_ONE.fullmatch(name)
     for number, line in enumerate(content.decode("utf-8-sig", "surrogateescape").splitlines(), 1):

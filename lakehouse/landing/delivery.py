@@ -1,4 +1,5 @@
-"""Paths from the user -> the CSV files under them, one entry per file, with batch date. No CSV file is read yet.
+"""Paths from the user -> the CSV files under them, one entry per file, with batch date. No file is read yet, but the
+directories of zips.
 
 Folders are searched recursively. Zip archives are opened. Only .csv, .csv.gz and .zip count. Hidden files (the name
 starts with a dot) are left out. Anything else that cannot be read, or is beyond the bounds of a delivery, is a fault.
@@ -23,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from lakehouse.landing import dates
-from lakehouse.landing.checksums import LARGEST_LIST, Sums, is_list, read_list
+from lakehouse.landing.checksums import LARGEST_LIST, Sums, SumsFile, is_list
 from lakehouse.landing.foreign import is_wrapped
 from lakehouse.text import quoted
 
@@ -128,7 +129,7 @@ class FoundFile:
 class Delivery:
     """What was found under the paths of one delivery. `ignored`: why -> names. `faults` are sentences.
 
-    `sums`: the lists of checksums beside the files.
+    `sums`: the lists of checksums beside the files. `elsewhere`: (path, member) of the files of other deliveries there.
 
     `tables`: the file names that the contract accepts, in lower case. `above`: the names of the folders above the path
     that is being searched, nearest first. `dated_above`: those that date files, with their dates. `entries`: how many
@@ -142,7 +143,8 @@ class Delivery:
     files: list[FoundFile] = field(default_factory=list)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
-    sums: list[Sums] = field(default_factory=list)
+    sums: list[SumsFile] = field(default_factory=list)
+    elsewhere: frozenset[tuple[Path, str | None]] = frozenset()
     tables: frozenset[str] = frozenset()
     above: tuple[str, ...] = ()
     dated_above: dict[str, date] = field(default_factory=dict)
@@ -199,6 +201,17 @@ def find_files(
         what = "nothing but a zip in a zip: take it out" if NESTED in found.ignored else "no .csv, .csv.gz or .zip file"
         found.faults.append(f"{places}: holds {what}")
     return found
+
+
+def read_sums(listed: SumsFile, bounds: Bounds) -> Sums:
+    """What a list of checksums says. Raises Unreadable, and ValueError if it is no such list."""
+    with reading(), _open(listed.path, bounds) as stream:
+        if listed.member is None:
+            content = stream.read(LARGEST_LIST + 1)
+        else:
+            with zipfile.ZipFile(stream) as archive, archive.open(listed.member) as member:
+                content = member.read(LARGEST_LIST + 1)
+    return listed.sums(content)
 
 
 def _add_folder(
@@ -311,8 +324,8 @@ def _gigabytes(count: float) -> str:
 def _add(found: Delivery, path: Path, status: os.stat_result, folders: Sequence[str], is_given: bool) -> None:
     """Add one file on the disk. `folders`: the names of the enclosing folders, nearest first."""
     is_zip = path.name.lower().endswith(".zip")
-    if is_list(path.name) and stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_LIST:
-        _add_sums(found, path, None)
+    if is_list(path.name):
+        found.sums.append(SumsFile(_shown(path), path, None))
     elif not is_zip and _stem(path.name) is None:
         if what := is_wrapped(path.name, found.tables, is_dropped=found.bounds.within is not None):
             found.faults.append(f"{_shown(path)}: {what}")
@@ -363,8 +376,8 @@ def _add_members(found: Delivery, path: Path, packed: int, folders: Sequence[str
             found.faults.append(f"{shown}: {CONTROL_CHARACTER}")
         elif name.lower().endswith(".zip"):
             found.ignore(NESTED, shown)
-        elif parts and is_list(parts[-1]) and sizes[member] <= LARGEST_LIST:
-            _add_sums(found, path, member)
+        elif parts and is_list(parts[-1]):
+            found.sums.append(SumsFile(shown, path, member))
         elif not parts or _stem(parts[-1]) is None:
             if parts and (what := is_wrapped(parts[-1], found.tables, is_dropped=False)):
                 found.faults.append(f"{shown}: {what}")
@@ -372,25 +385,6 @@ def _add_members(found: Delivery, path: Path, packed: int, folders: Sequence[str
                 found.ignore(NOT_CSV, shown)
         else:
             _add_csv(found, path, member, parts[-1], sizes[member], [*parts[-2::-1], path.stem, *folders])
-
-
-def _add_sums(found: Delivery, path: Path, member: str | None) -> None:
-    """Add a list of checksums, a file or a member of a zip."""
-    shown = _shown(path, member)
-    try:
-        with reading(), _open(path, found.bounds) as stream:
-            if member is None:
-                content = stream.read(LARGEST_LIST)
-            else:
-                with zipfile.ZipFile(stream) as archive:
-                    content = archive.read(member)
-        inside = PurePosixPath(member.replace("\\", "/")) if member else None
-        expected = read_list(inside.name if inside else path.name, content)
-    except (Unreadable, ValueError) as error:
-        found.faults.append(f"{shown}: cannot be used as a list of checksums ({error})")
-        return
-    place, within = (path, inside.parent) if inside else (path.parent, None)
-    found.sums.append(Sums(shown, place, within, expected))
 
 
 def _add_csv(found: Delivery, path: Path, member: str | None, name: str, size: int, around: Sequence[str]) -> None:

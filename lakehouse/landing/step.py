@@ -23,7 +23,7 @@ from lakehouse.lake.conformance import ensure_conformance
 from lakehouse.lake.store import Store
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing import dates
-from lakehouse.landing.delivery import Bounds, Delivery, FoundFile, Unreadable, find_files
+from lakehouse.landing.delivery import Bounds, Delivery, FoundFile, Unreadable, find_files, read_sums
 from lakehouse.landing.foreign import HEAD, is_not_a_csv
 from lakehouse.landing.manifest import DeliveredFile, Manifest, manifest_key, read_manifest, read_manifests
 from lakehouse.landing.quoting import CHUNK, Findings, scan
@@ -160,7 +160,8 @@ def remove(lakehouse: Lakehouse, batch_date: date, table: str) -> Landed:
 def _of_one_day(delivery: Delivery, day: date) -> Delivery:
     chosen = Delivery(bounds=delivery.bounds, files=[file for file in delivery.files if file.batch_date == day])
     around = {file.path if file.member else file.path.parent for file in chosen.files}
-    chosen.sums = [sums for sums in delivery.sums if sums.place in around]
+    chosen.sums = [listed for listed in delivery.sums if listed.place in around]
+    chosen.elsewhere = frozenset((file.path, file.member) for file in delivery.files if file not in chosen.files)
     for file in delivery.files:
         if file.batch_date is None:
             chosen.ignore("no date in its name or its folder's", file.shown)
@@ -198,9 +199,16 @@ def _unlike_their_sums(delivery: Delivery, checked: Sequence[_Checked]) -> list[
     hashed = {(c.file.path, c.file.member): c.findings.sha256 for c in checked if not c.file.is_gzip}
     files = {(file.path, file.member): file for file in delivery.files}
     zips = {file.path for file in delivery.files if file.member is not None}
-    for sums in delivery.sums:
+    for listed in delivery.sums:
+        try:
+            sums = read_sums(listed, delivery.bounds)
+        except (Unreadable, ValueError) as error:
+            faults.append(f"{listed.shown}: cannot be used as a list of checksums ({error}); correct or remove it")
+            continue
         for name, expected in sums.expected.items():
             place = sums.file_of(name)
+            if place in delivery.elsewhere:
+                continue
             if place in files:
                 found = hashed.get(place) or _sha256(files[place])
             elif place[1] is None and place[0] in zips:

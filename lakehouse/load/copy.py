@@ -11,7 +11,7 @@ from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.load.copy_task import RETURNED, StagingTable
 from lakehouse.settings import Target
-from lakehouse.spark.errors import reason_of, spark_errors
+from lakehouse.spark.errors import explained, spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -42,7 +42,7 @@ def copy_rows(
         returned = reader.parquet(*files).select(*names).mapInArrow(target.copy, RETURNED).collect()
     except spark_errors() as error:
         raise WarehouseError(
-            f"{schema}.{table.name} could not be copied into the warehouse: {reason_of(error)}\n"
-            "Nothing was published. Run the same command again; `lakehouse doctor` checks warehouse and disk."
+            f"{schema}.{table.name} could not be copied into the warehouse: {explained(error, settings)}\n"
+            "Nothing was published. Then run the same command again."
         ) from error
     return [(row["task"], row["rows"]) for row in returned]

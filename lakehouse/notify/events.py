@@ -128,6 +128,18 @@ def note_backfill(settings: Settings, backfill: EndedBackfill) -> list[Notice]:
     return [notice] if note(settings, notice) else []
 
 
+def note_without_details(
+    settings: Settings, error: Exception, event_id: str, subject: str, kind: Kind, happened_at: datetime, url: str
+) -> list[Notice]:
+    """Note the end of a run or backfill of which no other notice can be made: else it would be tried indefinitely."""
+    title = f"{subject} {'succeeded' if kind == 'success' else 'failed' if kind == 'failed' else 'ended'}"
+    facts = (("Details", _not_known(error)),)
+    notice = _notice(
+        Message(SYMBOLS[kind], title, event_id, facts, (), (("The run", url),)), subject, kind, happened_at
+    )
+    return [notice] if note(settings, notice) else []
+
+
 def note_no_executor(settings: Settings, since: datetime, pages: str | None) -> list[Notice]:
     """Note that Spark's jobs have waited since then; return the notice, or nothing if this outage was noted before."""
     message = Message(
@@ -172,11 +184,11 @@ def _read_batch(lakehouse: Lakehouse, day: date) -> tuple[Batch | None, str | No
     with lakehouse.cursor() as cursor:
         counted_at = counts.last_counted(cursor, source, day)
         records = counts.records_per_table(cursor, lakehouse.contract, day)
-        most = counts.reasons(cursor, source, day)[:TOP_REASONS]
+        most = counts.reasons_of(cursor, source, [(table.name, day) for table in lakehouse.contract.tables])
     if counted_at is None:
         return None, "not counted yet"
     sums = {stage: sum(of_table[stage] for _, of_table in records) for stage in counts.STAGES}
-    reasons = tuple(f"{rows:,} in {table}: {reason}" for table, reason, rows in most)
+    reasons = tuple(f"{rows:,} in {table}: {reason}" for table, reason, rows, _ in most[:TOP_REASONS])
     rows_of_stages = sums["records"], sums["rejected"], sums["quarantined"], sums["superseded"], sums["raw"]
     return Batch(*rows_of_stages, reasons, counted_at), None
 

@@ -7,6 +7,7 @@ silent notice is never sent: it records how a run ended, for the runs that follo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +18,9 @@ from psycopg2.extras import Json
 
 from lakehouse import warehouse
 from lakehouse.settings import Settings
+from lakehouse.text import printable
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["success", "failed", "recovered", "quality", "summary", "waiting"]
 # The kinds that say how a subject ended.
@@ -47,6 +51,9 @@ class NotSent(Exception):
         self.is_about_the_message = is_about_the_message
         self.retry_after = retry_after
 
+
+# So often a notice that the receiver refuses is sent. Then it counts as done, but `sent_to` stays empty.
+MOST_REFUSALS = 5
 
 # Sends one notice, given the number of earlier attempts; returns the receiver (`slack`, `log`). Raises NotSent.
 Destination = Callable[[Notice, int], str]
@@ -107,8 +114,9 @@ def end_before(settings: Settings, subject: str, moment: datetime) -> Kind | Non
 def send_unsent(settings: Settings, send: Destination) -> int:
     """Send the unsent notices, the oldest first; return how many were sent.
 
-    A notice that another process is sending is skipped. A notice that the receiver refuses stays unsent and does not
-    delay the others. When the receiver accepts none, raises NotSent and leaves all further notices unsent.
+    A notice that another process is sending is skipped. A notice that the receiver refuses, or that cannot be sent
+    because of an error here, does not delay the others; after MOST_REFUSALS attempts it is given up. When the receiver
+    accepts none, raises NotSent and leaves all further notices unsent.
     """
     sent, last = 0, 0
     while True:
@@ -136,11 +144,15 @@ def send_unsent(settings: Settings, send: Destination) -> int:
 def _send(cursor: Cursor, notice_id: int, notice: Notice, attempts: int, send: Destination) -> NotSent | None:
     """Send one notice and record the result."""
     try:
-        sent_to = send(notice, attempts)
+        sent_to = _sent(notice, attempts, send)
     except NotSent as failure:
+        is_given_up = failure.is_about_the_message and attempts + 1 >= MOST_REFUSALS
+        if is_given_up:
+            log.error("Given up after %s attempts: %s %s", attempts + 1, notice.event_id, failure)
         cursor.execute(
-            "update ops.notices set attempts = attempts + 1, last_error = %s where notice_id = %s",
-            (str(failure), notice_id),
+            "update ops.notices set attempts = attempts + 1, last_error = %s, "
+            "sent_at = case when %s then now() end where notice_id = %s",
+            (printable(str(failure)), is_given_up, notice_id),
         )
         return failure
     cursor.execute(
@@ -148,3 +160,13 @@ def _send(cursor: Cursor, notice_id: int, notice: Notice, attempts: int, send: D
         (sent_to, notice_id),
     )
     return None
+
+
+def _sent(notice: Notice, attempts: int, send: Destination) -> str:
+    try:
+        return send(notice, attempts)
+    except NotSent:
+        raise
+    except Exception as error:  # a notice that reveals a bug must not stop the others
+        log.exception("An error while sending %s", notice.event_id)
+        raise NotSent(f"{type(error).__name__}: {error}", is_about_the_message=True) from error

@@ -22,7 +22,7 @@ from lakehouse.settings import Layer
 from lakehouse.silver import rebuild
 from lakehouse.silver.partition import commits_atomically
 from lakehouse.spark.background import SparkWhenNeeded
-from lakehouse.spark.errors import reason_of, spark_errors
+from lakehouse.spark.errors import explained, spark_errors
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -74,8 +74,8 @@ def maintain(lakehouse: Lakehouse, note: Callable[[str], None]) -> Maintenance:
                         added, deleted = _compact(lakehouse, layer, path, spark)
                     except spark_errors() as error:
                         raise SparkError(
-                            f"{layer}/{path} could not be compacted: {reason_of(error)}\n"
-                            "Nothing is lost. Run the same command again; `lakehouse doctor` looks at Spark."
+                            f"{layer}/{path} could not be compacted: {explained(error, lakehouse.settings)}\n"
+                            "Nothing is lost. Then run the same command again."
                         ) from error
                     merged, removed = merged + added, removed + deleted
                 rebuild.drop_leftovers(lakehouse.silver, table)

@@ -123,6 +123,7 @@ def run_step(
     """Run one step for every table and batch where it is the next one due. Loaded records are not counted here.
 
     Of a table with new types, all batches are taken, whatever `batch_date` says: they change together or not at all.
+    The results of the load say which tables are held, also those that were held before.
     """
     pending = pending_now(lakehouse, table=table, batch_date=batch_date)
     if batch_date is not None:

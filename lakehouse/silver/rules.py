@@ -158,10 +158,9 @@ def _index_violations(table: TableContract) -> list[tuple[str, Column]]:
         found.append((KEY_TOO_LONG, reduce(Column.__add__, lengths) > LONGEST_KEY_BYTES))
         holds = [sf.coalesce(sf.contains(sf.col(name), sf.lit(KEY_SEPARATOR)), sf.lit(False)) for name in indexed]
         found.append((KEY_HAS_SEPARATOR, reduce(Column.__or__, holds)))
-    for column in texts:
-        if column.references and column.name not in indexed:
-            is_long = sf.coalesce(sf.octet_length(column.name) > LONGEST_KEY_BYTES, sf.lit(False))
-            found.append((f"{column.name}: {REFERENCE_TOO_LONG}", is_long))
+    for name in table.bounded_references:
+        is_long = sf.coalesce(sf.octet_length(name) > LONGEST_KEY_BYTES, sf.lit(False))
+        found.append((f"{name}: {REFERENCE_TOO_LONG}", is_long))
     return found
 
 

@@ -28,7 +28,7 @@ from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest
 from lakehouse.silver import rebuild
 from lakehouse.silver.partition import SilverPartition
-from lakehouse.spark.errors import reason_of, spark_errors
+from lakehouse.spark.errors import explained, spark_errors
 from lakehouse.steps import StepResult, expected
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: S
             rebuild.swap_in(lakehouse, table, path, spark)
     except spark_errors() as error:
         raise SparkError(
-            f"{lakehouse.contract.source}.{table.name} of {day} could not be brought to silver: {reason_of(error)}\n"
-            "What it wrote is replaced by the next run: run the same command again. `lakehouse doctor` checks memory "
-            "and disk; LAKEHOUSE_SPARK_DRIVER_MEMORY gives Spark more."
+            f"{lakehouse.contract.source}.{table.name} of {day} could not be brought to silver: "
+            f"{explained(error, lakehouse.settings)}\n"
+            "Then run the same command again: it replaces what this one wrote."
         ) from error
     return StepResult("silver", table.name, day, True, entry.counts, time.monotonic() - begin, phases)
 

@@ -11,17 +11,19 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from pyspark.errors import PySparkException, PySparkRuntimeError
+from pyspark.errors import PySparkException
 
 from lakehouse.errors import SetupError
 from lakehouse.settings import Settings
+from lakehouse.spark.errors import spark_errors, start_explained
 from lakehouse.spark.jars import ensure_jars
 from lakehouse.spark.java import find_java
+from lakehouse.spark.log import opened
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -52,12 +54,9 @@ def spark_session(settings: Settings, *, short_run: bool = False) -> Iterator[Sp
     try:
         yield spark
     finally:
-        spark.stop()
-
-
-def log_file(settings: Settings) -> Path:
-    """The file that Spark in this process writes to instead of standard error."""
-    return settings.workspace_dir / "logs" / "spark.log"
+        # Java or the server may have ended. The error of the job says so, and must not be replaced by this one.
+        with suppress(*spark_errors()):
+            spark.stop()
 
 
 def _remote(settings: Settings, address: str) -> SparkSession:
@@ -118,21 +117,16 @@ def _local(settings: Settings, short_run: bool) -> SparkSession:
     # driver to the network.
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     configuration = SparkConf(loadDefaults=False).setAll(list(_configuration(settings, jars, short_run).items()))
-    log = log_file(settings)
     try:
         if SparkContext._gateway is None:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("ab") as sink:
+            with opened(settings) as sink:
                 gateway = launch_gateway(configuration, {"stdout": sink, "stderr": sink})  # type: ignore[no-untyped-call]
             SparkContext._ensure_initialized(gateway=gateway)
         # The keys are set only now, to keep them out of the JVM's arguments, which every user of the machine can read.
         configuration.setAll(list(_store_access(settings).items()))
         context = SparkContext.getOrCreate(configuration)
-    except PySparkRuntimeError as error:
-        raise SetupError(
-            f"Spark did not start. What it said is at the end of {log}.\n"
-            "Most often memory is short: set LAKEHOUSE_SPARK_DRIVER_MEMORY lower (`lakehouse doctor` shows the free)."
-        ) from error
+    except spark_errors() as error:
+        raise SetupError(f"Spark did not start: {start_explained(error, settings)}") from error
     context.setLogLevel("WARN")
     return SparkSession(context)
 

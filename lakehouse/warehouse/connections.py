@@ -17,6 +17,7 @@ import psycopg2.extensions
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
+from lakehouse.causes import CONNECTIONS, found_in
 from lakehouse.errors import WarehouseError
 from lakehouse.settings import Role, Settings, Target
 from lakehouse.warehouse.passwords import superuser_password_file
@@ -148,4 +149,6 @@ def _unreachable(settings: Settings, role: Role | Literal["postgres"], database:
         return NoDatabase(f"The warehouse at {where} has no database {database}.\nRun {start}: it makes it.")
     elsewhere = "Start it (`make up`), or correct LAKEHOUSE_POSTGRES_HOST and LAKEHOUSE_POSTGRES_PORT"
     remedy = f"Run {start}." if embedded else f"{elsewhere}; then run the same command again."
+    if taken := found_in(reason, [CONNECTIONS]):
+        remedy = taken[1]
     return WarehouseError(f"The warehouse at {where} cannot be reached as {role}: {reason}\n{remedy}")

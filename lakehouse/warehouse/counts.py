@@ -31,7 +31,10 @@ def records_per_table(
 
 
 def reasons_of(cursor: Cursor, source: str, units: Sequence[tuple[str, date]]) -> list[tuple[str, str, int, date]]:
-    """(table, reason, records, newest batch date with it) of these tables and batches, most records first."""
+    """(table, reason, records, newest batch date with it) of these tables and batches, most records first.
+
+    A record with several reasons counts once for each.
+    """
     cursor.execute(
         """
         select counted.table_name, each.reason, sum(each.times::bigint)::bigint, max(counted.batch_date)
@@ -53,20 +56,3 @@ def last_counted(cursor: Cursor, source: str, batch_date: date) -> datetime | No
     moment: datetime | None
     (moment,) = cursor.fetchone() or (None,)
     return moment
-
-
-def reasons(cursor: Cursor, source: str, batch_date: date) -> list[tuple[str, str, int]]:
-    """(table, reason, records) for the bad records of a batch, most records first.
-
-    A record with several reasons counts once for each.
-    """
-    cursor.execute(
-        """
-        select table_name, reason, times::bigint
-        from ops.reconciliation, jsonb_each_text(reasons) as each (reason, times)
-        where source = %s and batch_date = %s
-        order by times::bigint desc, table_name, reason
-        """,
-        (source, batch_date),
-    )
-    return [(table, reason, times) for table, reason, times in cursor.fetchall()]

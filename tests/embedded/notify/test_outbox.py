@@ -11,7 +11,17 @@ import pytest
 from lakehouse import warehouse
 from lakehouse.errors import WarehouseError
 from lakehouse.notify import slack
-from lakehouse.notify.outbox import Kind, Notice, NotSent, end_before, first_notice_at, note, noted, send_unsent
+from lakehouse.notify.outbox import (
+    MOST_REFUSALS,
+    Kind,
+    Notice,
+    NotSent,
+    end_before,
+    first_notice_at,
+    note,
+    noted,
+    send_unsent,
+)
 from lakehouse.settings import Settings
 from stack.fake_slack import FakeSlack, fake_slack
 from tests.support.processes import other_processes
@@ -133,16 +143,44 @@ class TestSending:
             ("b", False, None),
         ]
 
-    def test_a_bug_in_the_sender_leaves_the_notice_unsent(self, settings: Settings) -> None:
-        note(settings, notice("a"))
+    def test_a_notice_that_reveals_a_bug_in_the_sender_does_not_stop_the_others(self, settings: Settings) -> None:
+        for event in ("a", "b"):
+            note(settings, notice(event))
 
         def broken(sent: Notice, attempts: int) -> str:
-            raise KeyError(sent.event_id)
+            if sent.event_id == "a":
+                raise KeyError("what \0 ever")
+            return "slack"
 
-        with pytest.raises(KeyError):
-            send_unsent(settings, broken)
+        assert send_unsent(settings, broken) == 1
 
-        assert rows(settings, "attempts, sent_at") == [(0, None)]
+        assert rows(settings, "attempts, sent_to, left(last_error, 8)") == [(1, None, "KeyError"), (1, "slack", None)]
+
+    def test_a_message_that_is_always_refused_is_given_up(
+        self, settings: Settings, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        note(settings, notice("a"))
+        receiver = Receiver(a=NotSent("Slack answered 400 msg_too_long", is_about_the_message=True))
+        tried = [settings] * (2 * MOST_REFUSALS)
+
+        for each in tried:
+            assert send_unsent(each, receiver) == 0
+
+        assert rows(settings, "attempts, sent_to, last_error") == [
+            (MOST_REFUSALS, None, "Slack answered 400 msg_too_long")
+        ]
+        assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [
+            f"Given up after {MOST_REFUSALS} attempts: a Slack answered 400 msg_too_long"
+        ]
+
+    def test_a_receiver_that_is_down_is_never_given_up(self, settings: Settings) -> None:
+        note(settings, notice("a"))
+
+        for _ in range(2 * MOST_REFUSALS):
+            with pytest.raises(NotSent):
+                send_unsent(settings, Receiver(a=NotSent("Slack answered 500 \0")))
+
+        assert send_unsent(settings, Receiver()) == 1
 
 
 SENDS_TO_SLACK = """

@@ -102,3 +102,36 @@ def test_a_run_of_a_backfill_that_is_cleared_after_the_summary_is_reported(
     note_what_ended(settings, LONG_AGO)
 
     assert sent(settings) == ["backfill/two", f"lake/of {DAYS[1]}/1/ended"]
+
+
+def test_a_run_of_which_no_message_can_be_made_is_noted_without_details_and_stops_nothing(
+    settings: Settings, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from plugins.notifier import note_what_ended
+
+    odd, other = run(DAYS[0]), run(DAYS[1])
+    airflow.ended = [odd, other]
+
+    def describe(_: object, run: EndedRun, unreported: list[Any]) -> EndedRun:
+        if run is odd:
+            raise ValueError("A string literal cannot contain NUL \0")
+        return replace(run, belongs_to_backfill=True)
+
+    monkeypatch.setattr(ended_runs, "describe", describe)
+    monkeypatch.setattr(ended_runs, "url_of", lambda run: "http://run")
+    airflow.ended[0] = SimpleNamespace(  # type: ignore[call-overload]
+        event_id=odd.event_id, dag_id="lake", state="failed", end_date=odd.ended_at, ended_at=odd.ended_at
+    )
+    odd = airflow.ended[0]
+
+    assert note_what_ended(settings, LONG_AGO)
+    assert note_what_ended(settings, LONG_AGO)
+
+    assert sent(settings) == [odd.event_id, "backfill/two"]
+    with warehouse.cursor(settings) as cursor:
+        cursor.execute("select text, kind from ops.notices where event_id = %s", (odd.event_id,))
+        assert cursor.fetchone() == (
+            "❌ lake failed\nDetails: not known: A string literal cannot contain NUL \\x00\nThe run: http://run\n"
+            f"Event: {odd.event_id}",
+            "failed",
+        )

@@ -76,10 +76,11 @@ def test_the_reasons_of_a_batch_are_counted(loaded_shop: Settings, contract: Con
             expected.update({(table, reason): rows for reason, rows in (file.rejected | file.quarantined).items()})
 
         with warehouse.cursor(loaded_shop) as cursor:
-            found = counts.reasons(cursor, contract.source, date.fromisoformat(day))
+            of_day = [(table.name, date.fromisoformat(day)) for table in contract.tables]
+            found = counts.reasons_of(cursor, contract.source, of_day)
 
-        assert {(table, reason): rows for table, reason, rows in found} == dict(expected)
-        assert [rows for *_, rows in found] == sorted((rows for *_, rows in found), reverse=True)
+        assert {(table, reason): rows for table, reason, rows, _ in found} == dict(expected)
+        assert [rows for _, _, rows, _ in found] == sorted((rows for _, _, rows, _ in found), reverse=True)
 
 
 def test_every_warning_is_counted(loaded_shop: Settings, contract: Contract, shop: Shop) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from lakehouse import warehouse
@@ -129,6 +131,15 @@ def test_an_absent_server_is_reported_with_the_command_that_starts_it(settings):
 
     with pytest.raises(WarehouseError, match=r"(?s)127\.0\.0\.1:1 cannot be reached as loader.*lakehouse start"):
         rows(elsewhere, "select 1")
+
+
+def test_a_server_without_a_free_connection_is_not_said_to_have_to_be_started(settings):
+    with ExitStack() as held, pytest.raises(WarehouseError) as refused:
+        while True:
+            held.enter_context(warehouse.connect(settings))
+
+    assert "All connections of the warehouse are in use" in str(refused.value)
+    assert "lakehouse start" not in str(refused.value)
 
 
 def test_a_workspace_without_database_is_reported_with_the_command_that_makes_it(server):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zipfile
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from lakehouse.errors import DeliveryRefused
 from lakehouse.lakehouse import Lakehouse
+from lakehouse.landing import delivery
 from lakehouse.landing import step as landing
 from lakehouse.landing.checksums import is_list, read_list
 from lakehouse.settings import Settings
@@ -103,7 +105,11 @@ def test_a_listed_file_that_is_missing_makes_the_delivery_incomplete(settings: S
         SUM.encode() + b"\n",
         f"{SUM}  ../orders.csv\n".encode(),
         f"{SUM[:40]}  orders.csv\n".encode(),
+        f"{SUM}  orders.csv\n".encode("utf-16"),
+        f"{SUM}  orders.csv\n\xe9\xff\n".encode("latin-1"),
+        f"{SUM}  orders.csv\n".encode() * 20_000,
     ],
+    ids=["empty", "words", "no name", "outside", "cut", "UTF-16", "Latin-1", "too large"],
 )
 def test_a_list_that_cannot_be_used_is_a_fault(settings: Settings, folder: Path, content: bytes) -> None:
     (folder / "SHA256SUMS").write_bytes(content)
@@ -111,6 +117,56 @@ def test_a_list_that_cannot_be_used_is_a_fault(settings: Settings, folder: Path,
     (fault,) = faults(settings, folder)
 
     assert fault.startswith("2018-01-05/SHA256SUMS: cannot be used as a list of checksums (")
+
+
+def dropped(settings: Settings, drop: Path, day: date) -> list[str]:
+    """The faults of a day's delivery in the drop folder; none if it is accepted."""
+    try:
+        landing.land(Lakehouse(settings, shop()), [drop], only=day)
+    except DeliveryRefused as refused:
+        return list(refused.faults)
+    return []
+
+
+def test_the_look_into_the_drop_folder_reads_no_list(
+    settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "SHA256SUMS").write_bytes(b"\xff")
+    monkeypatch.setattr(delivery, "_open", lambda *_: pytest.fail("a file was opened"))
+
+    found = delivery.find_files([folder.parent], bounds=delivery.Bounds(within=folder.parent))
+
+    assert [file.name for file in found.files] == ["orders.csv"]
+    assert found.faults == []
+
+
+def test_a_damaged_list_in_the_drop_folder_refuses_the_delivery_beside_it_and_no_other(
+    settings: Settings, folder: Path
+) -> None:
+    other = folder.parent / "2018-01-06"
+    other.mkdir()
+    (other / "orders.csv").write_bytes(ORDERS)
+    (folder / "SHA256SUMS").write_bytes(f"{SUM}  orders.csv\n".encode("utf-16"))
+
+    assert dropped(settings, folder.parent, date(2018, 1, 5)) == [
+        "2018-01-05/SHA256SUMS: cannot be used as a list of checksums (line 1 is not a SHA-256 sum and the name of a "
+        "file); correct or remove it"
+    ]
+    assert dropped(settings, folder.parent, date(2018, 1, 6)) == []
+
+
+def test_a_list_of_several_days_misses_only_files_that_nobody_delivered(settings: Settings, tmp_path: Path) -> None:
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    for day in ("2018-01-05", "2018-01-06"):
+        (drop / f"orders_{day}.csv").write_bytes(ORDERS)
+    (drop / "SHA256SUMS").write_text(f"{SUM}  orders_2018-01-05.csv\n{SUM}  orders_2018-01-06.csv\n")
+
+    assert dropped(settings, drop, date(2018, 1, 5)) == []
+
+    (drop / "orders_2018-01-06.csv").write_bytes(CUT)
+    (fault,) = dropped(settings, drop, date(2018, 1, 6))
+    assert fault.startswith("orders_2018-01-06.csv: is not as it was sent")
 
 
 def test_other_files_are_no_lists() -> None:

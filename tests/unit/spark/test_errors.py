@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import grpc
 import pytest
 from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyspark.errors import PySparkException, PythonException
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
+from lakehouse.errors import SparkError
+from lakehouse.settings import Settings
+from lakehouse.spark import session
 from lakehouse.spark.errors import reason_of, spark_errors
 
 JAVA = """An error occurred while calling o77.collectToPython.
@@ -32,6 +37,10 @@ adbc_driver_manager.OperationalError: IO: could not connect to the server
         (PYTHON, "adbc_driver_manager.OperationalError: IO: could not connect to the server"),
         ("java.lang.OutOfMemoryError: Java heap space", "java.lang.OutOfMemoryError: Java heap space"),
         ("[PATH_NOT_FOUND] Path does not exist:\nfile:/lake.", "[PATH_NOT_FOUND] Path does not exist: file:/lake."),
+        (
+            "[PATH_NOT_FOUND] gone\norg.apache.spark.sql.AnalysisException",
+            "[PATH_NOT_FOUND] gone org.apache.spark.sql.AnalysisException",
+        ),
         ("x" * 600, "x" * 500),
     ],
 )
@@ -54,3 +63,16 @@ def test_an_error_of_grpc_is_an_error_of_spark_and_its_details_are_the_reason() 
 
     assert "failed to connect" in reason_of(gone.value).lower()
     assert "\n" not in reason_of(gone.value)
+
+
+def test_the_error_of_a_job_is_not_replaced_by_that_of_closing_the_session(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Gone:
+        def stop(self) -> None:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(session, "_local", lambda settings, short_run: Gone())
+
+    with pytest.raises(SparkError, match="Java has ended"), session.spark_session(Settings(home=tmp_path)):
+        raise SparkError("Java has ended")
