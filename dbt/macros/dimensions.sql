@@ -10,7 +10,10 @@
 {%- endmacro %}
 
 
-{# Hash of a natural key and the moment when its version opens: the same after every rebuild and on every engine. #}
+{#
+    Hash of a natural key and the moment when its version opens: the same after every rebuild and on every engine. The
+    moment always has 19 characters, so no two pairs give the same text, whatever characters the key holds.
+#}
 {% macro surrogate_key(natural_key, valid_from) -%}
     md5({{ natural_key }} || '|' || to_char({{ valid_from }}, 'YYYY-MM-DD HH24:MI:SS'))
 {%- endmacro %}

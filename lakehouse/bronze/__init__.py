@@ -1,1 +1,1 @@
-"""Landed files -> bronze: every record as sent, in Delta tables. Unreadable records go to `rejected`."""
+"""Landed files -> bronze: records as sent, in Delta tables. Unreadable ones, and no data, go to `rejected`."""

@@ -1,7 +1,8 @@
-"""A landed CSV -> Arrow batches of its readable records, each with its position. Unreadable records go to `reject`.
+"""A landed CSV -> Arrow batches of its readable records, each with its position. All other records go to `reject`.
 
 pyarrow's streaming reader reads one block at a time, so memory does not grow with the file. Records that are not UTF-8
-or contain NUL never reach the reader: it would drop the whole block, and could not return the bytes as sent.
+or contain NUL never reach the reader: it would drop the whole block, and could not return the bytes as sent. Records
+that are no data (not_data.py) are found in its batches; a second pass over such a file gets their bytes as sent.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import io
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain
 from typing import BinaryIO
 
@@ -18,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
+from lakehouse.bronze.not_data import NotData
 from lakehouse.landing.manifest import DeliveredFile
 from lakehouse.landing.quoting import CHUNK, count_fields, whole_records
 
@@ -32,14 +35,41 @@ Positions = npt.NDArray[np.int64]
 
 
 def read_records(
-    stream: BinaryIO, file: DeliveredFile, reject: Reject, block_size: int = CHUNK
+    open_file: Callable[[], AbstractContextManager[BinaryIO]],
+    file: DeliveredFile,
+    reject: Reject,
+    block_size: int = CHUNK,
 ) -> Iterator[tuple[pa.RecordBatch, Positions]]:
     """The readable records of a file that landing accepted, in order, as strings under `file.columns`.
 
-    `stream` yields the uncompressed bytes from the start. Positions count all records of the file, from 1.
+    `open_file` opens the uncompressed bytes at their start. Positions count all records of the file, from 1.
     """
+    numbering, not_data = Numbering(), NotData(file.columns)
+    positions_left_out, reasons = array("q"), list[str]()
+    with open_file() as stream:
+        for batch in _parsed(stream, file, numbering, reject, block_size):
+            positions = numbering.take(batch.num_rows)
+            if found := not_data.find(batch):
+                positions_left_out.extend(positions[list(found)].tolist())
+                reasons.extend(found.values())
+                is_data = np.ones(batch.num_rows, dtype=bool)
+                is_data[list(found)] = False
+                batch, positions = batch.filter(pa.array(is_data.tolist(), pa.bool_())), positions[is_data]
+            if batch.num_rows:
+                yield batch, positions
+    if reasons:
+        with open_file() as stream:
+            records = _as_sent(stream, file, positions_left_out)
+            # Fewer records than positions, in a file that was changed in landing: the caller's counts then differ.
+            for position, reason, record in zip(positions_left_out, reasons, records, strict=False):
+                reject(position, reason, record)
+
+
+def _parsed(
+    stream: BinaryIO, file: DeliveredFile, numbering: Numbering, reject: Reject, block_size: int
+) -> Iterator[pa.RecordBatch]:
+    """The parser's batches that have rows."""
     _skip(stream, file.data_starts)
-    numbering = Numbering()
     is_clean = file.is_utf8 and not file.has_nul
     pieces = _chunks(stream) if is_clean else _keep_readable(stream, len(file.columns), numbering, reject)
     header = ",".join(file.columns).encode() + b"\n"
@@ -60,9 +90,7 @@ def read_records(
             column_types=dict.fromkeys(file.columns, pa.string()), strings_can_be_null=False, check_utf8=False
         ),
     )
-    for batch in reader:
-        if batch.num_rows:
-            yield batch, numbering.take(batch.num_rows)
+    yield from (batch for batch in reader if batch.num_rows)
 
 
 class Numbering:
@@ -120,6 +148,25 @@ def _keep_readable(stream: BinaryIO, fields: int, numbering: Numbering, reject: 
             else:
                 kept.append(record)
         yield b"".join(kept)
+
+
+def _as_sent(stream: BinaryIO, file: DeliveredFile, positions: Sequence[int]) -> Iterator[bytes]:
+    """The bytes of the records at these positions, which ascend, without their newlines."""
+    _skip(stream, file.data_starts)
+    wanted = iter(positions)
+    next_one = next(wanted, None)
+    position = 0
+    for data, ends in whole_records(stream):
+        start = 0
+        for end in ends:
+            content = data[start:end].removesuffix(b"\n").removesuffix(b"\r")
+            start = end
+            position += bool(content)
+            if content and position == next_one:
+                yield content
+                next_one = next(wanted, None)
+                if next_one is None:
+                    return
 
 
 def _unreadable(content: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""A file in landing -> `bronze/<source>/<table>`, one row per readable record, and `rejected/<source>/<table>`.
+"""A file in landing -> `bronze/<source>/<table>`, one row per record, and `rejected/<source>/<table>`.
 
 Every column is a string exactly as sent. Both `""` and nothing between two commas are the empty string; only a column
 that the file lacks is null. A batch is replaced in one Delta commit, after its rejected records are committed.
@@ -139,10 +139,9 @@ class _Batch:
         return bool(read_partition(self._store, rejected_path(self._table), self._day).files)
 
     def _read(self, file: DeliveredFile, rejected: _Rejected) -> Iterator[pa.RecordBatch]:
-        with _open_landed(self._landing, file) as stream:
-            for batch, positions in read_records(stream, file, rejected.add):
-                self.counts["bronze"] += batch.num_rows
-                yield self._with_lineage(batch, file, positions)
+        for batch, positions in read_records(lambda: _open_landed(self._landing, file), file, rejected.add):
+            self.counts["bronze"] += batch.num_rows
+            yield self._with_lineage(batch, file, positions)
 
     def _with_lineage(self, batch: pa.RecordBatch, file: DeliveredFile, positions: np.ndarray) -> pa.RecordBatch:
         rows = batch.num_rows
@@ -166,7 +165,7 @@ class _RejectedFirst(LakehouseError):
 
 
 class _Rejected:
-    """The unreadable records, in memory up to a size and in a temporary file beyond it."""
+    """The rejected records, in memory up to a size and in a temporary file beyond it."""
 
     def __init__(self, source_file: str, day: date) -> None:
         self._source_file = source_file

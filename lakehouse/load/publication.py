@@ -100,7 +100,11 @@ class Publication:
         self._check(batch, self.cursor.rowcount)
 
     def _differing_keys(self, day: date, new_rows: sql.Composable) -> sql.Composable:
-        """A query for the keys whose old and new rows differ in this batch. `except` treats nulls as equal."""
+        """A query for the keys whose old and new rows differ in this batch. `except` treats nulls as equal.
+
+        Two keys never give the same text: silver quarantines a key that holds the separator, and '' is null there. Of a
+        table without a key this is sure for the first column only, which is the one that models look up.
+        """
         key = sql.SQL(" || chr(31) || ").join(
             sql.SQL("coalesce({}::text, '')").format(sql.Identifier(name)) for name in self.table.unique_key
         )

@@ -27,6 +27,16 @@ REFERENCE_TOO_LONG = f"longer than {LONGEST_KEY_BYTES} bytes"
 # Separates the columns of a key in ops.changed_keys.
 KEY_SEPARATOR = chr(31)
 KEY_HAS_SEPARATOR = "key: holds the control character U+001F"
+KEY_LOOKS_LIKE_ANOTHER = "has spaces around it, or invisible characters"
+# The same as a regular expression that Java and RE2 read alike: code points only, since the two know different versions
+# of Unicode. Control and format characters, separators, spaces other than U+0020 (the wide one of East Asia at the ends
+# only), and letters without a shape. Format characters that enclose a number are visible, so they are left out.
+LOOKS_LIKE_ANOTHER = (
+    r"\A[\x{20}\x{3000}]|[\x{20}\x{3000}]\z|"
+    r"[\x{0}-\x{1F}\x{7F}-\x{A0}\x{AD}\x{34F}\x{61C}\x{115F}\x{1160}\x{1680}\x{17B4}\x{17B5}\x{180B}-\x{180F}"
+    r"\x{2000}-\x{200F}\x{2028}-\x{202F}\x{205F}-\x{206F}\x{2800}\x{3164}\x{FE00}-\x{FE0F}\x{FEFF}\x{FFA0}"
+    r"\x{FFF0}-\x{FFFB}\x{13430}-\x{1343F}\x{1BCA0}-\x{1BCA3}\x{1D173}-\x{1D17A}\x{E0000}-\x{E0FFF}]"
+)
 
 
 def with_types(bronze: DataFrame, table: TableContract) -> DataFrame:
@@ -44,7 +54,7 @@ def graded_rows(bronze: DataFrame, table: TableContract) -> DataFrame:
     One job grades by sorting, which suits a batch that fits into one task. The functions below grade a large batch.
     """
     reasons = _reasons(violations(table))
-    warnings = _reasons([(rule.reason, violates(rule, type_)) for rule, type_ in _warning_rules(table)])
+    warnings = _reasons(suspicions(table))
     typed = with_types(bronze.withColumn("_record", as_sent(table)), table)
     rows = typed.select(
         *table.column_names, "_row", "_record", reasons.alias("_reasons"), warnings.alias("_warnings")
@@ -116,16 +126,25 @@ def counts_of(distinct: DataFrame, table: TableContract) -> dict[str, Column]:
 
 
 def warnings_of(table: TableContract) -> dict[str, Column]:
-    """reason -> aggregate: the number of valid rows that violate a rule of severity warning."""
+    """reason -> aggregate: the number of valid rows that are suspicious for this reason."""
     return {
-        rule.reason: sf.sum(sf.when(sf.col("_is_valid") & violates(rule, type_), 1))
-        for rule, type_ in _warning_rules(table)
+        reason: sf.sum(sf.when(sf.col("_is_valid") & is_suspicious, 1)) for reason, is_suspicious in suspicions(table)
     }
 
 
-def _warning_rules(table: TableContract) -> list[tuple[Rule, ColumnType]]:
-    rules = [(rule, column.type) for column in table.columns for rule in column.rules]
-    return [(rule, type_) for rule, type_ in rules if rule.severity == "warning"]
+def suspicions(table: TableContract) -> list[tuple[str, Column]]:
+    """(reason, whether a row is kept with this warning): the contract's rules of severity warning, and odd keys.
+
+    Every text of a key, and every reference to another table's, is looked at: `o1` and `o1 ` are two orders, which
+    people take for one. No contract has to say so.
+    """
+    rules = [(rule, column.type) for column in table.columns for rule in column.rules if rule.severity == "warning"]
+    found = [(rule.reason, violates(rule, type_)) for rule, type_ in rules]
+    for column in table.columns:
+        if column.type.kind == "text" and (column.name in table.key or column.references):
+            looks_like_another = sf.coalesce(sf.col(column.name).rlike(LOOKS_LIKE_ANOTHER), sf.lit(False))
+            found.append((f"{column.name}: {KEY_LOOKS_LIKE_ANOTHER}", looks_like_another))
+    return found
 
 
 def _reasons(violations: list[tuple[str, Column]]) -> Column:

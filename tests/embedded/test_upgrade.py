@@ -1,13 +1,18 @@
-"""What version 0.1.0 made (commit 30404c2) is found complete: no step runs again, no run starts, no message is sent.
+"""What version 0.1.0 made (commit 30404c2) is known, and is made again: by the next run, without a message before it.
 
-Only the marts are built again, once, since the dbt project changed; their rows are equal.
+That run does every step once more, since the rules of bronze, silver and Olist's ids changed. All rows are equal,
+in the lake and in the marts, but for the keys of inferred customers, which are made in another way.
 """
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 import runpy
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from io import BytesIO
 from typing import Any
@@ -16,8 +21,10 @@ import pytest
 from minio import Minio
 from pydantic import SecretStr
 
-from lakehouse import warehouse
+from lakehouse import steps, warehouse
+from lakehouse.contract.model import Contract, Rule
 from lakehouse.contract.odcs import read_contract
+from lakehouse.lake.bad_records import StoppedRecord, bad_records
 from lakehouse.lake.ledger import read_ledger
 from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
@@ -28,7 +35,7 @@ from lakehouse.pipeline import arrivals, reconcile
 from lakehouse.pipeline import run as pipeline
 from lakehouse.pipeline.pending import loaded_fingerprints
 from lakehouse.settings import PROJECT_DIR, Settings
-from lakehouse.steps import expected
+from lakehouse.steps import STEP_NAMES, Step, expected
 from lakehouse.warehouse.connections import open_connection
 from lakehouse.warehouse.passwords import superuser_password_file
 from lakehouse.workspaces import take_over
@@ -46,6 +53,8 @@ from tests.support.upgrade_fixture import (
 FIRST, SECOND, THIRD = date(2018, 1, 1), date(2018, 1, 2), date(2018, 1, 3)
 CONTRACT = read_contract(PROJECT_DIR / "contracts", "olist")
 NEW_COLUMNS: dict[str, dict[str, object]] = {"reconciliation": {"is_held": False}, "marts_state": {"relations": []}}
+RULES_CHANGED, WITHDRAWN = "delivered again, or its contract changed", "withdrawn since"
+CHANGED_KEYS = "select table_name, key from ops.changed_keys order by 1, 2"
 CLAIMS = "select place, batch_date, content, {} from ops.{} order by 1, 2"
 
 
@@ -96,9 +105,12 @@ def test_the_database_is_made_ready_once(shop: Lakehouse) -> None:
     assert "taken_up" not in before
 
 
-def test_nothing_landed_is_pending(shop: Lakehouse) -> None:
+def test_everything_landed_is_pending_from_bronze_on(shop: Lakehouse) -> None:
     assert [manifest.batch_date for manifest in read_manifests(shop)] == [FIRST, SECOND, THIRD]
-    assert pipeline.pending_now(shop) == []
+    assert pending_of(shop) == [
+        ("bronze", table, day, WITHDRAWN if (table, day) == ("order_payments", SECOND) else RULES_CHANGED)
+        for table, day in fingerprints()
+    ]
 
 
 def test_what_was_never_run_is_pending_from_bronze_on(old: Callable[[str], Lakehouse]) -> None:
@@ -111,9 +123,14 @@ def test_what_was_never_run_is_pending_from_bronze_on(old: Callable[[str], Lakeh
     assert {unit.table for unit in pending} == set(read_manifests(waiting)[0].tables)
 
 
-def test_every_fingerprint_is_computed_as_it_was(shop: Lakehouse) -> None:
+def test_with_the_rules_of_then_every_fingerprint_is_computed_as_it_was(
+    shop: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "STEPS", (Step("bronze", version=1), Step("silver", version=2), Step("load", version=1)))
+    contract = without_pattern_of_ids(CONTRACT)
+
     computed = {
-        (table, manifest.batch_date): expected(CONTRACT.table(table), manifest)
+        (table, manifest.batch_date): expected(contract.table(table), manifest)
         for manifest in read_manifests(shop)
         for table in manifest.tables
     }
@@ -132,31 +149,37 @@ def test_a_withdrawn_table_stays_withdrawn(shop: Lakehouse) -> None:
     assert rows == [(0,)]
 
 
-def test_no_batch_is_new_but_the_one_that_was_never_run(shop: Lakehouse, old: Callable[[str], Lakehouse]) -> None:
+def test_a_batch_that_was_never_run_is_new(old: Callable[[str], Lakehouse]) -> None:
     waiting = old("waiting")
     warehouse.prepare(waiting.settings)
 
-    assert arrivals.new_batches(shop) == []
     assert [(new.arrival.place, new.arrival.batch_date) for new in arrivals.new_batches(waiting)] == [
         ("landing", FIRST)
     ]
 
 
-def test_the_next_run_builds_the_marts_again_once_with_equal_rows_and_does_nothing_else(shop: Lakehouse) -> None:
-    loads, versions = (
-        query(shop.settings, "select * from ops.load_log order by 1", "loader"),
-        delta_versions(shop.settings, CONTRACT),
-    )
+def test_the_next_run_does_every_step_once_more_with_equal_rows_and_is_then_complete(
+    shop: Lakehouse, spark: Any
+) -> None:
+    raw, bad, changed = raw_rows(shop), bad_records_of(shop), query(shop.settings, CHANGED_KEYS, "loader")
     assert marts_of(shop) == mart_rows()
     assert marts.pending(shop) == "the dbt project changed"
 
     first, second = Silent(), Silent()
-    report = pipeline.run(shop, first)
+    report = pipeline.run(shop, first, spark=spark)
 
-    assert (first.steps, report.marts.full_refresh) == ([], True)
-    assert marts_of(shop) == mart_rows()
+    done = sorted((result.table, result.batch_date, result.step) for result in first.steps if result.done)
+    assert done == sorted((table, day, step) for table, day in fingerprints() for step in STEP_NAMES)
+    assert report.marts.full_refresh
+    assert (raw_rows(shop), bad_records_of(shop)) == (raw, bad)
+    assert query(shop.settings, CHANGED_KEYS, "loader") == changed
+    assert lines_of(marts_of(shop)) == lines_of(with_new_keys(mart_rows()))
     reconcile.facts(shop, all_keys=True)
-    assert not pipeline.run(shop, second).did_something
+    loads, versions = (
+        query(shop.settings, "select * from ops.load_log order by 1", "loader"),
+        delta_versions(shop.settings, CONTRACT),
+    )
+    assert not pipeline.run(shop, second, spark=spark).did_something
     assert (second.steps, second.models) == ([], [])
     assert query(shop.settings, "select * from ops.load_log order by 1", "loader") == loads
     assert delta_versions(shop.settings, CONTRACT) == versions
@@ -185,15 +208,15 @@ def stack(
         yield Lakehouse(settings, CONTRACT)
 
 
-def test_nothing_of_a_stack_is_pending_but_its_marts(stack: Lakehouse) -> None:
+def test_everything_of_a_stack_is_pending_from_bronze_on(stack: Lakehouse) -> None:
     assert [manifest.batch_date for manifest in read_manifests(stack)] == [FIRST, SECOND, THIRD]
-    assert pipeline.pending_now(stack) == []
+    assert pending_of(stack) == [("bronze", table, day, RULES_CHANGED) for table, day in fingerprints("stack")]
     assert fingerprints_noted(stack) == fingerprints("stack")
     assert marts.pending(stack) == "the dbt project changed"
     assert marts_of(stack) == mart_rows("stack")
 
 
-def test_a_stack_starts_no_run_and_sends_no_message(stack: Lakehouse) -> None:
+def test_a_stack_runs_only_what_a_command_loaded_by_itself_and_sends_no_message(stack: Lakehouse) -> None:
     claims = CLAIMS.format("claimed_at", "claims")
     before, claimed = ops_rows(stack.settings), query(stack.settings, claims, "loader")
     assert [(place, day) for place, day, *_ in claimed] == [
@@ -203,13 +226,19 @@ def test_a_stack_starts_no_run_and_sends_no_message(stack: Lakehouse) -> None:
     assert len(before["notices"]) > 3
     sent = []
 
-    assert arrivals.new_batches(stack) == []
+    new = [batch.arrival for batch in arrivals.new_batches(stack)]
     assert outbox.send_unsent(stack.settings, lambda notice, attempts: sent.append(notice) or "log") == 0
 
+    # A command loaded all three last, and may have left them undone. The content of each claim stays as it was.
+    assert [(arrival.place, arrival.batch_date) for arrival in new] == [
+        ("landing", day) for day in (FIRST, SECOND, THIRD)
+    ]
     assert sent == []
-    # The batch that a command loaded is claimed as loaded; the content of each claim stays as it was.
     assert query(stack.settings, claims, "loader") == claimed
-    assert {**ops_rows(stack.settings), "claims": before["claims"]} == before
+    assert ops_rows(stack.settings) == before
+    # What a run of the orchestrator loaded waits for `make backfill`.
+    arrivals.claim(stack, new[:2], "a run of lake")
+    assert [batch.arrival.batch_date for batch in arrivals.new_batches(stack)] == [THIRD]
 
 
 @pytest.fixture
@@ -240,6 +269,59 @@ def test_airflow_finds_the_triggers_of_0_1_0_under_their_new_names(server: Setti
     for module, name in [*triggers, *(new.rsplit(".", 1) for new in init["OLD_TRIGGERS"].values())]:
         code = (PROJECT_DIR / "airflow" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
         assert f"\nclass {name}(" in code
+
+
+def pending_of(lakehouse: Lakehouse) -> list[tuple[str, str, date, str]]:
+    pending = pipeline.pending_now(lakehouse)
+    return sorted((unit.step, unit.table, unit.batch_date, unit.why) for unit in pending)
+
+
+def without_pattern_of_ids(contract: Contract) -> Contract:
+    """The contract as it was in 0.1.0."""
+
+    def is_new(rule: Rule) -> bool:
+        return (rule.check, rule.severity, rule.pattern) == ("pattern", "warning", "[0-9a-f]{32}")
+
+    def old(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        return tuple(rule for rule in rules if not is_new(rule))
+
+    tables = (
+        replace(table, columns=tuple(replace(column, rules=old(column.rules)) for column in table.columns))
+        for table in contract.tables
+    )
+    return replace(contract, tables=tuple(tables))
+
+
+def raw_rows(lakehouse: Lakehouse) -> dict[str, str]:
+    """Every raw table as CSV."""
+    with warehouse.connect(lakehouse.settings, "loader") as connection:
+        return rows_as_csv(connection, "raw_olist")
+
+
+def bad_records_of(lakehouse: Lakehouse) -> list[StoppedRecord]:
+    """The bad records, with their reasons as 0.1.0 wrote them: without the wanted form."""
+    found = (
+        replace(record, reasons=tuple(reason.split(" (")[0] for reason in record.reasons))
+        for record in bad_records(lakehouse.bronze, lakehouse.silver, CONTRACT.tables, superseded=True)
+    )
+    return sorted(found, key=lambda record: (record.table, record.batch_date, record.stage, record.row))
+
+
+def with_new_keys(rows: dict[str, str]) -> dict[str, str]:
+    """The relations with the keys that inferred customers have since."""
+    new = {}
+    for row in csv.DictReader(io.StringIO(rows["dim_customer"])):
+        if row["is_inferred"] == "t" and row["customer_key"] != "unknown":
+            new[row["customer_key"]] = hashlib.md5(f"{row['customer_unique_id']}|customer_id".encode()).hexdigest()
+    assert new
+    for old_key, new_key in new.items():
+        rows = {name: text.replace(old_key, new_key) for name, text in rows.items()}
+    return rows
+
+
+def lines_of(rows: dict[str, str]) -> dict[str, list[str]]:
+    """The lines of each relation, sorted: another key gives its row another place."""
+    return {name: sorted(text.splitlines()) for name, text in rows.items()}
 
 
 def fingerprints_noted(lakehouse: Lakehouse) -> dict[tuple[str, date], dict[str, str]]:

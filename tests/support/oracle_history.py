@@ -39,8 +39,8 @@ def surrogate_key(natural_key: str, valid_from: datetime) -> str:
 
 
 def inferred_customer_key(customer_id: Any) -> str:
-    """Marked, so that no person's id can give the same hash."""
-    return surrogate_key(f"customer_id:{customer_id}", BEGINNING)
+    """No moment is at the end, so no person's id can give the same hash."""
+    return hashlib.md5(f"{customer_id}|customer_id".encode()).hexdigest()
 
 
 def versions_of_people(batches: Batches) -> dict[Any, list[Version]]:

@@ -254,15 +254,24 @@ def row_of(table: Table, record: Mapping[str, str]) -> Row | None:
 
 
 def records_of(table: Table, content: bytes) -> list[dict[str, str]]:
-    """The readable records of a file: they have as many fields as the header, in UTF-8, without a NUL."""
+    """The readable records of a file: they have as many fields as the header, in UTF-8, without a NUL, and are data."""
     lines = csv.reader(io.StringIO(content.decode("utf-8", errors="surrogateescape"), newline=""))
     header = next(lines)
     assert sorted(header) == sorted(table.columns), f"{table.file} with other columns is refused as a whole"
     return [
         dict(zip(header, record, strict=True))
         for record in lines
-        if len(record) == len(header) and all("\0" not in text and _is_utf8(text) for text in record)
+        if len(record) == len(header)
+        and all("\0" not in text and _is_utf8(text) for text in record)
+        and not _is_header_or_ruler(record, header)
     ]
+
+
+def _is_header_or_ruler(record: Sequence[str], header: Sequence[str]) -> bool:
+    """Whether it has the names of the header again, or dashes in every field and two or more in one of them."""
+    texts = [text.lstrip("\ufeff").strip() for text in record]
+    dashes = [set(text) == {"-"} for text in texts]
+    return [text.lower() for text in texts] == list(header) or (all(dashes) and max(map(len, texts)) >= 2)
 
 
 def _is_utf8(text: str) -> bool:

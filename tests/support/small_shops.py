@@ -5,7 +5,7 @@ many small histories as there are shops, and a failure can be shown with the rec
 
 What happens: tables of a batch come, come again (the same values written differently, other rows, or nothing) and are
 withdrawn; people move; orders come late; products, sellers, categories and places change; records break the contract;
-builds are killed.
+headers and rulers stand between records; builds are killed.
 """
 
 from __future__ import annotations
@@ -90,6 +90,8 @@ def _deliver(draw: Random, sent: Sent, name: str, day: date, shops: int) -> Deli
         for record in records:
             fields = [_written(draw, record[column]) for column in columns]
             lines.append(_line(_spoiled(draw, columns, fields) if draw.random() < 0.03 else fields))
+        if draw.random() < 0.05:
+            lines.append(_line(draw.choice([columns, [column.upper() for column in columns], ["--"] * len(columns)])))
     return day, name, "".join(lines).encode()
 
 

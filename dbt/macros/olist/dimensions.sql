@@ -1,6 +1,9 @@
-{# Key of a customer known by an order's customer_id only: marked, so that no person's id can give the same hash. #}
+{#
+    Key of a customer known by an order's customer_id only. What is hashed does not end with a moment, as it does in every
+    surrogate_key(), so no person has this key, whatever their id is.
+#}
 {% macro inferred_customer_key(customer_id) -%}
-    {{ surrogate_key("'customer_id:' || " ~ customer_id, beginning_of_time()) }}
+    md5({{ customer_id }} || '|customer_id')
 {%- endmacro %}
 
 

@@ -196,6 +196,24 @@ def test_ids_called_unknown_are_ordinary_members(shop: Settings, deliver: Delive
         assert query(shop, members.format(dimension, key)) == [(2, 2)]
 
 
+def test_no_id_of_a_person_gives_the_key_of_an_inferred_member(
+    shop: Settings, deliver: Deliver, contract: Contract
+) -> None:
+    people = ["c9", "customer_id:c9", "c9|customer_id", "c9|1900-01-01 00:00:00"]
+    deliver(
+        shop,
+        "2018-01-21",
+        customers=[customer(f"of {person}", person, "rj") for person in people],
+        orders=[order("o5", "c9", "2018-01-21 10:00:00")],
+    )
+
+    assert marts.run(Lakehouse(shop, contract)).done
+
+    members = "select customer_unique_id, is_inferred from marts.dim_customer where customer_unique_id like '%c9%'"
+    assert sorted(query(shop, members)) == sorted([("c9", True), *((person, False) for person in people)])
+    assert ("o5", "c9", "unknown", True) in query(shop, CITY_OF_ORDER)
+
+
 def test_with_nothing_new_dbt_is_not_started(shop: Settings, contract: Contract) -> None:
     log = shop.workspace_dir / "dbt" / "dbt.err"
     log.unlink()

@@ -95,6 +95,7 @@ def test_the_random_histories_have_every_kind_of_change() -> None:
         before: dict[tuple[str, date], bytes | None] = {}
         for day, name, content in (delivery for one in rounds for delivery in one.deliveries):
             seen["withdrawals"] += content is None
+            seen["headers and rulers between records"] += (content or b"").count(b"\n--,") + repeated_headers(content)
             seen["redeliveries"] += content is not None and (name, day) in before
             seen["values written differently"] += written_differently(TABLES[name], before.get((name, day)), content)
             before[name, day] = content
@@ -110,8 +111,14 @@ def test_the_random_histories_have_every_kind_of_change() -> None:
         for name in ("dim_customer", "dim_product", "dim_seller"):
             seen[f"inferred members of {name}"] += sum(row["is_inferred"] for row in marts[name]) - 1
 
-    assert len(seen) == 12
+    assert len(seen) == 13
     assert {kind for kind, count in seen.items() if count < 1} == set()
+
+
+def repeated_headers(content: bytes | None) -> int:
+    """How many lines of a file are its first one again, in any case."""
+    header, *others = (content or b"").lower().splitlines() or [b""]
+    return others.count(header)
 
 
 def written_differently(table: Table, old: bytes | None, new: bytes | None) -> int:

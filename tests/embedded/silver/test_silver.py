@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
+import unicodedata
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import write_deltalake
+from pyspark.sql import functions as sf
 
 from lakehouse.contract.model import Column, ColumnType, Rule
 from lakehouse.errors import LakehouseError, ReconciliationError, SparkError, StoreError
@@ -19,7 +24,7 @@ from lakehouse.lakehouse import Lakehouse
 from lakehouse.pipeline.maintain import _compact
 from lakehouse.silver import step as silver
 from lakehouse.silver.partition import SilverPartition
-from lakehouse.silver.rules import KEY_HAS_SEPARATOR, KEY_TOO_LONG
+from lakehouse.silver.rules import KEY_HAS_SEPARATOR, KEY_LOOKS_LIKE_ANOTHER, KEY_TOO_LONG, LOOKS_LIKE_ANOTHER
 from lakehouse.spark.background import SparkWhenNeeded
 from tests.support.made_up_shop import FIRST, HEADER, SECOND, Shop, orders
 
@@ -282,6 +287,47 @@ def test_a_key_that_holds_the_separator_of_its_columns_is_invalid(shop):
     shop.to_silver(shop.deliver("o\x1f1,1,1.00,new,", "o1,1,1.00,new,"))
 
     assert shop.quarantine() == [(1, [KEY_HAS_SEPARATOR])]
+
+
+def test_a_key_or_a_reference_that_looks_like_another_is_kept_with_a_warning(shop):
+    shelf = Column("shelf", ColumnType("text"), "", references=("shelves", "shelf"))
+    shop = shop.with_table(orders(shelf, Column("note", ColumnType("text"), "")), HEADER + ",shelf,note")
+
+    odd = [" ", "o1 ", " o1", "\u3000o1", "o\u00a01", "o1\u200b", "\ufeffo1", '"o1\n"', "o\x1e1", "o\t1", "\u202eo1"]
+    plain = ["o1", "O1", "o 1", "ó-1", "注\u3000文", "o\u06dd1", "№1|😀"]
+    result = shop.to_silver(
+        shop.deliver(
+            *(f"{key},1,1.00,new,, , note " for key in odd),
+            *(f"{key},1,1.00,new,,a shelf, note " for key in plain),
+            "o1,2,1.00,new,,,",
+        )
+    )
+
+    assert result.counts == counts(len(odd) + len(plain) + 1)
+    assert shop.warnings() == {
+        f"order_id: {KEY_LOOKS_LIKE_ANOTHER}": len(odd),
+        f"shelf: {KEY_LOOKS_LIKE_ANOTHER}": len(odd),
+    }
+
+
+def test_java_and_re2_take_the_same_characters_of_a_key_for_invisible(spark):
+    # Visible, though Unicode counts them as format characters: they enclose the digits that follow.
+    visible = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+    # Not counted as such, though nothing of them is seen: fillers, joiners, the blank of Braille, variation selectors.
+    blank = {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, *range(0xFE00, 0xFE10)}
+    blank |= {0xFFA0, *range(0xE0100, 0xE01F0)}
+    characters = [chr(n) for n in range(sys.maxunicode + 1) if not 0xD800 <= n <= 0xDFFF]
+    texts = pa.table({"character": characters, "key": [f"a{character}b" for character in characters]})
+
+    by_java = spark.createDataFrame(texts).where(sf.col("key").rlike(LOOKS_LIKE_ANOTHER)).toArrow()["character"]
+    by_re2 = texts.filter(pc.match_substring_regex(texts["key"], LOOKS_LIKE_ANOTHER))["character"]
+
+    found = {ord(character) for character in by_re2.to_pylist()}
+    assert {ord(character) for character in by_java.to_pylist()} == found
+    kinds = {ord(character): unicodedata.category(character) for character in characters}
+    unseen = {n for n, kind in kinds.items() if kind in ("Cc", "Cf", "Zl", "Zp", "Zs")}
+    assert (unseen | blank) - visible - {0x20, 0x3000} <= found
+    assert {n for n in found if kinds[n] != "Cn"} <= unseen | blank
 
 
 def test_columns_may_have_the_names_of_the_quarantine_columns(shop):

@@ -322,6 +322,13 @@ RECORDS = st.lists(
             (b"a,\xe9", "wrong number of fields"),
             (b"a,\0,c", "holds a NUL byte"),
             (b"a,\0,\xe9", "not UTF-8"),
+            (b"order_id,amount,note", "the header once more"),
+            (b'\xef\xbb\xbf Order_ID ,AMOUNT,"note "', "the header once more"),
+            (b"order_id,amount,other", None),
+            (b"order_id,amount", "wrong number of fields"),
+            (b'--,"-",----', "a ruler of dashes"),
+            (b"--,,--", None),
+            (b"-,-,-", None),
         ]
     ),
     max_size=30,
@@ -343,7 +350,7 @@ def test_every_record_is_read_or_rejected_at_its_own_position(
     )  # fmt: skip
     rejected: list[tuple[int, str, bytes]] = []
 
-    pieces = list(read_records(io.BytesIO(content), file, lambda *one: rejected.append(one), block_size))
+    pieces = list(read_records(lambda: io.BytesIO(content), file, lambda *one: rejected.append(one), block_size))
 
     assert found.records == len(real)
     assert sorted(rejected) == expected

@@ -18,6 +18,7 @@ from tests.support.small_source import DAY, land, manifests_in, rows_of, run_bro
 HEADER = b"order_id,amount,note\n"
 GOOD = b"o1,1.00,x\n"
 BIG = b"y" * 2_000_000
+AGAIN, RULER = "the header once more", "a ruler of dashes"
 LONG = b"y" * 5 * 1024 * 1024
 
 ARRIVES: dict[str, tuple[bytes, list[tuple[str, str, str]]]] = {
@@ -66,6 +67,17 @@ ARRIVES: dict[str, tuple[bytes, list[tuple[str, str, str]]]] = {
         HEADER + "1e3,１２,99999999999999999999.999\n".encode(),
         [("1e3", "１２", "99999999999999999999.999")],
     ),
+    # One field less than a header or a ruler.
+    "names of columns as values": (HEADER + b"order_id,amount,\n", [("order_id", "amount", "")]),
+    "names of columns in another order": (HEADER + b"amount,order_id,note\n", [("amount", "order_id", "note")]),
+    "names of columns, cut or longer": (
+        HEADER + b"order_id,amount,not\norder_id,amount,notes\n",
+        [("order_id", "amount", "not"), ("order_id", "amount", "notes")],
+    ),
+    "dashes for what is not known": (
+        HEADER + b"-,-,-\n--,,\n--,1.00,--\n--,-1,--\n",
+        [("-", "-", "-"), ("--", "", ""), ("--", "1.00", "--"), ("--", "-1", "--")],
+    ),
     "text beyond ASCII": (HEADER + "o1,1.00,São João 😀\n".encode(), [("o1", "1.00", "São João 😀")]),
 }
 
@@ -85,6 +97,19 @@ REJECTED: dict[str, tuple[bytes, int, str, bytes]] = {
     "NUL": (b"o2,2.00,a\0b\n", 2, "holds a NUL byte", b"o2,2.00,a\0b"),
     "NUL in quotes": (b'o2,2.00,"\0"\n', 2, "holds a NUL byte", b'o2,2.00,"\0"'),
     "NUL in a row of wrong length": (b"\0\n", 2, "wrong number of fields", b"\0"),
+    "header again": (HEADER, 2, AGAIN, HEADER[:-1]),
+    "header again with CRLF, behind blank lines": (b"\n\r\norder_id,amount,note\r\n", 2, AGAIN, HEADER[:-1]),
+    "header again in quotes": (b'"order_id","amount","note"\n', 2, AGAIN, b'"order_id","amount","note"'),
+    "header again with a BOM": (b"\xef\xbb\xbf" + HEADER, 2, AGAIN, b"\xef\xbb\xbf" + HEADER[:-1]),
+    "header again in capitals and with spaces": (
+        b"ORDER_ID , Amount,\xc2\xa0note\t\n",
+        2,
+        AGAIN,
+        b"ORDER_ID , Amount,\xc2\xa0note\t",
+    ),
+    "ruler": (b"--------,------,-----\n", 2, RULER, b"--------,------,-----"),
+    "ruler with spaces and quotes": (b' -,"------",- \r\n', 2, RULER, b' -,"------",- '),
+    "ruler with a BOM": (b"\xef\xbb\xbf--,--,--\n", 2, RULER, b"\xef\xbb\xbf--,--,--"),
     "latin-1 and short, behind blank lines": (b"\n\n\xe3\r\n", 2, "wrong number of fields", b"\xe3"),
 }
 
@@ -172,6 +197,38 @@ def test_a_table_of_one_column_keeps_empty_values_that_are_quoted(lake: Settings
 
     assert counts == {"records": 4, "rejected": 1, "bronze": 3}
     assert values_of(lake, "word", "_row", key="shop/words") == [("hello", 1), ("", 2), ("a,b", 3)]
+
+
+def test_a_table_of_one_column_has_headers_and_rulers_too(lake: Settings, tmp_path: Path) -> None:
+    counts = run_bronze(lake, land(lake, tmp_path, words=b'word\n-----\n-\nWord\nwords\n"word"\n'), table="words")
+
+    assert counts == {"records": 5, "rejected": 3, "bronze": 2}
+    assert values_of(lake, "word", "_row", key="shop/words") == [("-", 2), ("words", 4)]
+    assert values_of(lake, "_row", "reason", key="rejected/shop/words") == [(1, RULER), (3, AGAIN), (5, AGAIN)]
+
+
+def test_a_header_is_known_by_its_names_in_the_order_of_the_file(lake: Settings, tmp_path: Path) -> None:
+    header = b"note,order_id,amount\n"
+
+    counts = run_bronze(lake, land(lake, tmp_path, orders=header + b"x,o1,1.00\n" + header + HEADER + b"y,o2,2.00\n"))
+
+    assert counts == {"records": 4, "rejected": 1, "bronze": 3}
+    assert values_of(lake, "order_id", "_row") == [("o1", 1), ("amount", 3), ("o2", 4)]
+    assert values_of(lake, "_row", "record", key="rejected/shop/orders") == [(2, header[:-1])]
+
+
+def test_parts_of_many_blocks_glued_together_lose_their_headers_only(lake: Settings, tmp_path: Path) -> None:
+    part = HEADER + b"".join(b"o%d,1.00,%d\n" % (n, n) for n in range(100_000))
+
+    counts = run_bronze(lake, land(lake, tmp_path, orders=part * 3))
+
+    assert counts == {"records": 300_002, "rejected": 2, "bronze": 300_000}
+    assert values_of(lake, "_row", "record", key="rejected/shop/orders") == [
+        (100_001, HEADER[:-1]), (200_002, HEADER[:-1])
+    ]  # fmt: skip
+    rows = values_of(lake, "_row", "note")
+    assert [row for row, _ in rows] == [n for n in range(1, 300_003) if n not in (100_001, 200_002)]
+    assert [note for _, note in rows] == [str(n) for n in range(100_000)] * 3
 
 
 def test_a_crlf_in_quotes_survives_wherever_the_parsers_blocks_end(lake: Settings, tmp_path: Path) -> None:
