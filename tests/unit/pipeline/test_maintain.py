@@ -35,7 +35,7 @@ def rows(*numbers: int, day: date = DAY) -> pa.Table:
 def commit_thrice(settings: Settings) -> DeltaTable:
     """A table of one batch whose rows came in three commits with a file each."""
     store = open_store(settings, "silver")
-    replace_partition(store, KEY, rows(1), DAY, start_over=False)
+    replace_partition(store, KEY, rows(1), DAY)
     for number in (2, 3):
         write_deltalake(store.delta_url(KEY), rows(number), mode="append")
     return DeltaTable(store.delta_url(KEY))
@@ -82,7 +82,7 @@ def test_the_files_of_a_batch_become_one_with_the_same_rows(settings: Settings) 
 def test_batches_stay_in_separate_files(settings: Settings) -> None:
     store, other = open_store(settings, "silver"), date(2018, 1, 6)
     commit_thrice(settings)
-    replace_partition(store, KEY, rows(4, day=other), other, start_over=False)
+    replace_partition(store, KEY, rows(4, day=other), other)
 
     compact(settings, "silver", KEY)
 
