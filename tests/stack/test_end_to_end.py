@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.settings import PROJECT_DIR, Settings
+from lakehouse.settings import Settings
 from tests.stack.conftest import run_embedded
 from tests.stack.support.compose import Stack
-from tests.support.lake import all_rows, differences, query
-
-ARCHIVE = PROJECT_DIR.parent / "shared" / "data" / "olist" / "brazilian-ecommerce.zip"
+from tests.support.archive import ARCHIVE, ARCHIVE_MARTS
+from tests.support.lake import all_rows, differences, digests, query
 
 EVERY_OBJECT = """
 import json
@@ -54,12 +53,13 @@ def loads(settings: Settings) -> list[tuple]:
 
 @pytest.mark.usefixtures("said")
 def test_the_marts_are_those_of_embedded_in_every_column(stack: Stack, embedded: Settings, source: Path) -> None:
-    reference = run_embedded(embedded, "reference", source)
-
     there = all_rows(stack.settings())
 
     assert sum(map(len, there.values())) > 1000
-    assert differences(all_rows(reference), there) == {}
+    if source == ARCHIVE:  # what embedded makes of it, tests/embedded/pipeline/test_olist.py shows
+        assert digests(there) == ARCHIVE_MARTS
+    else:
+        assert differences(all_rows(run_embedded(embedded, "reference", source)), there) == {}
 
 
 @pytest.mark.usefixtures("said")

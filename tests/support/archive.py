@@ -12,3 +12,6 @@ NEEDS_ARCHIVE = [
     pytest.mark.olist,
     pytest.mark.skipif(not ARCHIVE.is_file(), reason=f"the real archive is not at {ARCHIVE}"),
 ]
+
+# Mart -> its rows, and a hash of them all (lake.digests).
+ARCHIVE_MARTS: dict[str, tuple[int, str]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
@@ -107,6 +108,11 @@ def all_rows(
         )
         for table, names in columns.items()
     }
+
+
+def digests(rows: Mapping[str, Rows]) -> dict[str, tuple[int, str]]:
+    """Table -> number of rows, and a hash of them all."""
+    return {table: (len(of), hashlib.sha256(repr(of).encode()).hexdigest()[:16]) for table, of in rows.items()}
 
 
 def rows_whatever_the_batches(settings: Settings) -> dict[str, Rows]:
