@@ -111,8 +111,9 @@ def all_rows(
 
 
 def digests(rows: Mapping[str, Rows]) -> dict[str, tuple[int, str]]:
-    """Table -> number of rows, and a hash of them all."""
-    return {table: (len(of), hashlib.sha256(repr(of).encode()).hexdigest()[:16]) for table, of in rows.items()}
+    """Table -> number of rows, and a hash of them all, in whatever order they come."""
+    texts = {table: "\n".join(sorted(map(repr, of))) for table, of in rows.items()}
+    return {table: (len(rows[table]), hashlib.sha256(text.encode()).hexdigest()[:16]) for table, text in texts.items()}
 
 
 def rows_whatever_the_batches(settings: Settings) -> dict[str, Rows]:
