@@ -59,6 +59,11 @@ LAKE = (
         "The table's log is damaged: files of `_delta_log` are missing. Delete the table's folder: `lakehouse run` "
         "then writes the table again from the layer before.",
     ),
+    Cause(r"Too many open files", "This user may open no more files: end programs, or raise the limit (`ulimit -n`)."),
+    Cause(
+        r"FileNotFoundException: \S*/(?:blockmgr|spark)-",
+        "Spark's temporary files were deleted while it worked: keep what cleans its temporary folder from doing so.",
+    ),
     Cause(
         r"FAILED_READ_FILE\.FILE_NOT_EXIST|PATH_NOT_FOUND|FileNotFoundException|NoSuchKey|Object at location \S+ not",
         f"A file that the table's log lists is not there: something deleted it. {REWRITE}",

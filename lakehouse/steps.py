@@ -54,7 +54,8 @@ class StepResult:
 class Pending:
     """A table of a batch that needs `step` and all later steps. `why`: the reason. `size`: the bytes landed.
 
-    `is_held`: only a corrected file, or a user who accepts the batch, lets the load go on (load/held.py).
+    `is_held`: only a corrected file, or a user who accepts the batch, lets the load go on (load/held.py). `waits_for`:
+    the held batch, if it is another one (load/rebuild.py).
     """
 
     step: StepName
@@ -63,6 +64,12 @@ class Pending:
     why: str
     size: int
     is_held: bool = False
+    waits_for: date | None = None
+
+    @property
+    def held_batch(self) -> date:
+        """The batch that is held: this one, or the one that this one waits for."""
+        return self.waits_for or self.batch_date
 
 
 class Observer(Protocol):

@@ -109,7 +109,8 @@ create table if not exists ops.claims (
 
 -- Messages to Slack or the log: noted before they are sent, marked as sent afterwards. One row per event, kept
 -- indefinitely: an event without a row is reported. happened_at: end of the run it is about. is_silent: never sent.
--- sent_at without sent_to: given up, since the receiver always refused it.
+-- refusals: how often the receiver refused this message, but might have taken others; after five it is given up, with
+-- sent_at and without sent_to.
 create table if not exists ops.notices (
     event_id text primary key,
     notice_id bigint generated always as identity,
@@ -125,6 +126,7 @@ create table if not exists ops.notices (
     sent_at timestamptz,
     sent_to text check (sent_to in ('slack', 'log'))
 );
+alter table ops.notices add column if not exists refusals integer not null default 0;
 do $$
 begin
     if not exists (

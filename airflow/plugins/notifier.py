@@ -20,7 +20,9 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
@@ -197,9 +199,7 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
                     )
                 except Exception as error:  # a run that cannot be noted must not delay the others
                     log.exception("The end of %s could not be noted with all details", event_id)
-                    kind = "success" if run.state == "success" else "failed"
-                    ended = (event_id, run.dag_id, kind, run.end_date, ended_runs.url_of(run))
-                    complete &= _noted_without_details(settings, ended, error)
+                    complete &= _noted_without_details(settings, error, event_id, partial(_end_of, run))
         # A run is silent only until its backfill's summary is noted, so a summary waits for all of its runs. The last
         # one may have ended since they were read; its end has already woken the next round.
         for event_id, parts in unreported.items():
@@ -216,19 +216,37 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
                 if backfill is None:
                     complete = False
                     continue
-                ended = (event_id, f"backfill {backfill.backfill_id}", "summary", backfill.ended_at, backfill.url)
-                complete &= _noted_without_details(settings, ended, error)
+                ended = (f"backfill {backfill.backfill_id}", "summary", backfill.ended_at, backfill.url)
+                complete &= _noted_without_details(settings, error, event_id, partial(tuple, ended))
     return complete
 
 
-def _noted_without_details(settings: Any, ended: tuple[Any, ...], error: Exception) -> bool:
-    """Note only that something ended, since an error keeps back the rest. False if not even that can be noted now."""
+def _end_of(run: DagRun) -> tuple[Any, ...]:
+    """Subject, kind, time and page of a run's end; no part needs a query."""
+    from lakehouse_airflow import ended_runs
+
+    day = ended_runs.batch_date(run)
+    kind = "success" if run.state == "success" else "failed"
+    return f"{run.dag_id} {day}" if day else run.dag_id, kind, run.end_date, ended_runs.url_of(run)
+
+
+def _noted_without_details(settings: Any, error: Exception, event_id: str, end: Callable[[], tuple[Any, ...]]) -> bool:
+    """Note only that something ended, since an error keeps back the rest.
+
+    False if the next round may do better: the error is one that passes, or not even this can be noted now.
+    """
+    from psycopg2 import InterfaceError, OperationalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from lakehouse.errors import LakehouseError
     from lakehouse.notify.events import note_without_details
 
+    if isinstance(error, LakehouseError | OSError | OperationalError | InterfaceError | SQLAlchemyError):
+        return False
     try:
-        _log_if_sent_elsewhere(settings, note_without_details(settings, error, *ended))
+        _log_if_sent_elsewhere(settings, note_without_details(settings, error, event_id, *end()))
     except Exception:
-        log.exception("The end of %s could not be noted", ended[0])
+        log.exception("The end of %s could not be noted", event_id)
         return False
     return True
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 _FORMS = re.compile(
     r"""(?xs)
-      \\ (?P<escape> U | 0[0-7] | . )
+      \\ (?P<escape> U | 0[0-7] | [1-7][0-7]{2} | . )
     | \[\^? (?P<members> \]? (?: \\. | [^\\\]] )* ) \]
     | (?P<group> \( \? (?: P[<=>] | \# | \( | [a-zA-Z-]*[aL][a-zA-Z-]*[:)] ) )
     | (?P<brace> \{ (?! \d+ (?: ,\d* )? \} ) )
@@ -35,7 +35,7 @@ def _found(pattern: str) -> Iterator[str]:
             yield f"{form['group']} is {_OF_A_GROUP.get(form['group'][:3], 'a flag of Python only')}"
         elif form["brace"]:
             yield r"{ is neither escaped (\{) nor {n}, {n,} or {n,m}"
-        elif form["escape"] in ("U", "0"):
+        elif form["escape"] in ("U", "0") or len(form["escape"] or "") == 3:
             yield f"\\{form['escape']} is an escape of Python only"
         elif form["members"] is not None:
             members = re.sub(r"\\[^b]", "", form["members"])

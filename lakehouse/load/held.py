@@ -18,7 +18,7 @@ from lakehouse.lake.ledger import Entry, read_ledger
 from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest, read_manifest
-from lakehouse.steps import expected
+from lakehouse.steps import Pending, expected
 
 # How many reasons a message names.
 REASONS = 3
@@ -59,6 +59,30 @@ def judge(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, entry:
     return Held(table.name, manifest.batch_date, delivered.records, bad)
 
 
+def held_though_loaded(lakehouse: Lakehouse, table: TableContract) -> Held | None:
+    """A held batch of which the raw table has rows, of another delivery or under another contract."""
+    made = read_ledger(lakehouse.silver, table_path(table))
+    for day in days_with_rows(lakehouse, table):
+        manifest = read_manifest(lakehouse, day)
+        if manifest is None or table.name not in manifest.tables:
+            continue
+        is_made = made.is_done(day, expected(table, manifest)["silver"])
+        if is_made and (held := judge(lakehouse, table, manifest, made.entries[day])):
+            return held
+    return None
+
+
+def days_with_rows(lakehouse: Lakehouse, table: TableContract) -> list[date]:
+    """The batches of which the raw table has rows, by date."""
+    with lakehouse.cursor() as cursor:
+        cursor.execute(
+            "select batch_date from ops.load_log "
+            "where source = %s and table_name = %s and is_current and rows > 0 order by 1",
+            (table.source, table.name),
+        )
+        return [day for (day,) in cursor.fetchall()]
+
+
 def accept(lakehouse: Lakehouse, table: TableContract, batch_date: date) -> Held:
     """Let the next load publish a held table of a batch as it is. Raises LakehouseError if it is not held."""
     path = table_path(table)
@@ -76,18 +100,20 @@ def accept(lakehouse: Lakehouse, table: TableContract, batch_date: date) -> Held
     )
 
 
-def explained(lakehouse: Lakehouse, held: Iterable[tuple[str, date, str]]) -> BatchHeld:
-    """The error that names each held (table, batch date, why) with its commonest reasons."""
+def explained(lakehouse: Lakehouse, held: Iterable[Pending]) -> BatchHeld:
+    """The error that names each held table of a batch, with the commonest reasons of the batch that is held."""
     from lakehouse.lake.bad_records import commonest_reasons  # delta-rs takes long to import, and `status` needs none
 
     lines = []
-    commands = []
-    for name, day, why in held:
-        lines.append(f"  {name} of {day} is {why}")
-        table = lakehouse.contract.table(name)
-        found = commonest_reasons(lakehouse.bronze, lakehouse.silver, table, day, REASONS)
-        lines += [f"    {reason.records:,} {reason}" for reason in found]
-        commands.append(f"`lakehouse accept {name} --batch-date {day}`")
+    commands: list[str] = []
+    for unit in held:
+        lines.append(f"  {unit.table} of {unit.batch_date} {unit.why if unit.waits_for else f'is {unit.why}'}")
+        command = f"`lakehouse accept {unit.table} --batch-date {unit.held_batch}`"
+        if command not in commands:
+            table = lakehouse.contract.table(unit.table)
+            found = commonest_reasons(lakehouse.bronze, lakehouse.silver, table, unit.held_batch, REASONS)
+            lines += [f"    {reason.records:,} {reason}" for reason in found]
+            commands.append(command)
     return BatchHeld(
         "\n".join(
             [

@@ -64,10 +64,14 @@ class Publication:
         there = dict(self.cursor.fetchall())
         for batch in batches:
             self._check(batch, there.pop(batch.day, 0))
-        assert not there, "only files of these batches were copied"
+        if there:
+            raise ReconciliationError(
+                f"{self.contract.raw_schema}.{self.table.name}: rows of other batches were copied, too "
+                f"({', '.join(map(str, sorted(there)))}). Nothing was published; run the same command again."
+            )
         raw_tables.swap_in(self.cursor, self.contract, self.table, staging)
-        for load_id in load_ids[-1:]:
-            self._note_changed(load_id, sql.SQL("select null"))
+        if load_ids:
+            self._note_changed(load_ids[-1], sql.SQL("select null"))
 
     def _log(self, batch: LoadedBatch) -> int:
         of_table = (self.contract.source, self.table.name, batch.day)

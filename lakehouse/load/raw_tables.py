@@ -100,10 +100,7 @@ def swap_in(cursor: Cursor, contract: Contract, table: TableContract, staging: s
 def _is_as_the_contract_says(cursor: Cursor, contract: Contract) -> bool:
     there = columns_there(cursor, contract)
     # A column that was removed from the contract stays in its table.
-    return all(
-        dict(table.sql_columns).keys() <= there.get(table.name, {}).keys() or _differs(table, there.get(table.name, {}))
-        for table in contract.tables
-    )
+    return all(dict(table.sql_columns).keys() <= there.get(table.name, {}).keys() for table in contract.tables)
 
 
 def _differs(table: TableContract, there: dict[str, str]) -> bool:
@@ -136,7 +133,7 @@ def _bring_up_to_date(cursor: Cursor, contract: Contract, table: TableContract, 
         _create_indexes(cursor, contract, table)
         _forget_loads(cursor, contract, table)
         return
-    for name, kind in table.sql_columns if not _differs(table, there) else ():
+    for name, kind in table.sql_columns:
         if name not in there:
             column = _definitions([(name, kind)])
             cursor.execute(sql.SQL("alter table {} add column {}").format(relation, column))

@@ -18,7 +18,7 @@ from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import read_manifest
 from lakehouse.load import raw_tables
 from lakehouse.load.copy import copy_rows
-from lakehouse.load.held import judge
+from lakehouse.load.held import days_with_rows, held_though_loaded, judge
 from lakehouse.load.publication import LoadedBatch, Publication
 from lakehouse.steps import expected
 
@@ -55,7 +55,9 @@ def run(lakehouse: Lakehouse, table: TableContract, spark: SparkSession) -> bool
 
 def _batches(lakehouse: Lakehouse, table: TableContract) -> list[LoadedBatch] | None:
     """What the new table will hold; None if a batch is held of which the old table has rows."""
-    made, loaded = read_ledger(lakehouse.silver, table_path(table)), _days_with_rows(lakehouse, table)
+    if held_though_loaded(lakehouse, table):
+        return None
+    made, loaded = read_ledger(lakehouse.silver, table_path(table)), days_with_rows(lakehouse, table)
     batches: list[LoadedBatch] = []
     missing: list[date] = []
     for day in sorted({*made.entries, *loaded}):
@@ -65,8 +67,6 @@ def _batches(lakehouse: Lakehouse, table: TableContract) -> list[LoadedBatch] | 
             missing += [day] if day in loaded else []
         elif judge(lakehouse, table, manifest, made.entries[day]) is None:
             batches.append(LoadedBatch(day, fingerprints["load"], made.entries[day].counts["silver"]))
-        elif day in loaded:
-            return None
     if missing:
         raise LakehouseError(
             f"{lakehouse.contract.raw_schema}.{table.name} has rows of batches that silver does not hold with the "
@@ -75,12 +75,3 @@ def _batches(lakehouse: Lakehouse, table: TableContract) -> list[LoadedBatch] | 
             "change of the type in the contract."
         )
     return batches
-
-
-def _days_with_rows(lakehouse: Lakehouse, table: TableContract) -> set[date]:
-    with lakehouse.cursor() as cursor:
-        cursor.execute(
-            "select batch_date from ops.load_log where source = %s and table_name = %s and is_current and rows > 0",
-            (table.source, table.name),
-        )
-        return {day for (day,) in cursor.fetchall()}

@@ -131,11 +131,18 @@ def note_backfill(settings: Settings, backfill: EndedBackfill) -> list[Notice]:
 def note_without_details(
     settings: Settings, error: Exception, event_id: str, subject: str, kind: Kind, happened_at: datetime, url: str
 ) -> list[Notice]:
-    """Note the end of a run or backfill of which no other notice can be made: else it would be tried indefinitely."""
+    """Note the end of a run or backfill of which no other notice can be made: else it would be tried indefinitely.
+
+    Of a success, it is silent: some successes are, and here it is not known which.
+    """
     title = f"{subject} {'succeeded' if kind == 'success' else 'failed' if kind == 'failed' else 'ended'}"
     facts = (("Details", _not_known(error)),)
     notice = _notice(
-        Message(SYMBOLS[kind], title, event_id, facts, (), (("The run", url),)), subject, kind, happened_at
+        Message(SYMBOLS[kind], title, event_id, facts, (), (("The run", url),)),
+        subject,
+        kind,
+        happened_at,
+        is_silent=kind == "success",
     )
     return [notice] if note(settings, notice) else []
 

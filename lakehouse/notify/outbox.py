@@ -17,6 +17,7 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import Json
 
 from lakehouse import warehouse
+from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from lakehouse.text import printable
 
@@ -124,7 +125,8 @@ def send_unsent(settings: Settings, send: Destination) -> int:
         with warehouse.cursor(settings) as cursor:
             cursor.execute(
                 """
-                select notice_id, attempts, event_id, subject, kind, happened_at, text, blocks from ops.notices
+                select notice_id, attempts, refusals, event_id, subject, kind, happened_at, text, blocks
+                from ops.notices
                 where sent_at is null and not is_silent and notice_id > %s
                 order by notice_id limit 1 for update skip locked
                 """,
@@ -133,26 +135,29 @@ def send_unsent(settings: Settings, send: Destination) -> int:
             row = cursor.fetchone()
             if row is None:
                 return sent
-            last, attempts, *columns = row
-            failure = _send(cursor, last, Notice(*columns), attempts, send)
+            last, attempts, refusals, *columns = row
+            failure = _send(cursor, last, Notice(*columns), attempts, refusals, send)
         if failure is None:
             sent += 1
         elif not failure.is_about_the_message:
             raise failure
 
 
-def _send(cursor: Cursor, notice_id: int, notice: Notice, attempts: int, send: Destination) -> NotSent | None:
+def _send(
+    cursor: Cursor, notice_id: int, notice: Notice, attempts: int, refusals: int, send: Destination
+) -> NotSent | None:
     """Send one notice and record the result."""
     try:
         sent_to = _sent(notice, attempts, send)
     except NotSent as failure:
-        is_given_up = failure.is_about_the_message and attempts + 1 >= MOST_REFUSALS
+        refusals += failure.is_about_the_message
+        is_given_up = refusals >= MOST_REFUSALS
         if is_given_up:
-            log.error("Given up after %s attempts: %s %s", attempts + 1, notice.event_id, failure)
+            log.error("Given up, refused %s times: %s %s", refusals, notice.event_id, failure)
         cursor.execute(
-            "update ops.notices set attempts = attempts + 1, last_error = %s, "
+            "update ops.notices set attempts = attempts + 1, refusals = %s, last_error = %s, "
             "sent_at = case when %s then now() end where notice_id = %s",
-            (printable(str(failure)), is_given_up, notice_id),
+            (refusals, printable(str(failure)), is_given_up, notice_id),
         )
         return failure
     cursor.execute(
@@ -167,6 +172,8 @@ def _sent(notice: Notice, attempts: int, send: Destination) -> str:
         return send(notice, attempts)
     except NotSent:
         raise
+    except (LakehouseError, OSError) as error:  # of the settings or of this machine: no message can be sent
+        raise NotSent(f"{type(error).__name__}: {error}") from error
     except Exception as error:  # a notice that reveals a bug must not stop the others
         log.exception("An error while sending %s", notice.event_id)
         raise NotSent(f"{type(error).__name__}: {error}", is_about_the_message=True) from error

@@ -67,8 +67,11 @@ def maintain(lakehouse: Lakehouse, note: Callable[[str], None]) -> Maintenance:
     with SparkWhenNeeded(lakehouse.settings) as spark:
         for table in lakehouse.contract.tables:
             with lakehouse.lock_table(table.name):
+                rebuild.drop_leftovers(lakehouse.silver, table)
                 for layer, path_of in DELTA_TABLES:
                     path = path_of(table)
+                    if (layer, path_of) == ("silver", table_path) and rebuild.is_due(lakehouse.silver, table):
+                        continue  # what is made beside the table belongs to this version of it
                     note(f"Compacting {layer} {path}")
                     try:
                         added, deleted = _compact(lakehouse, layer, path, spark)
@@ -78,7 +81,6 @@ def maintain(lakehouse: Lakehouse, note: Callable[[str], None]) -> Maintenance:
                             "Nothing is lost. Then run the same command again."
                         ) from error
                     merged, removed = merged + added, removed + deleted
-                rebuild.drop_leftovers(lakehouse.silver, table)
                 leftovers += raw_tables.drop_leftovers(lakehouse, table)
     note("Cleaning up the warehouse")
     with lakehouse.lock("publish"):

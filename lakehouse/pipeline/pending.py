@@ -15,7 +15,8 @@ from lakehouse.lake.ledger import Entry, read_ledger
 from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest
-from lakehouse.load.held import judge
+from lakehouse.load import raw_tables
+from lakehouse.load.held import Held, held_though_loaded, judge
 from lakehouse.steps import Pending, StepName, expected
 
 
@@ -48,7 +49,28 @@ def pending_steps(lakehouse: Lakehouse, manifests: list[Manifest], table: str | 
                 first = replace(first, why=f"held: {held}", is_held=True) if held else first
             if first:
                 found.append(first)
-    return found
+    return _with_waiting(lakehouse, found)
+
+
+def _with_waiting(lakehouse: Lakehouse, units: list[Pending]) -> list[Pending]:
+    """The units. One whose load waits for a held batch says so: a new type changes all batches of a table together."""
+    to_load = {unit.table for unit in units if unit.step == "load" and not unit.is_held}
+    waiting: dict[str, Held] = {}
+    for name in to_load:
+        table = lakehouse.contract.table(name)
+        with lakehouse.cursor() as cursor:
+            has_new_types = raw_tables.has_other_types(cursor, lakehouse.contract, table)
+        if has_new_types and (held := held_though_loaded(lakehouse, table)):
+            waiting[name] = held
+
+    def with_it(unit: Pending) -> Pending:
+        held = waiting.get(unit.table)
+        if held is None or unit.step != "load" or unit.is_held:
+            return unit
+        why = f"waits for the batch of {held.batch_date}, which is held: {held}"
+        return replace(unit, why=why, is_held=True, waits_for=held.batch_date)
+
+    return [with_it(unit) for unit in units]
 
 
 def without_landing(lakehouse: Lakehouse, manifests: list[Manifest]) -> list[tuple[str, date]]:

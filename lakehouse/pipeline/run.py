@@ -146,7 +146,7 @@ def stop_if_held(lakehouse: Lakehouse, *, table: str | None = None, batch_date: 
     """Raise BatchHeld, which explains what is held of everything landed, or only of one table or batch."""
     units = [unit for unit in pending_now(lakehouse, table=table, batch_date=batch_date) if unit.is_held]
     if units:
-        raise explained(lakehouse, [(unit.table, unit.batch_date, unit.why) for unit in units])
+        raise explained(lakehouse, units)
 
 
 def _run_units(

@@ -117,7 +117,7 @@ def run_step(step: StepName, table: str, batch_date: str) -> dict[str, int]:
         pipeline.stop_if_held(lakehouse, table=table, batch_date=day)
     if not results:
         log.info("%s of %s in batch %s: nothing to do", step, table, day)
-    return {name: rows for result in results for name, rows in result.counts.items()}
+    return {name: rows for result in results if result.batch_date == day for name, rows in result.counts.items()}
 
 
 def reconcile_tables(batch_date: str) -> dict[str, Any] | None:

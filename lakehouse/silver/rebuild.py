@@ -2,8 +2,8 @@
 
 A Delta table has one type per column, so the batches of a table cannot change one after another. Until the last batch
 that the table holds is made again, readers see the old history; one commit then replaces it. What is already made
-beside it survives a killed run. The folder of the new table is named after the version of the old one: neither is used
-again once they are swapped.
+beside it survives a killed run. The folder of the new table is named after the version of the old one, so a later
+change of a type begins in another folder.
 """
 
 from __future__ import annotations

@@ -88,7 +88,9 @@ def _make(
     delivered = manifest.tables.get(table.name)
     target = SilverPartition(spark, store, table_then, path, day, delivered.name if delivered else "")
     source = read_partition(lakehouse.bronze, table_path(table), day)
-    ledger.begin(store, path, day)
+    # The quarantine is replaced, too, which the entry of the table itself speaks of.
+    for entry_of in {path, table_path(table)}:
+        ledger.begin(store, entry_of, day)
     batch = _Batch(spark, table_then, source, target)
     is_small = _is_small(target.delta_rs_may_write, source.rows, delivered.size if delivered else 0)
     entry, phases = (batch.replace_small if is_small else batch.replace_large)(fingerprints["silver"])

@@ -52,7 +52,11 @@ from tests.support.upgrade_fixture import (
 
 FIRST, SECOND, THIRD = date(2018, 1, 1), date(2018, 1, 2), date(2018, 1, 3)
 CONTRACT = read_contract(PROJECT_DIR / "contracts", "olist")
-NEW_COLUMNS: dict[str, dict[str, object]] = {"reconciliation": {"is_held": False}, "marts_state": {"relations": []}}
+NEW_COLUMNS: dict[str, dict[str, object]] = {
+    "reconciliation": {"is_held": False},
+    "marts_state": {"relations": []},
+    "notices": {"refusals": 0},
+}
 RULES_CHANGED, WITHDRAWN = "delivered again, or its contract changed", "withdrawn since"
 CHANGED_KEYS = "select table_name, key from ops.changed_keys order by 1, 2"
 CLAIMS = "select place, batch_date, content, {} from ops.{} order by 1, 2"

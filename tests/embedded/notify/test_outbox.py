@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lakehouse import warehouse
-from lakehouse.errors import WarehouseError
+from lakehouse.errors import ConfigurationError, WarehouseError
 from lakehouse.notify import slack
 from lakehouse.notify.outbox import (
     MOST_REFUSALS,
@@ -170,15 +170,20 @@ class TestSending:
             (MOST_REFUSALS, None, "Slack answered 400 msg_too_long")
         ]
         assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [
-            f"Given up after {MOST_REFUSALS} attempts: a Slack answered 400 msg_too_long"
+            f"Given up, refused {MOST_REFUSALS} times: a Slack answered 400 msg_too_long"
         ]
 
     def test_a_receiver_that_is_down_is_never_given_up(self, settings: Settings) -> None:
         note(settings, notice("a"))
 
+        def unreadable(sent: Notice, attempts: int) -> str:
+            raise ConfigurationError("the webhook's file cannot be read")
+
         for _ in range(2 * MOST_REFUSALS):
-            with pytest.raises(NotSent):
-                send_unsent(settings, Receiver(a=NotSent("Slack answered 500 \0")))
+            for receiver in (Receiver(a=NotSent("Slack answered 500 \0")), unreadable):
+                with pytest.raises(NotSent):
+                    send_unsent(settings, receiver)
+        send_unsent(settings, Receiver(a=NotSent("Slack answered 400 msg_too_long", is_about_the_message=True)))
 
         assert send_unsent(settings, Receiver()) == 1
 

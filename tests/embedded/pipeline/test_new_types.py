@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from lakehouse.contract.model import ColumnType
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import BatchHeld, LakehouseError
 from lakehouse.lake import ledger
 from lakehouse.lake.ledger import read_ledger
 from lakehouse.landing.manifest import manifest_key, read_manifest
 from lakehouse.load import step as load
+from lakehouse.pipeline import reconcile
 from lakehouse.pipeline import run as pipeline
 from lakehouse.silver import rebuild
 from lakehouse.silver import step as silver
@@ -57,7 +58,7 @@ def test_readers_of_silver_see_the_old_history_until_the_new_one_is_whole(shop: 
 
     to_silver(changed, SECOND)
     assert shop.silver("order_id, item") == OLD
-    assert set(read_ledger(shop.lakehouse.silver, "shop/orders").entries) == {FIRST, SECOND}
+    assert set(read_ledger(shop.lakehouse.silver, "shop/orders").entries) == {FIRST}
 
     to_silver(changed, FIRST)
     new = [(order, str(item) if kind.kind == "text" else item) for order, item in OLD]
@@ -85,11 +86,13 @@ def test_a_killed_run_keeps_what_it_made_beside_the_table(shop: Shop, monkeypatc
 
 
 def test_a_type_that_is_changed_back_leaves_everything_as_it_was(shop: Shop) -> None:
-    to_silver(with_type(shop, ColumnType("bigint")), SECOND)
+    to_silver(with_type(shop, ColumnType("integer"), "order_id"), SECOND)
+    assert len(shop.quarantine()) == 1
 
     pipeline.run_step(shop.lakehouse, "bronze", Silent())
-    assert [to_silver(shop, day).done for day in (FIRST, SECOND)] == [False, False]
+    assert [to_silver(shop, day).done for day in (FIRST, SECOND)] == [False, True]
     assert [to_raw(shop, day).done for day in (FIRST, SECOND)] == [False, False]
+    assert (shop.silver("order_id, item"), shop.quarantine()) == (OLD, [])
 
 
 def test_a_batch_that_is_gone_from_landing_keeps_the_table_as_it_is(shop: Shop) -> None:
@@ -144,8 +147,18 @@ def test_a_held_batch_keeps_the_old_table(shop: Shop) -> None:
 
     assert [to_raw(changed, day).is_held for day in (FIRST, SECOND)] == [True, True]
     assert shop.raw("order_id, item") == [("o1", 1), ("2", 2)]
+    (waiting,) = pipeline.pending_now(changed.lakehouse, batch_date=SECOND)
+    assert (waiting.is_held, waiting.waits_for) == (True, FIRST)
+    with pytest.raises(BatchHeld) as held:
+        pipeline.stop_if_held(changed.lakehouse, table="orders", batch_date=SECOND)
+    assert "orders of 2018-01-06 waits for the batch of 2018-01-05, which is held: 1 of 1 records" in str(held.value)
+    assert "order_id: not a valid integer" in str(held.value)
+    assert "`lakehouse accept orders --batch-date 2018-01-05`" in str(held.value)
+    (count,) = reconcile.tables(changed.lakehouse, batch_date=SECOND, held=[("orders", SECOND)])
+    assert (count.silver, count.raw, count.is_held) == (1, 0, True)
 
-    to_silver(changed, FIRST) if changed.deliver("1,1,1.00,new,") else None
+    changed.deliver("1,1,1.00,new,")
+    to_silver(changed, FIRST)
     assert to_raw(changed, SECOND).done
     assert changed.raw("order_id, item") == [(1, 1), (2, 2)]
 

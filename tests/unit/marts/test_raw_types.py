@@ -10,7 +10,7 @@ import yaml
 
 from lakehouse.contract.model import Contract
 from lakehouse.contract.odcs import read_contract
-from lakehouse.marts.raw_types import numbers
+from lakehouse.marts.raw_types import total
 from lakehouse.settings import PROJECT_DIR
 
 DBT = PROJECT_DIR / "dbt"
@@ -29,18 +29,28 @@ def contract() -> Contract:
     return read_contract(PROJECT_DIR / "contracts", "olist")
 
 
-def types_of(contract: Contract) -> dict[str, str]:
-    return {f"{table.name}.{column.name}": column.type.sql for table in contract.tables for column in table.columns}
+@pytest.fixture(scope="module")
+def variables() -> dict[str, Any]:
+    """The project's variables, with their defaults."""
+    found: dict[str, Any] = yaml.safe_load((DBT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+    return found
 
 
-def test_the_defaults_are_the_contracts_types(contract: Contract) -> None:
-    variables = yaml.safe_load((DBT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+def types_of(contract: Contract, *, numbers: bool) -> dict[str, str]:
+    """Table.column -> type in the warehouse, of the numbers or of all other columns."""
+    columns = ((table.name, column) for table in contract.tables for column in table.columns)
+    return {f"{table}.{c.name}": c.type.sql for table, c in columns if c.type.is_number == numbers}
 
-    assert variables["olist_types"] == numbers(types_of(contract))
+
+def test_the_defaults_are_the_contracts_types(contract: Contract, variables: dict[str, Any]) -> None:
+    types = types_of(contract, numbers=True)
+
+    assert variables["olist_types"] == {**types, "total": total(types, variables["olist_summed"])}
+    assert set(variables["olist_summed"]) <= types.keys()
 
 
 def test_each_number_that_a_mart_carries_has_the_type_of_its_source(contract: Contract) -> None:
-    carried = {name.split(".")[1]: name for name in numbers(types_of(contract)) if name != "total"} | RENAMED
+    carried = {name.split(".")[1]: name for name in types_of(contract, numbers=True)} | RENAMED
     found, other = set(), []
     for path in sorted((DBT / "models" / "marts" / "olist").glob("*.yml")):
         (model,) = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
@@ -56,9 +66,7 @@ def test_each_number_that_a_mart_carries_has_the_type_of_its_source(contract: Co
 
 def test_other_columns_have_the_types_of_the_contract_too(contract: Contract) -> None:
     """Text, dates and timestamps are not carried by a variable: another type there needs another model."""
-    types = {
-        name.split(".")[1]: kind for name, kind in types_of(contract).items() if name not in numbers(types_of(contract))
-    }
+    types = {name.split(".")[1]: kind for name, kind in types_of(contract, numbers=False).items()}
     checked: dict[str, Any] = {}
     for path in sorted((DBT / "models" / "marts" / "olist").glob("*.yml")):
         (model,) = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
@@ -69,14 +77,18 @@ def test_other_columns_have_the_types_of_the_contract_too(contract: Contract) ->
 
 
 @pytest.mark.parametrize(
-    ("types", "total"),
+    ("kinds", "expected"),
     [
-        ({"a.b": "numeric(12,2)"}, "numeric(18,2)"),
-        ({"a.b": "numeric(12,2)", "a.c": "numeric(9,4)"}, "numeric(20,4)"),
-        ({"a.b": "numeric(38,3)"}, "numeric(38,3)"),
-        ({"a.b": "integer"}, "numeric(38,0)"),
+        (["numeric(12,2)"], "numeric(18,2)"),
+        (["numeric(12,2)", "numeric(9,4)"], "numeric(20,4)"),
+        (["numeric(38,3)"], "numeric(38,3)"),
+        (["integer", "numeric(5,2)"], "numeric(18,2)"),
+        (["bigint"], "numeric(25,0)"),
+        (["numeric(12,2)", "double precision"], "double precision"),
     ],
-    ids=["six digits more", "the most digits on either side", "no more than 38", "no decimals"],
+    ids=["six digits more", "the most digits on either side", "no more than 38", "whole numbers", "bigint", "double"],
 )
-def test_sums_fit_into_the_type_of_totals(types: dict[str, str], total: str) -> None:
-    assert numbers({**types, "a.text": "text"}) == {**types, "total": total}
+def test_sums_fit_into_the_type_of_totals(kinds: list[str], expected: str) -> None:
+    types = {f"a.c{number}": kind for number, kind in enumerate(kinds)}
+
+    assert total({**types, "a.latitude": "double precision", "a.long": "numeric(38,9)"}, list(types)) == expected
