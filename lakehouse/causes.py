@@ -115,7 +115,7 @@ SPARK = (
     ),
     HEAP,
     Cause(
-        r"INVALID_DRIVER_MEMORY|Invalid (?:maximum|initial) heap size|heap size specified",
+        r"INVALID_DRIVER_MEMORY|Too small \w+ heap|Invalid (?:maximum|initial) heap size|heap size specified",
         "Java cannot use this heap: set LAKEHOUSE_SPARK_DRIVER_MEMORY (now {memory}) to 600m or more, such as 1600m.",
     ),
     Cause(

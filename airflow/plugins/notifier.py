@@ -233,15 +233,13 @@ def _end_of(run: DagRun) -> tuple[Any, ...]:
 def _noted_without_details(settings: Any, error: Exception, event_id: str, end: Callable[[], tuple[Any, ...]]) -> bool:
     """Note only that something ended, since an error keeps back the rest.
 
-    False if the next round may do better: the error is one that passes, or not even this can be noted now.
+    False if the next round may do better: the error may pass, or not even this can be noted now.
     """
-    from psycopg2 import InterfaceError, OperationalError
-    from sqlalchemy.exc import SQLAlchemyError
+    from psycopg2 import DataError
 
-    from lakehouse.errors import LakehouseError
     from lakehouse.notify.events import note_without_details
 
-    if isinstance(error, LakehouseError | OSError | OperationalError | InterfaceError | SQLAlchemyError):
+    if not isinstance(error, ValueError | TypeError | LookupError | AttributeError | DataError):
         return False
     try:
         _log_if_sent_elsewhere(settings, note_without_details(settings, error, event_id, *end()))

@@ -131,7 +131,7 @@ def test_with_the_rules_of_then_every_fingerprint_is_computed_as_it_was(
     shop: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "STEPS", (Step("bronze", version=1), Step("silver", version=2), Step("load", version=1)))
-    contract = without_pattern_of_ids(CONTRACT)
+    contract = as_it_was(CONTRACT)
 
     computed = {
         (table, manifest.batch_date): expected(contract.table(table), manifest)
@@ -280,8 +280,8 @@ def pending_of(lakehouse: Lakehouse) -> list[tuple[str, str, date, str]]:
     return sorted((unit.step, unit.table, unit.batch_date, unit.why) for unit in pending)
 
 
-def without_pattern_of_ids(contract: Contract) -> Contract:
-    """The contract as it was in 0.1.0."""
+def as_it_was(contract: Contract) -> Contract:
+    """The contract as it was in 0.1.0, when references were no part of a table's rules."""
 
     def is_new(rule: Rule) -> bool:
         return (rule.check, rule.severity, rule.pattern) == ("pattern", "warning", "[0-9a-f]{32}")
@@ -290,7 +290,7 @@ def without_pattern_of_ids(contract: Contract) -> Contract:
         return tuple(rule for rule in rules if not is_new(rule))
 
     tables = (
-        replace(table, columns=tuple(replace(column, rules=old(column.rules)) for column in table.columns))
+        replace(table, columns=tuple(replace(c, rules=old(c.rules), references=None) for c in table.columns))
         for table in contract.tables
     )
     return replace(contract, tables=tuple(tables))

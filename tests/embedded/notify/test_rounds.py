@@ -119,6 +119,7 @@ def test_a_run_of_which_no_message_can_be_made_is_noted_without_details_and_stop
 
     monkeypatch.setattr(ended_runs, "describe", describe)
     monkeypatch.setattr(ended_runs, "url_of", lambda run: "http://run")
+    monkeypatch.setattr(ended_runs, "batch_date", lambda run: DAYS[0])
     airflow.ended[0] = SimpleNamespace(  # type: ignore[call-overload]
         event_id=odd.event_id, dag_id="lake", state="failed", end_date=odd.ended_at, ended_at=odd.ended_at
     )
@@ -131,7 +132,7 @@ def test_a_run_of_which_no_message_can_be_made_is_noted_without_details_and_stop
     with warehouse.cursor(settings) as cursor:
         cursor.execute("select text, kind from ops.notices where event_id = %s", (odd.event_id,))
         assert cursor.fetchone() == (
-            "❌ lake failed\nDetails: not known: A string literal cannot contain NUL \\x00\nThe run: http://run\n"
+            f"❌ lake {DAYS[0]} failed\nDetails: not known: A string literal cannot contain NUL \\x00\nThe run: http://run\n"
             f"Event: {odd.event_id}",
             "failed",
         )

@@ -18,7 +18,7 @@ TOKEN = "the-token-of-this-server"
 CLIENT = """
     import sys
     from pathlib import Path
-    from lakehouse.load import step as load
+    from lakehouse.load import copy
     from lakehouse.spark.session import spark_session
     from lakehouse.settings import Settings
     from tests.support.made_up_shop import Shop
@@ -51,7 +51,7 @@ REFUSED = """
 FAILS_ONCE = """
     MARK = Path(sys.argv[2])
 
-    class FailsOnce(load.StagingTable):
+    class FailsOnce(copy.StagingTable):
         def copy(self, batches):
             returned = list(super().copy(batches))
             if not MARK.exists():
@@ -59,7 +59,7 @@ FAILS_ONCE = """
                 raise RuntimeError("the worker dies now")
             yield from returned
 
-    load.StagingTable = FailsOnce
+    copy.StagingTable = FailsOnce
 """
 
 
@@ -129,7 +129,7 @@ def test_a_server_refuses_a_client_without_its_token(address, token):
     assert "wrong-token" not in output
 
 
-def test_a_spark_that_cannot_start_is_reported_with_its_log(server, tmp_path):
+def test_a_spark_that_cannot_start_is_reported_with_its_cause(server, tmp_path):
     script = """
         import sys
         from lakehouse.errors import SetupError
@@ -147,4 +147,4 @@ def test_a_spark_that_cannot_start_is_reported_with_its_log(server, tmp_path):
     output = run_client(script, settings.model_dump_json())
 
     assert "LAKEHOUSE_SPARK_DRIVER_MEMORY" in output
-    assert str(tmp_path) in output
+    assert "Too small maximum heap" in output
