@@ -41,7 +41,8 @@ def api(stack: Stack, shop: Path) -> Api:
     api.log_in("airflow", "airflow")
     for dag in ("arrivals", "lake"):  # they would do the same automatically
         api.ask(f"/api/v2/dags/{dag}", {"is_paused": True}, "PATCH")
-    stack.cli("land", "/data", "--workspace", "main", mount=next(shop.iterdir()))
+    # Both that and the archive, which may be there, have no date: they are of today.
+    stack.cli("land", "/data", "--replace", "--workspace", "main", mount=next(shop.iterdir()))
     for step in ("bronze", "silver", "load"):
         stack.cli(step, "--workspace", "main")
     execute(stack, START_OVER)
