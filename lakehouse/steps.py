@@ -71,6 +71,9 @@ class Pending:
         """The batch that is held: this one, or the one that this one waits for."""
         return self.waits_for or self.batch_date
 
+    def __str__(self) -> str:
+        return f"{self.table} of {self.batch_date} {'' if self.waits_for else 'is '}{self.why}"
+
 
 class Observer(Protocol):
     """Watches a run. Its methods are called from several threads."""

@@ -31,6 +31,7 @@ from airflow.plugins_manager import AirflowPlugin
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
 
+    from lakehouse.notify.events import EndedBackfill
     from lakehouse.notify.outbox import Notice
 
 log = logging.getLogger(__name__)
@@ -216,8 +217,7 @@ def note_what_ended(settings: Any, since: datetime) -> bool:
                 if backfill is None:
                     complete = False
                     continue
-                ended = (f"backfill {backfill.backfill_id}", "summary", backfill.ended_at, backfill.url)
-                complete &= _noted_without_details(settings, error, event_id, partial(tuple, ended))
+                complete &= _noted_without_details(settings, error, event_id, partial(_end_of_backfill, backfill))
     return complete
 
 
@@ -228,6 +228,11 @@ def _end_of(run: DagRun) -> tuple[Any, ...]:
     day = ended_runs.batch_date(run)
     kind = "success" if run.state == "success" else "failed"
     return f"{run.dag_id} {day}" if day else run.dag_id, kind, run.end_date, ended_runs.url_of(run)
+
+
+def _end_of_backfill(backfill: EndedBackfill) -> tuple[Any, ...]:
+    """The same of a backfill."""
+    return f"backfill {backfill.backfill_id}", "summary", backfill.ended_at, backfill.url
 
 
 def _noted_without_details(settings: Any, error: Exception, event_id: str, end: Callable[[], tuple[Any, ...]]) -> bool:

@@ -97,7 +97,7 @@ def quarantine(
     warehouse.prepare(lakehouse.settings)
     for unit in pending_steps(lakehouse, read_manifests(lakehouse), table):
         if unit.is_held and day_of(batch_date) in (None, unit.batch_date):
-            warn(f"{unit.table} of {unit.batch_date} is {unit.why}")
+            warn(str(unit))
     tables = [lakehouse.contract.table(table)] if table else lakehouse.contract.tables
     found = bad_records(
         lakehouse.bronze, lakehouse.silver, tables, batch_date=day_of(batch_date), reason=reason, superseded=superseded

@@ -148,13 +148,11 @@ def print_status(console: Console, status: Status) -> None:
         console.print(rows_table("Pending", ("batch_date", "table", "from step", "why"), waiting))
         if status.marts_pending or not all(unit.is_held for unit in status.pending):
             console.print(f"\n  {command()} run  [dim]processes it[/dim]")
-        for unit in status.pending:
-            if unit.is_held:
-                of_batch = f"{unit.table} --batch-date {unit.batch_date}"
-                console.print(
-                    f"\n  {command()} quarantine --counts --table {of_batch}  [dim]shows why it is held[/dim]"
-                )
-                console.print(f"  {command()} accept {of_batch}  [dim]lets it be loaded as it is[/dim]")
+        # Several batches may wait for the same one.
+        held = (f"{unit.table} --batch-date {unit.held_batch}" for unit in status.pending if unit.is_held)
+        for of_batch in dict.fromkeys(held):
+            console.print(f"\n  {command()} quarantine --counts --table {of_batch}  [dim]shows why it is held[/dim]")
+            console.print(f"  {command()} accept {of_batch}  [dim]lets it be loaded as it is[/dim]")
     else:
         console.print("Everything landed is in the marts.", style="green")
     if status.ends_open:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -62,15 +63,20 @@ def open_table(store: Store, path: str) -> DeltaTable | None:
 
 def read_partition(store: Store, path: str, batch_date: date) -> Partition:
     """A batch's rows in the current version of the table. Empty if there is no table."""
-    return read_partitions(store, path).get(batch_date, Partition((), 0))
+    return read_partitions(store, path, batch_date).get(batch_date, Partition((), 0))
 
 
-def read_partitions(store: Store, path: str) -> dict[date, Partition]:
-    """The rows of each batch in the current version of the table, by date. Batches without files are left out."""
+def read_partitions(store: Store, path: str, only: date | None = None) -> dict[date, Partition]:
+    """The rows of each batch in the current version of the table, by date. Batches without files are left out.
+
+    `only`: of this batch alone.
+    """
     table = open_table(store, path)
     if table is None:
         return {}
     files = pa.table(table.get_add_actions(flatten=True)).select(["partition._batch_date", "path", "num_records"])
+    if only is not None:
+        files = files.filter(pc.equal(files["partition._batch_date"], pa.scalar(only)))
     root = store.spark_url(path)
     by_day: dict[date, list[tuple[str, int]]] = {}
     for day, file, rows in sorted(zip(*(column.to_pylist() for column in files.columns), strict=True)):

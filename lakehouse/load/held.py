@@ -14,7 +14,7 @@ from datetime import date
 from lakehouse.contract.model import TableContract
 from lakehouse.errors import BatchHeld, LakehouseError
 from lakehouse.lake import ledger
-from lakehouse.lake.ledger import Entry, read_ledger
+from lakehouse.lake.ledger import Entry, Ledger, read_ledger
 from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest, read_manifest
@@ -63,13 +63,20 @@ def held_though_loaded(lakehouse: Lakehouse, table: TableContract) -> Held | Non
     """A held batch of which the raw table has rows, of another delivery or under another contract."""
     made = read_ledger(lakehouse.silver, table_path(table))
     for day in days_with_rows(lakehouse, table):
-        manifest = read_manifest(lakehouse, day)
-        if manifest is None or table.name not in manifest.tables:
-            continue
-        is_made = made.is_done(day, expected(table, manifest)["silver"])
-        if is_made and (held := judge(lakehouse, table, manifest, made.entries[day])):
+        current = made_as_landed(lakehouse, table, made, day)
+        if current and (held := judge(lakehouse, table, *current)):
             return held
     return None
+
+
+def made_as_landed(
+    lakehouse: Lakehouse, table: TableContract, made: Ledger, day: date
+) -> tuple[Manifest, Entry] | None:
+    """A batch as landed, and what silver's ledger says of exactly that; None if silver does not hold it."""
+    manifest = read_manifest(lakehouse, day)
+    if manifest is None or table.name not in manifest.tables:
+        return None
+    return (manifest, made.entries[day]) if made.is_done(day, expected(table, manifest)["silver"]) else None
 
 
 def days_with_rows(lakehouse: Lakehouse, table: TableContract) -> list[date]:
@@ -87,13 +94,10 @@ def accept(lakehouse: Lakehouse, table: TableContract, batch_date: date) -> Held
     """Let the next load publish a held table of a batch as it is. Raises LakehouseError if it is not held."""
     path = table_path(table)
     with lakehouse.lock_table(table.name):
-        manifest = read_manifest(lakehouse, batch_date)
-        made = read_ledger(lakehouse.silver, path)
-        if manifest and made.is_done(batch_date, expected(table, manifest)["silver"]):
-            entry = made.entries[batch_date]
-            if held := judge(lakehouse, table, manifest, entry):
-                ledger.record(lakehouse.silver, path, batch_date, replace(entry, is_accepted=True))
-                return held
+        current = made_as_landed(lakehouse, table, read_ledger(lakehouse.silver, path), batch_date)
+        if current and (held := judge(lakehouse, table, *current)):
+            ledger.record(lakehouse.silver, path, batch_date, replace(current[1], is_accepted=True))
+            return held
     raise LakehouseError(
         f"{table.name} of {batch_date} is not held, so there is nothing to accept.\n"
         "`lakehouse status` shows what is pending and why."
@@ -107,7 +111,7 @@ def explained(lakehouse: Lakehouse, held: Iterable[Pending]) -> BatchHeld:
     lines = []
     commands: list[str] = []
     for unit in held:
-        lines.append(f"  {unit.table} of {unit.batch_date} {unit.why if unit.waits_for else f'is {unit.why}'}")
+        lines.append(f"  {unit}")
         command = f"`lakehouse accept {unit.table} --batch-date {unit.held_batch}`"
         if command not in commands:
             table = lakehouse.contract.table(unit.table)

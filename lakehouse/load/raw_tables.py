@@ -34,22 +34,27 @@ def ensure(lakehouse: Lakehouse) -> None:
             _bring_up_to_date(cursor, lakehouse.contract, table, there.get(table.name))
 
 
-def has_other_types(cursor: Cursor, contract: Contract, table: TableContract) -> bool:
-    """Whether a column of the raw table has another type than in the contract."""
-    return _differs(table, columns_there(cursor, contract).get(table.name, {}))
+def with_other_types(cursor: Cursor, contract: Contract) -> set[str]:
+    """The raw tables of which a column has another type than in the contract."""
+    there = columns_there(cursor, contract)
+    return {
+        table.name
+        for table in contract.tables
+        if any(there.get(table.name, {}).get(name, kind) != kind for name, kind in table.sql_columns)
+    }
 
 
-def create_staging(lakehouse: Lakehouse, table: TableContract) -> str:
+def create_staging(lakehouse: Lakehouse, table: TableContract, *, has_whole_table: bool = False) -> str:
     """Create an empty table with a name of its own, the columns of a raw table, and `_task`. Returns the name.
 
     The new table is unlogged (half the writing) if its rows will be copied into the raw table. It is logged if it will
-    become the raw table itself, since an unlogged table is empty after a crash.
+    become the raw table itself, since an unlogged table is empty after a crash. `has_whole_table`: it will.
     """
     name = f"_staging_{table.name}_{secrets.token_hex(4)}"
     columns = _definitions([*table.sql_columns, ("_task", "bigint")])
     contract = lakehouse.contract
     with lakehouse.cursor() as cursor:
-        takes_its_place = may_be_replaced(cursor, contract, table) or has_other_types(cursor, contract, table)
+        takes_its_place = has_whole_table or may_be_replaced(cursor, contract, table)
         kind = sql.SQL("" if takes_its_place else "unlogged ")
         relation = sql.Identifier(contract.raw_schema, name)
         cursor.execute(sql.SQL("create {}table {} ({})").format(kind, relation, columns))
@@ -101,10 +106,6 @@ def _is_as_the_contract_says(cursor: Cursor, contract: Contract) -> bool:
     there = columns_there(cursor, contract)
     # A column that was removed from the contract stays in its table.
     return all(dict(table.sql_columns).keys() <= there.get(table.name, {}).keys() for table in contract.tables)
-
-
-def _differs(table: TableContract, there: dict[str, str]) -> bool:
-    return any(there.get(name, kind) != kind for name, kind in table.sql_columns)
 
 
 def columns_there(cursor: Cursor, contract: Contract) -> dict[str, dict[str, str]]:

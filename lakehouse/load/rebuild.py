@@ -15,10 +15,9 @@ from lakehouse.lake.delta import read_partitions
 from lakehouse.lake.ledger import read_ledger
 from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
-from lakehouse.landing.manifest import read_manifest
 from lakehouse.load import raw_tables
 from lakehouse.load.copy import copy_rows
-from lakehouse.load.held import days_with_rows, held_though_loaded, judge
+from lakehouse.load.held import days_with_rows, held_though_loaded, judge, made_as_landed
 from lakehouse.load.publication import LoadedBatch, Publication
 from lakehouse.steps import expected
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 def is_due(lakehouse: Lakehouse, table: TableContract) -> bool:
     """Whether a column of the raw table has another type than in the contract."""
     with lakehouse.cursor() as cursor:
-        return raw_tables.has_other_types(cursor, lakehouse.contract, table)
+        return table.name in raw_tables.with_other_types(cursor, lakehouse.contract)
 
 
 def run(lakehouse: Lakehouse, table: TableContract, spark: SparkSession) -> bool:
@@ -45,7 +44,7 @@ def run(lakehouse: Lakehouse, table: TableContract, spark: SparkSession) -> bool
     partitions = read_partitions(lakehouse.silver, table_path(table))
     files = [file for batch in batches if batch.day in partitions for file in partitions[batch.day].files]
     raw_tables.drop_leftovers(lakehouse, table)
-    staging = raw_tables.create_staging(lakehouse, table)
+    staging = raw_tables.create_staging(lakehouse, table, has_whole_table=True)
     tasks = copy_rows(lakehouse, table, spark, files, staging) if files else []
     with lakehouse.lock("publish") as publishing, lakehouse.cursor() as cursor:
         publishing.fence(cursor)
@@ -61,12 +60,12 @@ def _batches(lakehouse: Lakehouse, table: TableContract) -> list[LoadedBatch] | 
     batches: list[LoadedBatch] = []
     missing: list[date] = []
     for day in sorted({*made.entries, *loaded}):
-        manifest = read_manifest(lakehouse, day)
-        fingerprints = expected(table, manifest) if manifest and table.name in manifest.tables else None
-        if manifest is None or fingerprints is None or not made.is_done(day, fingerprints["silver"]):
+        current = made_as_landed(lakehouse, table, made, day)
+        if current is None:
             missing += [day] if day in loaded else []
-        elif judge(lakehouse, table, manifest, made.entries[day]) is None:
-            batches.append(LoadedBatch(day, fingerprints["load"], made.entries[day].counts["silver"]))
+        elif judge(lakehouse, table, *current) is None:
+            manifest, entry = current
+            batches.append(LoadedBatch(day, expected(table, manifest)["load"], entry.counts["silver"]))
     if missing:
         raise LakehouseError(
             f"{lakehouse.contract.raw_schema}.{table.name} has rows of batches that silver does not hold with the "

@@ -46,7 +46,7 @@ def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: S
     fingerprints = expected(table, manifest)
     day, fingerprint = manifest.batch_date, fingerprints["load"]
     if loaded := _loaded(lakehouse, table, day, fingerprint):
-        return _result(loaded, table, 0.0, {})
+        return _result(loaded, table, None, {})
     entry = _silver_entry(lakehouse, table, day, fingerprints["silver"])
     is_held = judge(lakehouse, table, manifest, entry) is not None
     if not is_held and rebuild.is_due(lakehouse, table):
@@ -72,9 +72,10 @@ def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: S
     return _result(batch, table, time.monotonic() - begin, phases)
 
 
-def _result(batch: LoadedBatch, table: TableContract, seconds: float, phases: dict[str, float]) -> StepResult:
+def _result(batch: LoadedBatch, table: TableContract, seconds: float | None, phases: dict[str, float]) -> StepResult:
+    """`seconds`: None if there was nothing to do."""
     counts = {"silver": batch.rows, "raw": batch.rows}
-    return StepResult("load", table.name, batch.day, seconds > 0, counts, seconds, phases)
+    return StepResult("load", table.name, batch.day, seconds is not None, counts, seconds or 0.0, phases)
 
 
 def _loaded(lakehouse: Lakehouse, table: TableContract, day: date, fingerprint: str) -> LoadedBatch | None:

@@ -54,23 +54,20 @@ def pending_steps(lakehouse: Lakehouse, manifests: list[Manifest], table: str | 
 
 def _with_waiting(lakehouse: Lakehouse, units: list[Pending]) -> list[Pending]:
     """The units. One whose load waits for a held batch says so: a new type changes all batches of a table together."""
-    to_load = {unit.table for unit in units if unit.step == "load" and not unit.is_held}
-    waiting: dict[str, Held] = {}
-    for name in to_load:
-        table = lakehouse.contract.table(name)
-        with lakehouse.cursor() as cursor:
-            has_new_types = raw_tables.has_other_types(cursor, lakehouse.contract, table)
-        if has_new_types and (held := held_though_loaded(lakehouse, table)):
-            waiting[name] = held
+    if all(unit.step != "load" or unit.is_held for unit in units):
+        return units
+    with lakehouse.cursor() as cursor:
+        changed = raw_tables.with_other_types(cursor, lakehouse.contract)
+    held = {name: held_though_loaded(lakehouse, lakehouse.contract.table(name)) for name in changed}
+    return [_waiting(unit, held.get(unit.table)) for unit in units]
 
-    def with_it(unit: Pending) -> Pending:
-        held = waiting.get(unit.table)
-        if held is None or unit.step != "load" or unit.is_held:
-            return unit
-        why = f"waits for the batch of {held.batch_date}, which is held: {held}"
-        return replace(unit, why=why, is_held=True, waits_for=held.batch_date)
 
-    return [with_it(unit) for unit in units]
+def _waiting(unit: Pending, held: Held | None) -> Pending:
+    """The unit; if its load waits for this held batch, it says so."""
+    if held is None or unit.step != "load" or unit.is_held:
+        return unit
+    why = f"waits for the batch of {held.batch_date}, which is held: {held}"
+    return replace(unit, why=why, is_held=True, waits_for=held.batch_date)
 
 
 def without_landing(lakehouse: Lakehouse, manifests: list[Manifest]) -> list[tuple[str, date]]:

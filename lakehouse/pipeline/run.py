@@ -194,7 +194,8 @@ def _run_table(
     results: list[StepResult] = []
     with lakehouse.lock_table(table.name):
         # Batch by batch, so that each is soon in the warehouse. But a new type changes all batches of a table together.
-        in_turn = [steps] if not _has_new_types(lakehouse, table) else [(step,) for step in steps]
+        step_by_step = len(units) > 1 and _has_new_types(lakehouse, table)
+        in_turn = [steps] if not step_by_step else [(step,) for step in steps]
         for these, unit in product(in_turn, units):
             # Read again under the lock: a batch may have been delivered again while this run waited for another run.
             manifest = read_manifest(lakehouse, unit.batch_date)
