@@ -174,6 +174,20 @@ def shown(console: Console, status: Status) -> list[str]:
     return [" ".join(line.split()) for line in console.export_text().splitlines()]
 
 
+def test_status_offers_to_accept_the_batch_that_is_held_and_none_that_waits_for_it(pipe: Console) -> None:
+    held = Pending("load", "orders", FIRST, "held: 3 of 3 records", 9, is_held=True)
+    waiting = Pending("load", "orders", SECOND, "waits for the batch of 2018-01-05", 9, is_held=True, waits_for=FIRST)
+
+    lines = shown(pipe, a_status(pending=[held, waiting]))
+
+    offered = [line.split("accept ")[1] for line in lines if " accept " in line]
+    assert offered == ["orders --batch-date 2018-01-05 lets it be loaded as it is"]
+    assert (str(held), str(waiting)) == (
+        "orders of 2018-01-05 is held: 3 of 3 records",
+        "orders of 2018-01-06 waits for the batch of 2018-01-05",
+    )
+
+
 def test_status_shows_batches_records_and_that_everything_is_in_the_marts(terminal: Console) -> None:
     lines = shown(terminal, a_status())
 
