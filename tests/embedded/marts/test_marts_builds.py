@@ -431,7 +431,7 @@ def dbt(settings: Settings, *arguments: str) -> str:
 def test_every_business_rule_holds_in_its_unit_test(shop: Settings) -> None:
     output = dbt(shop, "test", "--select", "test_type:unit")
 
-    assert "PASS=16 WARN=0 ERROR=0 SKIP=0" in output
+    assert "PASS=19 WARN=0 ERROR=0 SKIP=0" in output
 
 
 def test_dbt_docs_describe_every_table_and_column(shop: Settings) -> None:
@@ -446,7 +446,7 @@ def test_dbt_docs_describe_every_table_and_column(shop: Settings) -> None:
         bare += [key] if not described["description"] else []
         columns = {name: column["description"] for name, column in described["columns"].items()}
         bare += [f"{key}.{name}" for name in table["columns"] if not columns.get(name)]
-    assert len(catalog["nodes"]) == 26
+    assert len(catalog["nodes"]) == 27
     assert bare == []
 
 
