@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from textwrap import dedent
@@ -35,6 +36,8 @@ measures:
      dax: COUNTROWS(Sales), sql: count(*)}
   - {name: Visits, folder: S, description: V., table: Visits, format: '#,0', relation: visits, additive: true,
      dax: COUNTROWS(Visits), sql: count(*)}
+  - {name: Revenue of Visits, folder: S, description: V., table: Visits, format: '#,0', relation: visits,
+     additive: true, dax: "SUM(Visits[P])", sql: sum(visits.price)}
 """
 
 
@@ -86,7 +89,8 @@ def test_a_value_cannot_end_its_text(measures: Measures) -> None:
 def test_a_dimension_that_the_relation_lacks_is_refused_with_those_it_has(measures: Measures) -> None:
     revenue, town = measures.measure("Revenue"), measures.dimension("town")
     refusal = (
-        "Revenue has no town: it counts over one row per sale.\nIt can be split and filtered by month, band, size."
+        "Revenue cannot be split or filtered by town: it is over one row per sale. Revenue of Visits can be.\n"
+        "It can be by month, band, size."
     )
 
     for ask in (
@@ -132,6 +136,4 @@ def test_a_figure_is_shown_by_format_and_unit(
 
 
 def in_format(measures: Measures, style: str, unit: str | None) -> Measure:
-    from dataclasses import replace
-
     return replace(measures.measure("Revenue"), format=style, unit=unit)
