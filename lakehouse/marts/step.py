@@ -25,7 +25,7 @@ from lakehouse.errors import MartsError
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.marts import raw_types
 from lakehouse.marts.dbt import Log, Node, run_dbt
-from lakehouse.marts.manifest import read_models
+from lakehouse.marts.manifest import EVERY_SOURCE, read_models
 from lakehouse.marts.readers import old_readers_ended
 from lakehouse.settings import Settings
 from lakehouse.warehouse.locks import HeldLock
@@ -83,7 +83,7 @@ def run(lakehouse: Lakehouse, *, full_refresh: bool = False, log: Log = lambda *
         if everything:
             _analyse_new_tables(lakehouse)
         _mark_building(lakehouse, forget=everything)
-        arguments = ["build", "--select", f"tag:{lakehouse.contract.source}", "--exclude-resource-type", "unit_test"]
+        arguments = ["build", *_selected(lakehouse), "--exclude-resource-type", "unit_test"]
         arguments += ["--full-refresh"] if everything else ["--exclude", "tag:static", "--indirect-selection", "eager"]
         arguments += ["--vars", json.dumps(raw_types.variable(lakehouse))]
         with old_readers_ended(lakehouse):
@@ -110,7 +110,7 @@ def test(lakehouse: Lakehouse, *, log: Log = lambda *_: None) -> MartsResult:
         state = _read_state(lakehouse)
         if not state.load_id or state.building:
             return MartsResult(done=False)
-        arguments = ["test", "--select", f"tag:{lakehouse.contract.source}", "--exclude-resource-type", "unit_test"]
+        arguments = ["test", *_selected(lakehouse), "--exclude-resource-type", "unit_test"]
         arguments += ["--vars", '{"full_tests": true}']
         # A separate folder: in the build's folder, other variables would make dbt parse the whole project again, here
         # and in the next build.
@@ -140,9 +140,10 @@ def pending(lakehouse: Lakehouse) -> str | None:
 
 
 def project_hash(dbt_dir: Path) -> str:
-    """Hash of everything that shapes a table: models, macros, and the yml files without their unit tests.
+    """Hash of everything that shapes a table: models, macros, and the yml files without unit tests and exposures.
 
-    A new unit test or comment does not rebuild the marts. A description does: it becomes a comment in the database.
+    A new unit test, exposure or comment does not rebuild the marts. A description does: it becomes a comment in the
+    database.
     Tests in dbt/tests and analyses are not in the hash.
     """
     files = [dbt_dir / "dbt_project.yml"]
@@ -150,19 +151,23 @@ def project_hash(dbt_dir: Path) -> str:
         files += sorted(path for path in (dbt_dir / folder).rglob("*") if path.suffix in (".sql", ".yml"))
     digest = hashlib.sha256()
     for path in files:
-        content = path.read_bytes() if path.suffix == ".sql" else _without_unit_tests(path.read_bytes())
+        content = path.read_bytes() if path.suffix == ".sql" else _shaping(path.read_bytes())
         digest.update(path.relative_to(dbt_dir).as_posix().encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:16]
 
 
-def _without_unit_tests(yml: bytes) -> bytes:
-    """A yml file's content without its `unit_tests`. Invalid YAML is returned unchanged, since dbt will refuse it."""
+def _shaping(yml: bytes) -> bytes:
+    """A yml file's content without its `unit_tests` and `exposures`.
+
+    Invalid YAML is returned unchanged, since dbt will refuse it.
+    """
     try:
         document = yaml.load(yml, Loader=_YAML_LOADER)  # noqa: S506 - both loaders are safe ones
     except yaml.YAMLError:
         return yml
     if isinstance(document, dict):
-        document.pop("unit_tests", None)
+        for key in ("unit_tests", "exposures"):
+            document.pop(key, None)
     return repr(document).encode()
 
 
@@ -224,10 +229,15 @@ def _mark_building(lakehouse: Lakehouse, *, forget: bool) -> None:
             )
 
 
+def _selected(lakehouse: Lakehouse) -> list[str]:
+    """What tells dbt to take the models of the source."""
+    return ["--select", f"tag:{lakehouse.contract.source}", f"tag:{EVERY_SOURCE}"]
+
+
 def _relations(lakehouse: Lakehouse) -> list[str]:
     """What the build that has just ended made."""
     models = read_models(lakehouse.settings.workspace_dir / "dbt" / "manifest.json").values()
-    return [model.relation for model in models if lakehouse.contract.source in model.tags]
+    return [model.relation for model in models if model.is_of(lakehouse.contract.source)]
 
 
 def _mark_complete(
