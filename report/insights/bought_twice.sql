@@ -26,5 +26,5 @@ select
 from order_products
 group by product_id
 having sum(case when pieces > 1 then 1 else 0 end) >= 5
-order by orders_of_two_or_more desc, product_id
+order by orders_of_two_or_more desc, product_id asc
 limit 50

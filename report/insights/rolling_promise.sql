@@ -1,8 +1,9 @@
 -- A promise that follows the last weeks: would it be shorter, or more often kept, than the promises that were made?
 --
 -- The rule: an order's promise is as long as 93 of 100 deliveries took that arrived in the 90 days before the Monday of
--- its week, for the same state of the customer and the same kind of way (all sellers in that state, or not). States with
--- fewer than 50 such deliveries are left out, in both columns. 93 was chosen since it gives promises of the same length.
+-- its week, for the same state of the customer and the same kind of way (all sellers in that state, or not). States
+-- with fewer than 50 such deliveries are left out, in both columns. 93 was chosen since it gives promises of the same
+-- length.
 with orders as (
     select
         fct_orders.order_id,
@@ -46,7 +47,7 @@ rules as (
         percentile_disc(0.93) within group (order by orders.delivery_days) as rule_days
     from mondays
     inner join orders
-        on orders.delivery_date >= mondays.monday - 90 and orders.delivery_date < mondays.monday
+        on mondays.monday - 90 <= orders.delivery_date and mondays.monday > orders.delivery_date
     group by mondays.monday, orders.state, orders.is_same_state
     having count(*) >= 50
 ),

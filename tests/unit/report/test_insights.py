@@ -47,12 +47,14 @@ def test_a_query_belongs_to_a_finding_a_list_or_the_whole() -> None:
     used = {question.name for question in (*insights.findings, *insights.not_found)}
     used |= {finding.list.query for finding in insights.findings if finding.list}
 
-    queries = {path.stem for path in (PROJECT_DIR / "report" / "insights").iterdir()}
+    queries = {path.stem for path in (PROJECT_DIR / "report" / "insights").glob("*.sql")}
 
     assert queries == used | {"period", "dataset"}
 
 
-@pytest.mark.parametrize("path", sorted((PROJECT_DIR / "report" / "insights").iterdir()), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((PROJECT_DIR / "report" / "insights").glob("*.sql")), ids=lambda path: path.stem
+)
 def test_a_query_reads_the_marts_only(path: Path) -> None:
     text = path.read_text()
 
