@@ -3,9 +3,10 @@
 -- Compared within month of purchase and state of the customer: of the orders of one month and state, those handed over
 -- in time say how many of those handed over late would have been late anyway (expected_late).
 -- excess_late = late orders among them - expected_late.
--- Its standard error takes the orders of one seller as one draw (they share a warehouse and a carrier): `influence` is
--- by how much an order moves excess_late for this number of slow orders, summed by seller, squared, summed (the
--- linearised variance of a clustered sample; C. J. Skinner, D. Holt, T. M. F. Smith: Analysis of Complex Surveys, 1989).
+-- Its standard error takes the orders of one seller as one draw (they share a warehouse and a carrier): `influence`
+-- is by how much an order moves excess_late for this number of slow orders, summed by seller, squared, summed (the
+-- linearised variance of a clustered sample; C. J. Skinner, D. Holt, T. M. F. Smith: Analysis of Complex Surveys,
+-- 1989).
 -- A slow seller: 30 orders or more, and at least a fifth of those handed over were late, whether delivered yet or not.
 -- To judge whether slowness lasts, sellers are picked by the first half of the period and looked at in the second.
 with items as (
