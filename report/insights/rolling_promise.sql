@@ -2,7 +2,7 @@
 --
 -- The rule: an order's promise is as long as 93 of 100 deliveries took that arrived in the 90 days before its month,
 -- for the same state of the customer and the same kind of way (all sellers in that state, or not). States with
--- fewer than 50 such deliveries are left out, in both columns. 93 was chosen since it gives promises of the same length.
+-- fewer than 50 such deliveries are left out, in both columns. 93 was chosen: it gives promises of the same length.
 with orders as (
     select
         fct_orders.order_id,
