@@ -11,7 +11,8 @@
     ├── WarehouseError         the warehouse cannot be reached, or refused a statement
     ├── Busy                   another run holds the lock
     ├── ReconciliationError    records were lost or doubled between two stages
-    └── MartsError             dbt could not build a model, or a test failed
+    ├── MartsError             dbt could not build a model, or a test failed
+    └── ReportError            a file in report/ cannot be used, or has no such measure or dimension
 
 A message says what broke, names every culprit, and ends with what to do next.
 """
@@ -78,3 +79,7 @@ class ReconciliationError(LakehouseError):
 
 class MartsError(LakehouseError):
     """A dbt model failed to build, or a test of severity error failed; the message names each of them."""
+
+
+class ReportError(LakehouseError):
+    """A file in report/ is not valid, or a name that was asked for is not in it; the message names what is."""

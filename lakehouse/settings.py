@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     source: str = Field("olist", description="the source to process: `contracts_dir` has a contract of this name")
     contracts_dir: Path = Field(PROJECT_DIR / "contracts", description="folder of the sources' contracts")
     dbt_dir: Path = Field(PROJECT_DIR / "dbt", description="folder of the dbt project")
+    report_dir: Path = Field(PROJECT_DIR / "report", description="folder of the source's measures and report")
     home: Path = Field(
         PROJECT_DIR / ".lakehouse", description="what this project keeps on this machine", validate_default=True
     )
