@@ -11,6 +11,13 @@ READS: dict[str, tuple[str, ...]] = {
         "int_changed_keys",
         "stg_geolocation",
     ),
+    "dim_order": (
+        "fct_orders",
+        "int_changed_keys",
+        "int_order_items_current",
+        "int_order_payments_current",
+        "int_order_reviews_current",
+    ),
     "dim_product": (
         "int_category_translation_current",
         "int_changed_keys",
@@ -23,6 +30,8 @@ READS: dict[str, tuple[str, ...]] = {
         "stg_sellers",
     ),
     "fct_order_items": (
+        "dim_customer",
+        "dim_geography",
         "dim_product",
         "dim_seller",
         "fct_orders",

@@ -1,4 +1,4 @@
--- Accounting identity: an order's items_value, freight_value and item_count are the sums over fct_order_items.
+-- Accounting identity: an order's items_value, order_freight_value and item_count are the sums over fct_order_items.
 with orders as (
     select * from {{ tested_rows_of(ref('fct_orders')) }}
 ),
@@ -17,7 +17,7 @@ select
     orders.order_id,
     orders.item_count,
     orders.items_value,
-    orders.freight_value,
+    orders.order_freight_value,
     items_per_order.item_count as counted_items,
     items_per_order.items_value as summed_prices,
     items_per_order.freight_value as summed_freight
@@ -26,5 +26,5 @@ left join items_per_order on orders.order_id = items_per_order.order_id
 where
     orders.item_count <> coalesce(items_per_order.item_count, 0)
     or orders.items_value <> coalesce(items_per_order.items_value, 0)
-    or orders.freight_value <> coalesce(items_per_order.freight_value, 0)
-    or orders.order_value <> orders.items_value + orders.freight_value
+    or orders.order_freight_value <> coalesce(items_per_order.freight_value, 0)
+    or orders.order_value <> orders.items_value + orders.order_freight_value

@@ -10,6 +10,6 @@ select
     order_status,
     item_count,
     order_value,
-    payment_value
+    order_payment_value
 from {{ tested_rows_of(ref('fct_orders')) }}
-where payment_value <> order_value
+where order_payment_value <> order_value

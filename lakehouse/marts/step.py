@@ -140,9 +140,10 @@ def pending(lakehouse: Lakehouse) -> str | None:
 
 
 def project_hash(dbt_dir: Path) -> str:
-    """Hash of everything that shapes a table: models, macros, and the yml files without their unit tests.
+    """Hash of everything that shapes a table: models, macros, and the yml files without unit tests and exposures.
 
-    A new unit test or comment does not rebuild the marts. A description does: it becomes a comment in the database.
+    A new unit test, exposure or comment does not rebuild the marts. A description does: it becomes a comment in the
+    database.
     Tests in dbt/tests and analyses are not in the hash.
     """
     files = [dbt_dir / "dbt_project.yml"]
@@ -150,19 +151,23 @@ def project_hash(dbt_dir: Path) -> str:
         files += sorted(path for path in (dbt_dir / folder).rglob("*") if path.suffix in (".sql", ".yml"))
     digest = hashlib.sha256()
     for path in files:
-        content = path.read_bytes() if path.suffix == ".sql" else _without_unit_tests(path.read_bytes())
+        content = path.read_bytes() if path.suffix == ".sql" else _shaping(path.read_bytes())
         digest.update(path.relative_to(dbt_dir).as_posix().encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:16]
 
 
-def _without_unit_tests(yml: bytes) -> bytes:
-    """A yml file's content without its `unit_tests`. Invalid YAML is returned unchanged, since dbt will refuse it."""
+def _shaping(yml: bytes) -> bytes:
+    """A yml file's content without its `unit_tests` and `exposures`.
+
+    Invalid YAML is returned unchanged, since dbt will refuse it.
+    """
     try:
         document = yaml.load(yml, Loader=_YAML_LOADER)  # noqa: S506 - both loaders are safe ones
     except yaml.YAMLError:
         return yml
     if isinstance(document, dict):
-        document.pop("unit_tests", None)
+        for key in ("unit_tests", "exposures"):
+            document.pop(key, None)
     return repr(document).encode()
 
 

@@ -10,11 +10,13 @@ them, and which mart row such a row makes is not promised.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
+from math import atan2, cos, hypot, radians, sin
 from typing import Any
 
 from tests.support.oracle_history import (
@@ -23,6 +25,7 @@ from tests.support.oracle_history import (
     current,
     inferred_customer_key,
     keys_of,
+    orders_of_people,
     surrogate_key,
     valid_at,
     versions_by_batch,
@@ -35,6 +38,11 @@ Mart = list[dict[str, Any]]
 UNKNOWN = "unknown"
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2049, 12, 31)
 MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
+DELAY_BANDS = [
+    *("15+ days early", "8-14 days early", "1-7 days early", "on the day"),
+    *("1-3 days late", "4-7 days late", "8+ days late", "not delivered"),
+]
+OF_AN_ORDER = ("order_items", "order_payments", "order_reviews")
 WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()  # noqa: SIM905
 
 
@@ -44,6 +52,7 @@ def marts_of(batches: Batches) -> dict[str, Mart]:
     return {
         "dim_date": dim_date(),
         "dim_customer": dim_customer(batches),
+        "dim_order": dim_order(batches, orders),
         "dim_product": dim_product(batches),
         "dim_seller": dim_seller(batches),
         "dim_geography": dim_geography(batches),
@@ -66,7 +75,9 @@ def dim_date() -> Mart:
             "quarter": (day.month + 2) // 3,
             "month": day.month,
             "year_month": f"{day:%Y-%m}",
+            "month_start": day.replace(day=1),
             "month_name": MONTHS[day.month - 1],
+            "iso_year": day.isocalendar().year,
             "iso_week": day.isocalendar().week,
             "day_of_month": day.day,
             "day_of_week": day.isoweekday(),
@@ -83,17 +94,62 @@ def dim_date() -> Mart:
 
 def dim_customer(batches: Batches) -> Mart:
     """One row per person and version of their address, per customer_id without its row, and the unknown member."""
+    first = {
+        person: orders[0]["order_purchase_timestamp"].date() for person, orders in orders_of_people(batches).items()
+    }
     described = [
-        {**_member(person, start, end), **_address(row, "customer")}
+        {**_member(person, start, end), **_address(row, "customer"), "first_purchase_date": first.get(person)}
         for person, versions in versions_of_people(batches).items()
         for start, end, row in versions
     ]
     missing = {order["customer_id"] for order in current(batches, "orders")} - keys_of(batches, "customers")
     inferred = [
-        {**_member(customer_id, key=inferred_customer_key(customer_id)), **_address(None)} for customer_id in missing
+        {**_member(customer_id, key=inferred_customer_key(customer_id)), **_address(None), "first_purchase_date": None}
+        for customer_id in missing
     ]
-    rows = [*described, *inferred, {**_member(UNKNOWN, key=UNKNOWN), **_address(None)}]
+    unknown = {**_member(UNKNOWN, key=UNKNOWN), **_address(None), "first_purchase_date": None}
+    rows = [*described, *inferred, unknown]
     return [_dimension_row("customer_key", "customer_unique_id", row) for row in rows]
+
+
+def dim_order(batches: Batches, orders: Mart) -> Mart:
+    """One row per order, per order_id that only items, payments or reviews name, and the unknown member."""
+    order_of = {order["order_id"]: order for order in orders}
+    items = _by_order(current(batches, "order_items"))
+    payments = _by_order(current(batches, "order_payments"))
+
+    def main_payment_type(order_id: Any) -> str:
+        values: Counter[str] = Counter()
+        for payment in payments[order_id]:
+            values[_known(payment["payment_type"])] += payment["payment_value"]
+        return min(values, key=lambda name: (-values[name], name), default="none")
+
+    def final(order_id: Any) -> dict[str, Any]:
+        order = order_of.get(order_id)
+        purchased = order["purchased_at"] if order else None
+        delivery, delay_band = _delivery(order)
+        sellers, count = {item["seller_id"] for item in items[order_id]}, len(items[order_id])
+        return {
+            "order_id": order_id,
+            "order_status": order["order_status"] if order else UNKNOWN,
+            "delivery": delivery,
+            "delay_band": delay_band,
+            "delay_band_number": DELAY_BANDS.index(delay_band) + 1 if delay_band in DELAY_BANDS else None,
+            "seller_band": ("none", "one", "several")[min(len(sellers), 2)],
+            "item_band": ("none", "1", "2", "3+")[min(count, 3)],
+            "main_payment_type": main_payment_type(order_id),
+            "is_first_order": order["person_order_number"] == 1 if order and order["person_order_number"] else None,
+            "purchase_hour": purchased.hour if purchased else None,
+            "purchase_weekday": WEEKDAYS[purchased.weekday()] if purchased else UNKNOWN,
+            "purchase_weekday_number": purchased.isoweekday() if purchased else None,
+            "is_inferred": order is None,
+        }
+
+    named = {row["order_id"] for name in ("orders", *OF_AN_ORDER) for row in current(batches, name)}
+    known = [final(order_id) for order_id in named]
+    texts = ("order_id", "order_status", "delivery", "delay_band", "seller_band", "item_band", "main_payment_type")
+    unknown = {**dict.fromkeys(known[0]), **dict.fromkeys((*texts, "purchase_weekday"), UNKNOWN), "is_inferred": True}
+    return [*known, unknown]
 
 
 def dim_product(batches: Batches) -> Mart:
@@ -153,6 +209,11 @@ def fct_orders(batches: Batches) -> Mart:
     """One row per order."""
     customers = {row["customer_id"]: row for row in current(batches, "customers")}
     versions = versions_of_people(batches)
+    numbers = {
+        order["order_id"]: number
+        for orders in orders_of_people(batches).values()
+        for number, order in enumerate(orders, start=1)
+    }
     items = _by_order(current(batches, "order_items"))
     payments = _by_order(current(batches, "order_payments"))
     reviews = _by_order(current(batches, "order_reviews"))
@@ -179,6 +240,7 @@ def fct_orders(batches: Batches) -> Mart:
             "carrier_date_key": date_key(handed_over),
             "delivery_date_key": date_key(delivered),
             "estimated_delivery_date_key": date_key(promised),
+            "person_order_number": numbers.get(order_id),
             "order_status": _known(order["order_status"]),
             "purchased_at": purchased,
             "approved_at": approved,
@@ -197,9 +259,9 @@ def fct_orders(batches: Batches) -> Mart:
             "payment_count": len(payments[order_id]),
             "review_count": len(reviews[order_id]),
             "items_value": items_value,
-            "freight_value": freight_value,
+            "order_freight_value": freight_value,
             "order_value": items_value + freight_value,
-            "payment_value": sum((payment["payment_value"] for payment in payments[order_id]), Decimal(0)),
+            "order_payment_value": sum((payment["payment_value"] for payment in payments[order_id]), Decimal(0)),
         }
 
     return [final(order) for order in current(batches, "orders")]
@@ -210,6 +272,9 @@ def fct_order_items(batches: Batches, orders: Mart) -> Mart:
     order_of = {order["order_id"]: order for order in orders}
     products = versions_by_batch(batches, "products", "product_id")
     sellers = versions_by_batch(batches, "sellers", "seller_id")
+    zip_of = {row["customer_key"]: row["zip_code_prefix"] for row in dim_customer(batches)}
+    zip_of |= {row["seller_key"]: row["zip_code_prefix"] for row in dim_seller(batches)}
+    place_of = {row["zip_code_prefix"]: (row["latitude"], row["longitude"]) for row in dim_geography(batches)}
 
     def key_of(natural_key: str, versions: Mapping[Any, list[Version]], moment: datetime) -> str:
         if natural_key not in versions:
@@ -219,15 +284,20 @@ def fct_order_items(batches: Batches, orders: Mart) -> Mart:
     def final(item: Row) -> dict[str, Any]:
         order = order_of.get(item["order_id"], {})
         moment = order.get("purchased_at", BEGINNING)
+        handed_over, limit = order.get("handed_to_carrier_at"), item["shipping_limit_date"]
+        customer_key = order.get("customer_key", UNKNOWN)
+        seller_key = key_of(item["seller_id"], sellers, moment)
         return {
             "order_id": item["order_id"],
             "order_item_id": item["order_item_id"],
-            "customer_key": order.get("customer_key", UNKNOWN),
+            "customer_key": customer_key,
             "product_key": key_of(item["product_id"], products, moment),
-            "seller_key": key_of(item["seller_id"], sellers, moment),
+            "seller_key": seller_key,
             "purchase_date_key": order.get("purchase_date_key", 0),
-            "shipping_limit_date_key": date_key(item["shipping_limit_date"]),
-            "shipping_limit_at": item["shipping_limit_date"],
+            "shipping_limit_date_key": date_key(limit),
+            "shipping_limit_at": limit,
+            "is_handed_over_late": None if handed_over is None else limit is not None and handed_over > limit,
+            "distance_km": distance_km(place_of.get(zip_of[customer_key]), place_of.get(zip_of[seller_key])),
             "price": item["price"],
             "freight_value": item["freight_value"],
         }
@@ -254,6 +324,12 @@ def fct_payments(batches: Batches, orders: Mart) -> Mart:
 def fct_reviews(batches: Batches, orders: Mart) -> Mart:
     """One row per review and order."""
     order_of = {order["order_id"]: order for order in orders}
+
+    def is_created_before_delivery(review: Row) -> bool | None:
+        delivered = order_of.get(review["order_id"], {}).get("delivered_at")
+        days = days_between(review["review_creation_date"], delivered)
+        return None if days is None else days > 0
+
     return [
         {
             "order_id": review["order_id"],
@@ -267,6 +343,7 @@ def fct_reviews(batches: Batches, orders: Mart) -> Mart:
             "created_at": review["review_creation_date"],
             "answered_at": review["review_answer_timestamp"],
             "answer_days": days_between(review["review_creation_date"], review["review_answer_timestamp"]),
+            "is_created_before_delivery": is_created_before_delivery(review),
         }
         for review in current(batches, "order_reviews")
     ]
@@ -282,6 +359,35 @@ def date_key(moment: datetime | None) -> int:
 def days_between(start: datetime | None, end: datetime | None) -> int | None:
     """Midnights from one moment to the other, negative backwards; None if one of the two is not known."""
     return None if start is None or end is None else (end.date() - start.date()).days
+
+
+def distance_km(start: tuple[Any, Any] | None, end: tuple[Any, Any] | None) -> Decimal | None:
+    """Kilometres between two places (latitude, longitude in degrees), to a tenth: by the angle between two vectors.
+
+    The marts use the haversine formula; both give the great circle on a sphere of 6,371 km.
+    """
+    if None in (*(start or (None,)), *(end or (None,))):
+        return None
+
+    def vector(latitude: float, longitude: float) -> tuple[float, float, float]:
+        up, round_ = radians(latitude), radians(longitude)
+        return cos(up) * cos(round_), cos(up) * sin(round_), sin(up)
+
+    a, b = vector(*start), vector(*end)
+    across = hypot(a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+    kilometres = 6371 * atan2(across, sum(x * y for x, y in zip(a, b, strict=True)))
+    return Decimal(kilometres).quantize(Decimal("0.1"), rounding=ROUND_HALF_UP)
+
+
+def _delivery(order: Row | None) -> tuple[str, str]:
+    """Whether the order came in time, and the band of its delay."""
+    if order is None:
+        return UNKNOWN, UNKNOWN
+    if order["is_late"] is None:
+        return "not delivered", "not delivered"
+    delay = order["delay_days"]
+    band = UNKNOWN if delay is None else DELAY_BANDS[bisect_left((-15, -8, -1, 0, 3, 7), delay)]
+    return "late" if order["is_late"] else "on time", band
 
 
 def _members_by_batch(batches: Batches, name: str, key: str) -> list[tuple[dict[str, Any], Row]]:

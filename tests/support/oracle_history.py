@@ -43,6 +43,16 @@ def inferred_customer_key(customer_id: Any) -> str:
     return hashlib.md5(f"{customer_id}|customer_id".encode()).hexdigest()
 
 
+def orders_of_people(batches: Batches) -> dict[Any, list[Row]]:
+    """Person -> their orders, by time of purchase, of one moment by order_id. Only people with orders."""
+    person_of = {row["customer_id"]: row["customer_unique_id"] for row in current(batches, "customers")}
+    found: dict[Any, list[Row]] = defaultdict(list)
+    for order in sorted(current(batches, "orders"), key=lambda row: (row["order_purchase_timestamp"], row["order_id"])):
+        if order["customer_id"] in person_of:
+            found[person_of[order["customer_id"]]].append(order)
+    return found
+
+
 def versions_of_people(batches: Batches) -> dict[Any, list[Version]]:
     """Person -> versions of the address. An order whose address differs from the order before starts one.
 
@@ -50,21 +60,20 @@ def versions_of_people(batches: Batches) -> dict[Any, list[Version]]:
     the address of the highest customer_id.
     """
     customers = {row["customer_id"]: row for row in current(batches, "customers")}
-    orders: dict[Any, list[Row]] = {row["customer_unique_id"]: [] for row in customers.values()}
-    for order in current(batches, "orders"):
-        if order["customer_id"] in customers:
-            orders[customers[order["customer_id"]]["customer_unique_id"]].append(order)
+    people = {row["customer_unique_id"] for row in customers.values()}
+    orders = orders_of_people(batches)
 
     def states(person: Any) -> list[tuple[datetime, Row]]:
-        if not orders[person]:
+        if person not in orders:
             highest = max(key for key, row in customers.items() if row["customer_unique_id"] == person)
             return [(BEGINNING, customers[highest])]
-        in_order = sorted(orders[person], key=lambda order: (order["order_purchase_timestamp"], order["order_id"]))
-        last_of_moment = {order["order_purchase_timestamp"]: customers[order["customer_id"]] for order in in_order}
+        last_of_moment = {
+            order["order_purchase_timestamp"]: customers[order["customer_id"]] for order in orders[person]
+        }
         return list(last_of_moment.items())
 
     address = [name for name in TABLES["customers"].columns if name not in ("customer_id", "customer_unique_id")]
-    return {person: _versions(states(person), address) for person in orders}
+    return {person: _versions(states(person), address) for person in people}
 
 
 def versions_by_batch(batches: Batches, name: str, key: str) -> dict[Any, list[Version]]:

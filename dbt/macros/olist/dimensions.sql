@@ -25,3 +25,21 @@
 {% macro seller_attributes() -%}
     {{ return(['zip_code_prefix', 'city', 'state']) }}
 {%- endmacro %}
+
+
+{#
+    Kilometres between two rows with latitude and longitude in degrees, along the great circle: the haversine formula (R. W.
+    Sinnott, Virtues of the Haversine, Sky and Telescope 68, 1984) on a sphere of 6,371 km; null if a coordinate is. Rounding
+    may carry the haversine above 1, which has no root here. (No least(1, ...): in Postgres it makes 1 of null.)
+#}
+{% macro distance_km(a, b) -%}
+    {%- set haversine -%}
+        power(sin(radians({{ b }}.latitude - {{ a }}.latitude) / 2), 2)
+        + cos(radians({{ a }}.latitude)) * cos(radians({{ b }}.latitude))
+        * power(sin(radians({{ b }}.longitude - {{ a }}.longitude) / 2), 2)
+    {%- endset -%}
+    cast(
+        2 * 6371 * asin(sqrt(case when {{ haversine }} > 1 then 1 else {{ haversine }} end))
+        as numeric(7, 1)
+    )
+{%- endmacro %}

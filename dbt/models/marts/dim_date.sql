@@ -29,11 +29,13 @@ final as (
         cast(extract(quarter from calendar_date) as integer) as quarter,
         cast(extract(month from calendar_date) as integer) as month,
         to_char(calendar_date, 'YYYY-MM') as year_month,
+        cast(date_trunc('month', calendar_date) as date) as month_start,
         case extract(month from calendar_date)
             when 1 then 'January' when 2 then 'February' when 3 then 'March' when 4 then 'April' when 5 then 'May'
             when 6 then 'June' when 7 then 'July' when 8 then 'August' when 9 then 'September'
             when 10 then 'October' when 11 then 'November' else 'December'
         end as month_name,
+        cast(to_char(calendar_date, 'IYYY') as integer) as iso_year,
         cast(extract(week from calendar_date) as integer) as iso_week,
         cast(extract(day from calendar_date) as integer) as day_of_month,
         cast(case when extract(dow from calendar_date) = 0 then 7 else extract(dow from calendar_date) end as integer)
@@ -53,7 +55,9 @@ final as (
         cast(null as integer) as quarter,
         cast(null as integer) as month,
         'unknown' as year_month,
+        cast(null as date) as month_start,
         'unknown' as month_name,
+        cast(null as integer) as iso_year,
         cast(null as integer) as iso_week,
         cast(null as integer) as day_of_month,
         cast(null as integer) as day_of_week,

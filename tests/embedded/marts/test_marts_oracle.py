@@ -53,6 +53,8 @@ saturday customers
     c6,eva,40000,salvador,BA
     c7,eva,41000,camacari,BA
     c8,ivo,50000,recife,PE
+    c10,dora,60000,fortaleza,CE
+    c11,gil,61000,caucaia,CE
 # o1 is late, o2 early and with the carrier before its approval, o4 comes at the last second of the promised day.
 # The customer of o6 is not known. Some days of o7 are outside the calendar.
 saturday orders
@@ -62,6 +64,8 @@ saturday orders
     o4,c4,delivered,2018-04-01 12:00:00,2018-04-01 13:00:00,2018-04-10 23:00:00,2018-04-12 23:59:59,2018-04-12 00:00:00
     o5,c5,approved,2018-04-01 12:00:00,2018-04-07 13:00:00,,,2018-06-30 00:00:00
     o6,c99,created,2018-02-28 06:00:00,,,,2018-03-20 00:00:00
+    o11,c10,unavailable,2018-03-01 09:00:00,2018-03-01 10:00:00,,,2018-03-30 00:00:00
+    o12,c11,unavailable,2018-03-02 09:00:00,2018-03-02 10:00:00,,,2018-03-31 00:00:00
     o7,c5,canceled,1999-12-31 23:59:59,2000-01-01 00:00:00,2049-12-31 23:59:59,2050-01-01 00:00:00,2050-01-02 00:00:00
 # Nothing describes p9 and s9. The order o9 never comes.
 saturday order_items
@@ -73,6 +77,8 @@ saturday order_items
     o3,1,p1,s1,2018-04-06 10:00:00,45.00,7.00
     o6,1,p9,s9,2051-01-01 00:00:00,5.00,6.00
     o9,1,p1,s1,2018-04-08 10:00:00,7.00,8.00
+    o11,1,p4,s3,2018-03-04 10:00:00,8.00,9.00
+    o12,1,p4,s4,2018-03-05 10:00:00,8.50,9.50
 saturday order_payments
     o1,1,credit_card,8,47.00
     o2,1,boleto,1,100.00
@@ -83,13 +89,17 @@ saturday order_reviews
     r1,o4,4,,Well packed,2018-04-13 00:00:00,2018-04-11 21:00:00
     r2,o2,1,Mixed up,,2018-06-30 00:00:00,2018-07-01 03:00:00
     r3,o9,3,,,,
+    r4,o1,2,,Where is it?,2018-01-12 00:00:00,2018-01-13 08:00:00
 saturday products
     p1,artes,40,287,1,225,16,10,14
     p2,pc_gamer,44,276,2,1000,30,18,20
     p3,,,,,,,,
+    p4,artes,30,200,3,400,20,20,20
 saturday sellers
     s1,13000,campinas,SP
     s2,80000,curitiba,PR
+    s3,90000,porto alegre,RS
+    s4,13000,campinas,SP
 saturday category_translation
     artes,art
 # With Monday's: in 01000 two latitudes are in the middle, and each city and state has two places; in 20000 most places
@@ -101,6 +111,8 @@ saturday geolocation
     01000,-23.6,-46.4,sao paulo,RJ
     20000,-22.9,-43.3,rio de janeiro,RJ
     20000,-22.8,-43.2,rio de janeiro,RJ
+    13000,-22.9,-47.1,campinas,SP
+    60000,-3.7,-38.5,fortaleza,CE
 """)
 SECOND = deliveries("""
 # c4 is corrected, which is no move. A late order of Ana, between two others, went to a third place.
@@ -126,6 +138,7 @@ monday geolocation
     01000,-23.7,-46.7,osasco,RJ
     01000,-23.5,-46.1,sao paulo,SP
     20000,-22.7,-43.1,niteroi,SP
+    80000,-25.4,-49.3,curitiba,PR
 """)
 THIRD = deliveries("""
 # Saturday's payments are withdrawn and come with Monday.
@@ -138,6 +151,10 @@ monday order_payments
 tuesday orders
     o3,c3,delivered,2018-04-02 00:00:00,2018-04-02 00:30:00,2018-04-20 07:00:00,2018-04-19 20:00:00,2018-04-28 00:00:00
     o10,c8,processing,2018-04-03 04:05:06,2018-04-04 05:06:07,,,2018-07-01 00:00:00
+# Where o11 came from, and where o12 went: nothing else changes these orders.
+tuesday geolocation
+    61000,-3.9,-38.7,caucaia,CE
+    90000,-30.0,-51.2,porto alegre,RS
 # p2 gets a category without a translation. s1 moves back.
 tuesday products
     p2,jogos,44,276,2,1000,30,18,20

@@ -19,6 +19,9 @@ unit_tests:
   - name: the_newest_version_wins
     model: orders
     expect: {rows: [{order_id: o1}]}
+
+exposures:
+  - {name: page, type: dashboard, depends_on: [ref('orders')]}
 """
 
 
@@ -69,6 +72,7 @@ def test_what_shapes_a_table_changes_the_hash(project: Path, file: str, old: str
     [
         pytest.param(YML, "order_id: o1", "order_id: o2", id="a unit test that changed"),
         pytest.param(YML, MODEL_YML.partition("\nunit_tests")[2], ": []\n", id="unit tests that went"),
+        pytest.param(YML, "ref('orders')", "ref('customers')", id="who reads it"),
         pytest.param(YML, "models:", "# The orders.\nmodels:", id="a comment in a yml file"),
         pytest.param("tests/totals.sql", "1", "2", id="a data test of its own"),
     ],

@@ -242,6 +242,30 @@ orders_of_recut_sellers as (
         on recut_sellers.seller_id = old_order_items.seller_id
 ),
 
+-- The distance between customer and seller: orders to and from zip codes of which a place came or went.
+
+changed_zip_codes as (
+    select distinct first_key as zip_code_prefix
+    from loaded
+    where table_name = 'geolocation'
+),
+
+orders_of_changed_zip_codes as (
+    select old_orders.order_id
+    from changed_zip_codes
+    inner join {{ old_rows_of('marts', 'dim_customer') }} as old_customers
+        on changed_zip_codes.zip_code_prefix = old_customers.zip_code_prefix
+    inner join {{ old_rows_of('marts', 'fct_orders') }} as old_orders
+        on old_customers.customer_key = old_orders.customer_key
+    union
+    select old_items.order_id
+    from changed_zip_codes
+    inner join {{ old_rows_of('marts', 'dim_seller') }} as old_sellers
+        on changed_zip_codes.zip_code_prefix = old_sellers.zip_code_prefix
+    inner join {{ old_rows_of('marts', 'fct_order_items') }} as old_items
+        on old_sellers.seller_key = old_items.seller_key
+),
+
 changed_keys as (
     select 'customer' as entity, customer_id as changed_key from changed_customers
     union
@@ -259,6 +283,8 @@ changed_keys as (
     union
     select 'order_facts' as entity, order_id as changed_key from orders_of_recut_sellers
     union
+    select 'order_facts' as entity, order_id as changed_key from orders_of_changed_zip_codes
+    union
     select 'product' as entity, product_id as changed_key from loaded_products
     union
     select 'product' as entity, product_id as changed_key from missing_products
@@ -275,7 +301,7 @@ changed_keys as (
     union
     select 'category' as entity, product_category_name as changed_key from changed_categories
     union
-    select 'zip_code' as entity, first_key as changed_key from loaded where table_name = 'geolocation'
+    select 'zip_code' as entity, zip_code_prefix as changed_key from changed_zip_codes
 ),
 
 final as (

@@ -1,10 +1,10 @@
 {{ config(
     meta={'replaces': {'column': 'customer_unique_id', 'entity': 'person'}},
     incremental_predicates=["customer_key <> 'unknown'"],
-    indexes=[{'columns': ['customer_unique_id']}],
+    indexes=[{'columns': ['customer_unique_id']}, {'columns': ['zip_code_prefix']}],
 ) }}
 
-{% set attributes = {'zip_code_prefix': 'text', 'city': 'text', 'state': 'text'} %}
+{% set attributes = {'zip_code_prefix': 'text', 'city': 'text', 'state': 'text', 'first_purchase_date': 'date'} %}
 
 with customers as (
     select
@@ -34,6 +34,7 @@ orders_of_people as (
 ranked_orders as (
     select
         orders_of_people.*,
+        cast(min(purchased_at) over (partition by customer_unique_id) as date) as first_purchase_date,
         row_number() over (partition by customer_unique_id, purchased_at order by order_id desc) as precedence
     from orders_of_people
 ),
@@ -44,6 +45,7 @@ addresses as (
         zip_code_prefix,
         city,
         state,
+        first_purchase_date,
         purchased_at,
         lag(zip_code_prefix) over (partition by customer_unique_id order by purchased_at) as previous_zip_code_prefix,
         lag(city) over (partition by customer_unique_id order by purchased_at) as previous_city,
@@ -58,6 +60,7 @@ version_starts as (
         zip_code_prefix,
         city,
         state,
+        first_purchase_date,
         purchased_at,
         row_number() over (partition by customer_unique_id order by purchased_at) as version_number,
         lead(purchased_at) over (partition by customer_unique_id order by purchased_at) as next_purchased_at
@@ -75,6 +78,7 @@ with_orders as (
         zip_code_prefix,
         city,
         state,
+        first_purchase_date,
         case when version_number = 1 then {{ beginning_of_time() }} else purchased_at end as valid_from,
         next_purchased_at as valid_to,
         false as is_inferred
@@ -94,6 +98,7 @@ without_orders as (
         ranked_customers.zip_code_prefix,
         ranked_customers.city,
         ranked_customers.state,
+        cast(null as date) as first_purchase_date,
         {{ beginning_of_time() }} as valid_from,
         cast(null as timestamp) as valid_to,
         false as is_inferred
@@ -138,6 +143,7 @@ final as (
         zip_code_prefix,
         city,
         state,
+        first_purchase_date,
         valid_from,
         valid_to,
         valid_to is null as is_current,

@@ -1,7 +1,7 @@
 {{ config(
     meta={'replaces': {'column': 'seller_id', 'entity': 'seller'}},
     incremental_predicates=["seller_key <> 'unknown'"],
-    indexes=[{'columns': ['seller_id']}],
+    indexes=[{'columns': ['seller_id']}, {'columns': ['zip_code_prefix']}],
 ) }}
 
 {% set attributes = {'zip_code_prefix': 'text', 'city': 'text', 'state': 'text'} %}

@@ -19,6 +19,33 @@ customer_versions as (
     where not is_inferred
 ),
 
+-- All orders of the people who placed these orders: an unchanged order counts, too.
+orders_of_people as (
+    select
+        all_customers.customer_unique_id,
+        all_orders.order_id,
+        all_orders.purchased_at
+    from {{ ref('int_customers_current') }} as all_customers
+    inner join {{ ref('int_orders_current') }} as all_orders on all_customers.customer_id = all_orders.customer_id
+    where
+        all_orders.purchased_at is not null
+        {%- if changed_only() %}
+        and all_customers.customer_unique_id in (
+            select buyers.customer_unique_id
+            from orders
+            inner join {{ ref('int_customers_current') }} as buyers on orders.customer_id = buyers.customer_id
+        )
+        {%- endif %}
+),
+
+numbered_orders as (
+    select
+        order_id,
+        cast(row_number() over (partition by customer_unique_id order by purchased_at, order_id) as integer)
+            as person_order_number
+    from orders_of_people
+),
+
 items_per_order as (
     select
         order_id,
@@ -26,7 +53,7 @@ items_per_order as (
         cast(count(distinct product_id) as integer) as product_count,
         cast(count(distinct seller_id) as integer) as seller_count,
         sum(price) as items_value,
-        sum(freight_value) as freight_value
+        sum(freight_value) as order_freight_value
     from {{ ref('int_order_items_current') }}
     {{ keep_changed('order_id', 'order_facts') }}
     group by order_id
@@ -36,7 +63,7 @@ payments_per_order as (
     select
         order_id,
         cast(count(*) as integer) as payment_count,
-        sum(payment_value) as payment_value
+        sum(payment_value) as order_payment_value
     from {{ ref('int_order_payments_current') }}
     {{ keep_changed('order_id', 'order_facts') }}
     group by order_id
@@ -64,6 +91,7 @@ final as (
         {{ date_key('orders.handed_to_carrier_at') }} as carrier_date_key,
         {{ date_key('orders.delivered_at') }} as delivery_date_key,
         {{ date_key('orders.estimated_delivery_at') }} as estimated_delivery_date_key,
+        numbered_orders.person_order_number,
         coalesce(orders.order_status, 'unknown') as order_status,
         orders.purchased_at,
         orders.approved_at,
@@ -85,11 +113,11 @@ final as (
         coalesce(payments_per_order.payment_count, 0) as payment_count,
         coalesce(reviews_per_order.review_count, 0) as review_count,
         cast(coalesce(items_per_order.items_value, 0) as {{ total }}) as items_value,
-        cast(coalesce(items_per_order.freight_value, 0) as {{ total }}) as freight_value,
+        cast(coalesce(items_per_order.order_freight_value, 0) as {{ total }}) as order_freight_value,
         cast(
-            coalesce(items_per_order.items_value, 0) + coalesce(items_per_order.freight_value, 0) as {{ total }}
+            coalesce(items_per_order.items_value, 0) + coalesce(items_per_order.order_freight_value, 0) as {{ total }}
         ) as order_value,
-        cast(coalesce(payments_per_order.payment_value, 0) as {{ total }}) as payment_value
+        cast(coalesce(payments_per_order.order_payment_value, 0) as {{ total }}) as order_payment_value
     from orders
     left join customers on orders.customer_id = customers.customer_id
     left join customer_versions
@@ -100,6 +128,7 @@ final as (
                 customer_versions.valid_to is null
                 or coalesce(orders.purchased_at, {{ beginning_of_time() }}) < customer_versions.valid_to
             )
+    left join numbered_orders on orders.order_id = numbered_orders.order_id
     left join items_per_order on orders.order_id = items_per_order.order_id
     left join payments_per_order on orders.order_id = payments_per_order.order_id
     left join reviews_per_order on orders.order_id = reviews_per_order.order_id

@@ -9,7 +9,8 @@ orders as (
     select
         order_id,
         customer_key,
-        purchase_date_key
+        purchase_date_key,
+        delivered_at
     from {{ ref('fct_orders') }}
 ),
 
@@ -26,7 +27,8 @@ final as (
         reviews.review_comment_message,
         reviews.created_at,
         reviews.answered_at,
-        cast(reviews.answered_at as date) - cast(reviews.created_at as date) as answer_days
+        cast(reviews.answered_at as date) - cast(reviews.created_at as date) as answer_days,
+        cast(reviews.created_at as date) < cast(orders.delivered_at as date) as is_created_before_delivery
     from reviews
     left join orders on reviews.order_id = orders.order_id
 )
