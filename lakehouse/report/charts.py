@@ -8,7 +8,7 @@ The page supplies the data under the name `rows` whenever the reader chooses som
     text         what is written beside the mark, if there is room
     shown, was   figure and figure of the year before, formatted for the tooltip; `cases` what the figure rests on
     state        full, high (the worst one), rest, small (a small sample) or fragment (of a month)
-    band         the figure of all members together, if the visual has a reference line
+    band         the figure of all members together, if the visual has a reference line; `bandText` in words
     series       lines: the measure
     across       matrix: the member on the other axis
     strong       matrix: whether the shade is so dark that text on it must be light
@@ -49,20 +49,20 @@ def specifications(pages: Pages, measures: Measures) -> dict[str, Any]:
 def _columns(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     is_time = visual.by == pages.calendar.dimension
     axis = alt.Axis(title=None, labelAngle=0, ticks=False, grid=False, **({"labelExpr": _MONTH_LABEL} if is_time else {}))
-    x = alt.X("member:N", sort=alt.SortField("order"), axis=axis, scale=alt.Scale(paddingInner=0.25, paddingOuter=0.1))
+    x = alt.X("member:N", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.25, paddingOuter=0.1))
     base = alt.Chart(_ROWS).encode(x=x)
     figure = base.mark_bar(strokeWidth=1).encode(
-        y=_hidden_axis("value:Q"),
+        y=_hidden_axis(alt.Y, "value:Q"),
         color=_state(),
         stroke=_state("stroke"),
         fillOpacity=alt.condition("datum.state == 'fragment'", alt.value(0.15), alt.value(1)),
         tooltip=_tooltip(visual, measures),
     )
-    text = base.mark_text(dy=-7, style="label").encode(y="value:Q", text="text:N")
+    text = base.mark_text(dy=-7, style="label").encode(y=_hidden_axis(alt.Y, "value:Q"), text="text:N")
     layers: list[alt.Chart] = [figure, text]
     if visual.before:
-        layers.insert(0, base.mark_bar(style="before", xOffset=-4).encode(y="before:Q", tooltip=_tooltip(visual, measures)))
-    return alt.layer(*layers, *_band(visual, "y"))
+        layers.insert(0, base.mark_bar(style="before", xOffset=-4).encode(y=_hidden_axis(alt.Y, "before:Q"), tooltip=_tooltip(visual, measures)))
+    return alt.layer(*_band(visual, "y"), *layers)
 
 
 def _line(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
@@ -71,7 +71,7 @@ def _line(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     several = len(visual.measures) > 1
     series = {"detail": "series:N"}
     base = alt.Chart(_ROWS).encode(
-        x=alt.X("member:N", sort=alt.SortField("order"), axis=axis, scale=alt.Scale(type="point", padding=0.3)),
+        x=alt.X("member:N", sort=None, axis=axis, scale=alt.Scale(type="point", padding=0.3)),
         y=alt.Y(
             "value:Q",
             scale=alt.Scale(zero=several, nice=True),
@@ -90,21 +90,21 @@ def _line(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
 def _bars(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     y = alt.Y(
         "member:N",
-        sort=alt.SortField("order"),
+        sort=None,
         axis=alt.Axis(title=None, ticks=False, domain=False, grid=False, labelLimit=150, labelPadding=6),
         scale=alt.Scale(paddingInner=0.25, paddingOuter=0.1),
     )
     base = alt.Chart(_ROWS).encode(y=y)
     figure = base.mark_bar().encode(
-        x=alt.X("value:Q", axis=None, scale=alt.Scale(zero=True)),
+        x=_hidden_axis(alt.X, "value:Q"),
         color=_state(),
         tooltip=_tooltip(visual, measures),
     )
-    text = base.mark_text(align="left", dx=5, style="label").encode(x="value:Q", text="text:N")
+    text = base.mark_text(align="left", dx=5, style="label").encode(x=_hidden_axis(alt.X, "value:Q"), text="text:N")
     layers: list[alt.Chart] = [figure, text]
     if visual.before:
-        layers.insert(0, base.mark_bar(style="before", yOffset=-3).encode(x="before:Q", tooltip=_tooltip(visual, measures)))
-    return alt.layer(*layers, *_band(visual, "x"))
+        layers.insert(0, base.mark_bar(style="before", yOffset=-3).encode(x=_hidden_axis(alt.X, "before:Q"), tooltip=_tooltip(visual, measures)))
+    return alt.layer(*_band(visual, "x"), *layers)
 
 
 def _matrix(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
@@ -112,8 +112,8 @@ def _matrix(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     label = {"labelExpr": _MONTH_LABEL} if is_time else {}
     axis = {"title": None, "ticks": False, "domain": False, "grid": False}
     base = alt.Chart(_ROWS).encode(
-        x=alt.X("across:N", sort=alt.SortField("acrossOrder"), axis=alt.Axis(labelAngle=0, orient="top", **axis, **label)),
-        y=alt.Y("member:N", sort=alt.SortField("order"), axis=alt.Axis(**axis)),
+        x=alt.X("across:N", sort=None, axis=alt.Axis(labelAngle=0, orient="top", **axis, **label)),
+        y=alt.Y("member:N", sort=None, axis=alt.Axis(**axis)),
     )
     cells = base.mark_rect(style="cell").encode(
         color=alt.Color("value:Q", legend=None, scale=alt.Scale(zero=True)),
@@ -171,16 +171,22 @@ def _state(channel: str = "color") -> Any:
     return alt.Stroke("state:N", legend=None, scale=scale) if channel == "stroke" else alt.Color("state:N", legend=None, scale=scale)
 
 
-def _hidden_axis(field: str) -> alt.Y:
+def _hidden_axis(channel: Any, field: str) -> Any:
     """Every mark has its figure beside it, so an axis would only add ink. It begins at zero."""
-    return alt.Y(field, axis=None, scale=alt.Scale(zero=True))
+    return channel(field, axis=None, scale=alt.Scale(zero=True))
 
 
 def _band(visual: Visual, channel: str) -> list[alt.Chart]:
     if visual.band is None:
         return []
-    rule = alt.Chart(_ROWS).transform_aggregate(band="max(band)").mark_rule(style="band")
-    return [rule.encode(**{channel: "band:Q"})]
+    base = alt.Chart(_ROWS).transform_aggregate(band="max(band)", bandText="max(bandText)")
+    if channel == "x":
+        x = _hidden_axis(alt.X, "band:Q")
+        rule, text = base.mark_rule(style="band").encode(x=x), base.mark_text(style="bandLabel", align="left", dx=4, dy=8)
+        return [rule, text.encode(x=x, y=alt.value("height"), text="bandText:N")]
+    y = _hidden_axis(alt.Y, "band:Q")
+    rule, text = base.mark_rule(style="band").encode(y=y), base.mark_text(style="bandLabel", align="left", dx=4)
+    return [rule, text.encode(y=y, x=alt.value("width"), text="bandText:N")]
 
 
 def _tooltip(visual: Visual, measures: Measures) -> list[alt.Tooltip]:

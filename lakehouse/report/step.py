@@ -24,7 +24,9 @@ from psycopg2.extensions import cursor as Cursor
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.report import drawing
 from lakehouse.report.calendar import Calendar, calendar_of
-from lakehouse.report.cubes import Cube, Members, Query, cubes, days_sql, queries, read_rows
+from lakehouse.report.cubes import PERIOD, Cube, Members, Query, cubes, days_sql, queries, read_rows
+from lakehouse.report.insights import FILE as FINDINGS
+from lakehouse.report.insights import Answered, answer, find_period, read_insights
 from lakehouse.report.measures import Measures, read_measures
 from lakehouse.report.pages import Pages, read_pages
 from lakehouse.settings import Settings
@@ -33,7 +35,8 @@ FILE = "report.html"
 CONNECTIONS = 2  # two cores keep two queries busy
 _FINGERPRINT = re.compile(rb'<meta name="fingerprint" content="([0-9a-f]+)">')
 _HEAD_BYTES = 4096  # of a report, within which its fingerprint stands
-_PARTS = ("page.html", "page.css", "page.js")
+# The scripts are one when they are in the page, in this order.
+_SCRIPTS = ("page_figures.js", "page_charts.js", "page.js")
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ def _content(lakehouse: Lakehouse, definition: _Definition) -> tuple[dict[str, A
     asked = queries(measures, pages, calendar)
     with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="report") as pool:
         drawn = pool.submit(drawing.specifications, lakehouse.settings, pages, measures)
+        insights = pool.submit(_insights, lakehouse)
         answers = list(pool.map(lambda query: _answer(lakehouse, query), asked))
         specifications = drawn.result()
     split = [read_rows(query, rows, measures, members) for query, rows in zip(asked, answers, strict=True)]
@@ -163,7 +167,8 @@ def _content(lakehouse: Lakehouse, definition: _Definition) -> tuple[dict[str, A
                 "values": members.of(dimension.name),
             }
             for dimension in measures.dimensions
-        },
+        }
+        | {PERIOD: {"label": "Period", "values": members.of(PERIOD)}},
         "relations": {
             relation.name: {"grain": relation.grain, "sql": relation.sql, "dimensions": relation.dimensions}
             for relation in measures.relations
@@ -174,8 +179,44 @@ def _content(lakehouse: Lakehouse, definition: _Definition) -> tuple[dict[str, A
         "pages": [page.model_dump(exclude_none=True) for page in pages.pages],
         "specifications": specifications,
         "batches": batches,
+        "insights": insights.result(),
     }
     return content, figures
+
+
+def _insights(lakehouse: Lakehouse) -> dict[str, Any] | None:
+    """The findings with their figures filled in; None if report/ has none for the source."""
+    folder = lakehouse.settings.report_dir
+    if not (folder / FINDINGS).is_file():
+        return None
+    found = read_insights(folder)
+    if found.source != lakehouse.contract.source:
+        return None
+    with lakehouse.cursor("bi_reader") as cursor:
+        answers = answer(cursor, found, folder, find_period(cursor, folder))
+    return {
+        "period": answers.period.text if answers.period else None,
+        "method": answers.method,
+        "findings": [_finding(each) for each in answers.findings],
+        "notFound": [_finding(each) for each in answers.not_found],
+        "notShown": [asdict(each) for each in answers.not_shown],
+    }
+
+
+def _finding(answered: Answered) -> dict[str, Any]:
+    table = answered.table
+    return {
+        "name": answered.name,
+        "texts": dict(answered.texts),
+        "sql": answered.sql,
+        "table": {
+            "title": table.title,
+            "columns": table.columns,
+            "rows": [[value if isinstance(value, int | float | str | None) else str(value) for value in row] for row in table.rows],
+        }
+        if table
+        else None,
+    }
 
 
 def _answer(lakehouse: Lakehouse, query: Query) -> list[tuple[Any, ...]]:
@@ -233,7 +274,8 @@ def _plain(value: Any) -> Any:
 
 def _page(settings: Settings, fingerprint: str, content: dict[str, Any], figures: list[Cube]) -> bytes:
     """The template with style, scripts and data in it, and a policy that allows these scripts and nothing else."""
-    html, css, js = ((settings.report_dir / name).read_text(encoding="utf-8") for name in _PARTS)
+    html, css = ((settings.report_dir / name).read_text(encoding="utf-8") for name in ("page.html", "page.css"))
+    js = "\n".join((settings.report_dir / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     vega = drawing.scripts(settings).replace("</script", "<\\/script")
     blocks = []
     for number, cube in enumerate(figures):
@@ -253,7 +295,7 @@ def _page(settings: Settings, fingerprint: str, content: dict[str, Any], figures
         "vega": vega,
         "script": js,
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: replaced[match[1]], html).encode()
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: str(replaced[match[1]]), html).encode()
 
 
 def _packed(columns: Any) -> str:
