@@ -180,7 +180,7 @@ async function show() {
       make("a", { href: "#quality" }, "Data quality"), " says what was loaded."));
   }
   const drawings = hasOrders ? page.visuals.map((visual) => showVisual(grid, page, visual, choice)) : [];
-  await Promise.all(drawings);
+  await Promise.all(drawings.filter(Boolean).map((drawChart) => drawChart()));
   if (number !== showing) return;
   if (isNew) window.scrollTo(0, 0);
   else byId("announcer").textContent = `${byId("context").textContent} ${byId("headline").textContent}`;
@@ -220,12 +220,13 @@ function showVisual(grid, page, visual, choice) {
     return null;
   }
   if (visual.kind === "insights") return showFindings(panel, visual);
-  tools.append(aboutButton(visual, choice));
   if (visual.kind === "table") {
     showTable(panel, tools, page, visual, choice);
+    tools.append(aboutButton(visual, choice));
     noteBelow(panel, visual, choice);
     return null;
   }
+  tools.append(aboutButton(visual, choice));
   return showChart(panel, tools, page, visual, choice, height);
 }
 
@@ -242,14 +243,13 @@ function noteBelow(panel, visual, choice, reason) {
   if (texts.length) panel.append(make("p", { class: "note" }, texts.join(" ")));
 }
 
+// Puts a chart's frame on the page; returns a function that draws into it when all frames have their size.
 function showChart(panel, tools, page, visual, choice, height) {
   const alt = filled(visual.alt, page, choice);
   const chart = make("div", { class: "chart", role: "img", "aria-label": alt });
   const holder = make("div", { class: "table-holder", hidden: true });
   panel.append(chart, holder);
-  const given = Math.max(150, height * 40 - 62);
-  const width = chart.clientWidth || 300;
-  const { rows, reason } = chartRows(visual, choice, width);
+  const { rows, reason } = chartRows(visual, choice, chart.clientWidth || 300);
   if (reason || !rows.length) {
     chart.remove();
     panel.classList.add("grey");
@@ -257,6 +257,8 @@ function showChart(panel, tools, page, visual, choice, height) {
     noteBelow(panel, visual, choice, true);
     return null;
   }
+  const own = ownHeight(visual, rows);
+  chart.style.minHeight = `${own ?? Math.max(150, height * 40 - 76)}px`;
   const toggle = make("button", { type: "button", class: "quiet", "aria-pressed": "false", onclick: () => {
     const asTable = holder.hidden;
     if (asTable) holder.replaceChildren(chartTable(page, visual, rows));
@@ -267,12 +269,13 @@ function showChart(panel, tools, page, visual, choice, height) {
   } }, "Show as table");
   tools.prepend(toggle);
   noteBelow(panel, visual, choice);
-  const by = visual.by ?? visual.rows;
-  return draw(chart, `${page.id}/${visual.id}`, visual, rows, given).then((view) => {
+  return async () => {
+    const view = await draw(chart, `${page.id}/${visual.id}`, visual, rows, own ?? chart.clientHeight - 4);
+    const by = visual.by ?? visual.rows;
     if (!canChoose(page, by)) return;
     chart.classList.add("clickable");
     view.addEventListener("click", (_, item) => { if (item?.datum?.key != null) chooseMember(by, item.datum.key); });
-  });
+  };
 }
 
 // The rows of a chart as a table: for those who do not see it, or want the figures.
@@ -327,7 +330,9 @@ function card(name, choice) {
   const change = changeOf(name, choice);
   if (change) {
     const sign = Math.abs(change.by) < 0.0005 ? 0 : Math.sign(change.by);
-    const good = { higher: 1, lower: -1 }[measure.better] * sign;
+    // More late orders among more orders are no bad news by themselves: of counts, only growth is judged.
+    const isJudged = measure.better === "higher" || !measure.additive;
+    const good = isJudged ? { higher: 1, lower: -1 }[measure.better] * sign : 0;
     const tone = good > 0 ? "good" : good < 0 ? "bad" : "";
     const arrow = ["▼", "＝", "▲"][sign + 1];
     const before = spanName(choice.period.before.months);
@@ -436,6 +441,7 @@ function showTable(panel, tools, page, visual, choice) {
   };
   fill();
   panel.append(holder);
+  if (columns.length > 4) panel.append(make("p", { class: "wider" }, "More columns on a wider screen, and in the CSV."));
   for (const name of failed) panel.append(make("p", { class: "reason" }, found.get(name).reason));
 }
 
@@ -472,10 +478,12 @@ function showFindings(panel, visual) {
   panel.append(make("p", { class: "note" }, `${period}, all states and categories: the filters above do not change these.`));
   const fields = [["answer", "Answer"], ["sample", "Sample and interval"], ["other_explanations", "What else could explain it"], ["action", "On Monday"],
     ["measure_of_success", "How to tell whether it worked"], ["disproof", "What would disprove it"]];
+  const holder = make("div", { class: "findings" });
+  panel.append(holder);
   findings.forEach((finding, place) => {
     const list = make("dl", {}, ...fields.filter(([field]) => finding.texts[field]).flatMap(([field, name]) =>
       [make("dt", {}, name), make("dd", {}, finding.texts[field])]));
-    panel.append(make("article", { class: "finding" },
+    holder.append(make("article", { class: "finding" },
       make("h3", {}, `${place + 1}. ${finding.texts.title}`),
       make("p", { class: "summary" }, finding.texts.summary),
       make("details", {}, make("summary", {}, "Figures, doubts, and how to tell"), list, findingTable(finding.table),
@@ -483,10 +491,10 @@ function showFindings(panel, visual) {
   });
   if (notFound.length || notShown.length) {
     const items = [...notFound.map(({ texts }) => [texts.title, texts.answer]), ...notShown.map(({ title, reason }) => [title, reason])];
-    panel.append(make("details", { class: "finding" }, make("summary", {}, "Looked for, and not found"),
+    holder.append(make("details", { class: "finding" }, make("summary", {}, "Looked for, and not found"),
       make("dl", {}, ...items.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]))));
   }
-  if (method) panel.append(make("details", { class: "finding" }, make("summary", {}, "How far to trust it"), make("p", {}, method)));
+  if (method) holder.append(make("details", { class: "finding" }, make("summary", {}, "How far to trust it"), make("p", {}, method)));
   return null;
 }
 

@@ -119,7 +119,8 @@ function extremeRows(rows) {
   const judged = rows.filter((row) => ["full", "high"].includes(row.state));
   if (!judged.length) return new Set(rows.slice(0, 1));
   const highest = judged.reduce((found, row) => (row.value > found.value ? row : found));
-  return new Set([highest, judged[judged.length - 1]]);
+  const last = judged[judged.length - 1];
+  return new Set(last.band == null ? [highest, last] : [highest]); // the name of the reference line stands at its end
 }
 
 function lineRows(visual, choice) {
@@ -152,7 +153,18 @@ function lineRows(visual, choice) {
     else for (const row of own.filter((each) => each.state === "high" || each === last)) row.text = shortLabel(row.value, name);
     rows.push(...own);
   }
+  spread(rows);
   return { rows };
+}
+
+// Moves the names of lines apart where the lines end close together. `textAt`: where on the scale a name stands.
+function spread(rows) {
+  const largest = Math.max(...rows.map((row) => row.value));
+  const apart = 0.12 * largest;
+  const named = rows.filter((row) => row.text).sort((one, other) => one.value - other.value);
+  rows.forEach((row) => { row.textAt = row.value; });
+  const isSeries = new Set(named.map((row) => row.series)).size > 1;
+  if (isSeries) named.forEach((row, place) => { if (place) row.textAt = Math.max(row.value, named[place - 1].textAt + apart); });
 }
 
 // "Average Promised Days" -> "promised", beside the others of its chart.
@@ -172,15 +184,20 @@ function matrixRows(visual, choice, width) {
   const largest = Math.max(...found.filter((cell) => cell.n == null || cell.n >= report.smallSample).map((cell) => cell.value), 0);
   const columns = new Set(found.map((cell) => cell.column)).size;
   const room = (width - 90) / Math.max(columns, 1);
+  const inside = (value) => (measures[name].format.endsWith("%") ? digits(value * 100, 0) : shortLabel(value, name));
+  const fits = found.every((cell) => inside(cell.value).length * LETTER <= room - 3); // all of them, or none
+  // The largest members first, where a sample says how large they are; else their own order.
+  const weight = new Map();
+  for (const { row, n } of found) weight.set(row, (weight.get(row) ?? 0) + (n ?? 0));
+  const placed = new Map([...weight].sort((one, other) => other[1] - one[1] || one[0] - other[0]).map(([row], place) => [row, place]));
   const rows = found.map((cell) => {
     const small = cell.n != null && cell.n < report.smallSample;
-    const text = measures[name].format.endsWith("%") ? digits(cell.value * 100, 0) : shortLabel(cell.value, name);
     return {
       key: cell.row,
       named: memberName(visual.rows, cell.row),
       member: memberName(visual.rows, cell.row),
       across: visual.columns === MONTH ? months[cell.column] : memberName(visual.columns, cell.column),
-      order: cell.row,
+      order: placed.get(cell.row),
       acrossOrder: cell.column,
       value: Math.min(cell.value, largest),
       shown: written(cell.value, name),
@@ -188,7 +205,7 @@ function matrixRows(visual, choice, width) {
       n: cell.n,
       state: small ? "small" : "full",
       strong: !small && cell.value > 0.55 * largest,
-      text: text.length * LETTER <= room - 3 ? text : "",
+      text: fits ? inside(cell.value) : "",
     };
   });
   return { rows };
@@ -282,6 +299,7 @@ function themeOf(element) {
       bandLabel: { ...text, fill: colour("ink-2"), fontStyle: "italic" },
       course: { color: colour("figure"), strokeWidth: 2 },
       point: { color: colour("figure") },
+      few: { color: colour("small"), stroke: colour("surface"), strokeWidth: 1 },
       cell: { stroke: colour("surface"), strokeWidth: 1 },
       dot: { fillOpacity: 0.55 },
       area: { color: colour("before"), fillOpacity: 0.35 },
@@ -289,10 +307,11 @@ function themeOf(element) {
   };
 }
 
-function chartHeight(visual, rows, given) {
-  if (visual.kind === "bars") return Math.max(90, new Set(rows.map((row) => row.member)).size * 24 + 6);
-  if (visual.kind === "matrix") return Math.max(120, new Set(rows.map((row) => row.member)).size * 22 + 30);
-  return given;
+// Bars and matrices are as high as their members need, in px; other charts as the frame.
+function ownHeight(visual, rows) {
+  const count = new Set(rows.map((row) => row.member)).size;
+  if (visual.kind === "bars") return Math.max(60, count * 24 + (visual.band ? 20 : 6));
+  return visual.kind === "matrix" ? Math.max(100, count * 22 + 30) : null;
 }
 
 async function draw(element, key, visual, rows, height) {
@@ -300,7 +319,7 @@ async function draw(element, key, visual, rows, height) {
   const specification = structuredClone(report.specifications[key]);
   Object.assign(specification, {
     width: "container",
-    height: chartHeight(visual, rows, height),
+    height,
     autosize: { type: "fit", contains: "padding" },
     datasets: { rows },
     data: { name: "rows" },
@@ -314,6 +333,9 @@ async function draw(element, key, visual, rows, height) {
       if (scale?.field === field) scale.scale = { ...scale.scale, domain: inOrder(rows, field) };
     }
   }
+  if (rows.every((row) => row.before == null)) specification.layer = specification.layer.filter((layer) => layer.mark.style !== "before");
+  const before = specification.layer.find((layer) => layer.mark.style === "before");
+  if (before && visual.kind === "columns") before.mark.xOffset = -Math.max(3, (0.18 * element.clientWidth) / rows.length);
   // `ast`: Vega interprets its expressions instead of compiling them, which the page's policy forbids.
   const { view } = await vegaEmbed(element, specification, {
     mode: "vega-lite", renderer: "svg", actions: false, ast: true, tooltip: { theme: "custom", disableDefaultStyle: true },

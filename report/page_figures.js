@@ -151,7 +151,10 @@ function lookedUp(measure, by, chosen, choice, span) {
   const { columns, rows } = unpacked.get(found.block);
   const asked = new Map();
   if (byMonth) {
-    for (const [month, set] of Object.entries(calendar.sets)) asked.set(set, monthNumber.get(month));
+    const wanted = monthsOf(choice, span);
+    for (const [month, set] of Object.entries(calendar.sets)) {
+      if (!wanted || wanted.includes(monthNumber.get(month))) asked.set(set, monthNumber.get(month));
+    }
   } else if (hasMonths) {
     const { set } = span === "period" ? choice.period ?? periods.get("whole") : choice.period[span];
     asked.set(set, "");
@@ -271,7 +274,8 @@ function filled(template, page, choice) {
   return template
     .replace(/\[([^[\]]*)\]/g, (_, sentence) => { const { done, complete } = known(sentence); return complete ? done : ""; })
     .replace(/\{[^{}]+\}/g, (text) => known(text).done)
-    .replace(/\s+/g, " ").trim();
+    .replace(/\s+/g, " ").trim()
+    .replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
 }
 
 function placeholder(name, words, choice) {
