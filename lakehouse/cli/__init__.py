@@ -8,7 +8,7 @@ service.py    start, stop, doctor, maintain, clean
 clean.py      what `clean` removes
 doctor.py     what `doctor` checks
 progress.py   what a run shows while it runs
-report.py     what a run shows at its end
+results.py    what a run shows at its end
 shared.py     what all commands share
 """
 

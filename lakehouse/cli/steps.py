@@ -56,7 +56,7 @@ def run(
         lakehouse run --demo
     """
     from lakehouse.cli.progress import watching
-    from lakehouse.cli.report import print_report
+    from lakehouse.cli.results import print_report
     from lakehouse.landing import step as landing
     from lakehouse.pipeline import arrivals, runs
     from lakehouse.pipeline import run as pipeline

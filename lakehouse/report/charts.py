@@ -9,7 +9,7 @@ The page supplies the data under the name `rows` whenever the reader chooses som
     shown, was   figure and figure of the year before, formatted for the tooltip; `cases` what the figure rests on
     state        full, high (the worst one), rest, small (a small sample) or fragment (of a month)
     band         the figure of all members together, if the visual has a reference line; `bandText` in words
-    series       lines: the measure
+    series       lines: the measure; `textAt` where on the scale its name stands
     across       matrix: the member on the other axis
     strong       matrix: whether the shade is so dark that text on it must be light
     x, y, size   scatter, pareto
@@ -33,6 +33,13 @@ _MONTH_LABEL = (
     "[substring('JFMAMJJASOND', toNumber(substring(datum.value, 5)) - 1, toNumber(substring(datum.value, 5))), "
     "substring(datum.value, 5) == '01' || datum.index == 0 ? substring(datum.value, 0, 4) : '']"
 )
+# Above the marks: the year stands over the letter.
+_MONTH_LABEL_ABOVE = (
+    "[substring(datum.value, 5) == '01' || datum.index == 0 ? substring(datum.value, 0, 4) : '', "
+    "substring('JFMAMJJASOND', toNumber(substring(datum.value, 5)) - 1, toNumber(substring(datum.value, 5)))]"
+)
+# A band of several words: a word per line.
+_WORDS_LABEL = "split(datum.value, ' ')"
 _ROWS = alt.NamedData(name="rows")
 
 
@@ -48,8 +55,9 @@ def specifications(pages: Pages, measures: Measures) -> dict[str, Any]:
 
 def _columns(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     is_time = visual.by == pages.calendar.dimension
-    axis = alt.Axis(title=None, labelAngle=0, ticks=False, grid=False, **({"labelExpr": _MONTH_LABEL} if is_time else {}))
-    x = alt.X("member:N", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.25, paddingOuter=0.1))
+    label = _MONTH_LABEL if is_time else _WORDS_LABEL
+    axis = alt.Axis(title=None, labelAngle=0, ticks=False, grid=False, labelOverlap=False, labelExpr=label)
+    x = alt.X("member:N", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.36 if visual.before else 0.25, paddingOuter=0.15))
     base = alt.Chart(_ROWS).encode(x=x)
     figure = base.mark_bar(strokeWidth=1).encode(
         y=_hidden_axis(alt.Y, "value:Q"),
@@ -67,7 +75,8 @@ def _columns(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart
 
 def _line(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     is_time = visual.by == pages.calendar.dimension
-    axis = alt.Axis(title=None, labelAngle=0, ticks=False, grid=False, **({"labelExpr": _MONTH_LABEL} if is_time else {}))
+    label = _MONTH_LABEL if is_time else _WORDS_LABEL
+    axis = alt.Axis(title=None, labelAngle=0, ticks=False, grid=False, labelOverlap=False, labelExpr=label)
     several = len(visual.measures) > 1
     series = {"detail": "series:N"}
     base = alt.Chart(_ROWS).encode(
@@ -83,7 +92,7 @@ def _line(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     points = base.mark_point(style="point", filled=True, size=26).encode(
         **series, color=_state(), tooltip=_tooltip(visual, measures)
     )
-    text = base.mark_text(align="left", dx=7, style="label").encode(text="text:N")
+    text = base.mark_text(align="left", dx=7, style="label").encode(y="textAt:Q", text="text:N")
     return alt.layer(line, points, text)
 
 
@@ -109,20 +118,19 @@ def _bars(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
 
 def _matrix(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     is_time = visual.columns == pages.calendar.dimension
-    label = {"labelExpr": _MONTH_LABEL} if is_time else {}
+    label = {"labelExpr": _MONTH_LABEL_ABOVE, "labelPadding": 16} if is_time else {}
     axis = {"title": None, "ticks": False, "domain": False, "grid": False}
     base = alt.Chart(_ROWS).encode(
         x=alt.X("across:N", sort=None, axis=alt.Axis(labelAngle=0, orient="top", **axis, **label)),
         y=alt.Y("member:N", sort=None, axis=alt.Axis(**axis)),
     )
-    cells = base.mark_rect(style="cell").encode(
-        color=alt.Color("value:Q", legend=None, scale=alt.Scale(zero=True)),
-        opacity=alt.condition("datum.state == 'small'", alt.value(0.3), alt.value(1)),
-        tooltip=_tooltip(visual, measures),
-    )
+    tips = _tooltip(visual, measures)
+    few = base.transform_filter("datum.state == 'small'").mark_rect(style="few").encode(tooltip=tips)
+    cells = base.transform_filter("datum.state != 'small'").mark_rect(style="cell")
+    cells = cells.encode(color=alt.Color("value:Q", legend=None, scale=alt.Scale(zero=True)), tooltip=tips)
     light = base.transform_filter("!datum.strong").mark_text(style="weak").encode(text="text:N")
     strong = base.transform_filter("datum.strong").mark_text(style="strong").encode(text="text:N")
-    return alt.layer(cells, light, strong)
+    return alt.layer(few, cells, light, strong)
 
 
 def _scatter(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
@@ -145,7 +153,7 @@ def _pareto(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     name = measures.dimension(visual.by or "").label
     percent = alt.Axis(tickCount=5, format=".0%", grid=False)
     base = alt.Chart(_ROWS).encode(
-        x=alt.X("x:Q", axis=alt.Axis(title=f"Share of all members: {name.lower()}", tickCount=5, format=".0%", grid=False)),
+        x=alt.X("x:Q", axis=alt.Axis(title=f"Share of all, by {name.lower()}", tickCount=5, format=".0%", grid=False)),
         y=alt.Y("y:Q", axis=alt.Axis(**{**percent.to_dict(), "title": f"Share of {visual.measures[0].lower()}"})),
     )
     area = base.mark_area(style="area")
