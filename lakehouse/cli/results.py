@@ -23,8 +23,10 @@ NOTHING_LANDED = "Nothing has been landed yet: `lakehouse run PATH`, or `lakehou
 MOST_REASONS = 3
 
 
-def print_report(console: Console, lakehouse: Lakehouse, report: RunReport) -> None:
-    """Print the report of a finished run."""
+def print_report(
+    console: Console, lakehouse: Lakehouse, report: RunReport, page: tuple[str, str] | None = None
+) -> None:
+    """Print what a finished run did. `page`: a line about the report with the figures, as what and where."""
     from lakehouse.pipeline import summary
 
     console.print()
@@ -36,7 +38,7 @@ def print_report(console: Console, lakehouse: Lakehouse, report: RunReport) -> N
         console.print(rows_table(figure.title, figure.columns, figure.rows))
         console.print()
     _print_reasons(console, lakehouse, report)
-    _print_what_next(console, lakehouse)
+    _print_what_next(console, lakehouse, page)
     _print_time(console, report)
 
 
@@ -80,13 +82,13 @@ def _print_reasons(console: Console, lakehouse: Lakehouse, report: RunReport) ->
         console.print()
 
 
-def _print_what_next(console: Console, lakehouse: Lakehouse) -> None:
+def _print_what_next(console: Console, lakehouse: Lakehouse, page: tuple[str, str] | None) -> None:
     from lakehouse import warehouse
     from lakehouse.pipeline import summary
 
     records = summary.records_per_table(lakehouse)
     stopped = sum(counts["rejected"] + counts["quarantined"] for _, counts in records)
-    lines: list[tuple[str, str]] = []
+    lines = [page] if page else []
     if stopped:
         lines.append((f"{stopped:,} bad records", f"{command()} quarantine"))
     warned = summary.warnings(lakehouse, [name for name, _ in records])

@@ -42,6 +42,8 @@ _MONTH_LABEL_ABOVE = (
 _WORDS_LABEL = "split(datum.value, ' ')"
 _ROWS = alt.NamedData(name="rows")
 
+Layers = alt.LayerChart | alt.FacetChart
+
 
 def specifications(pages: Pages, measures: Measures) -> dict[str, Any]:
     """`<page>/<visual>` -> the specification of its chart. Visuals that are no charts have none."""
@@ -53,11 +55,16 @@ def specifications(pages: Pages, measures: Measures) -> dict[str, Any]:
     }
 
 
-def _columns(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
+def _columns(visual: Visual, pages: Pages, measures: Measures) -> Layers:
     is_time = visual.by == pages.calendar.dimension
     label = _MONTH_LABEL if is_time else _WORDS_LABEL
     axis = alt.Axis(title=None, labelAngle=0, ticks=False, grid=False, labelOverlap=False, labelExpr=label)
-    x = alt.X("member:N", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.36 if visual.before else 0.25, paddingOuter=0.15))
+    x = alt.X(
+        "member:N",
+        sort=None,
+        axis=axis,
+        scale=alt.Scale(paddingInner=0.36 if visual.before else 0.25, paddingOuter=0.15),
+    )
     base = alt.Chart(_ROWS).encode(x=x)
     figure = base.mark_bar(strokeWidth=1).encode(
         y=_hidden_axis(alt.Y, "value:Q"),
@@ -69,11 +76,16 @@ def _columns(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart
     text = base.mark_text(dy=-7, style="label").encode(y=_hidden_axis(alt.Y, "value:Q"), text="text:N")
     layers: list[alt.Chart] = [figure, text]
     if visual.before:
-        layers.insert(0, base.mark_bar(style="before", xOffset=-4).encode(y=_hidden_axis(alt.Y, "before:Q"), tooltip=_tooltip(visual, measures)))
+        layers.insert(
+            0,
+            base.mark_bar(style="before", xOffset=-4).encode(
+                y=_hidden_axis(alt.Y, "before:Q"), tooltip=_tooltip(visual, measures)
+            ),
+        )
     return alt.layer(*_band(visual, "y"), *layers)
 
 
-def _line(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
+def _line(visual: Visual, pages: Pages, measures: Measures) -> Layers:
     is_time = visual.by == pages.calendar.dimension
     label = _MONTH_LABEL if is_time else _WORDS_LABEL
     axis = alt.Axis(title=None, labelAngle=0, ticks=False, grid=False, labelOverlap=False, labelExpr=label)
@@ -96,7 +108,7 @@ def _line(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     return alt.layer(line, points, text)
 
 
-def _bars(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
+def _bars(visual: Visual, pages: Pages, measures: Measures) -> Layers:
     y = alt.Y(
         "member:N",
         sort=None,
@@ -112,14 +124,19 @@ def _bars(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     text = base.mark_text(align="left", dx=5, style="label").encode(x=_hidden_axis(alt.X, "value:Q"), text="text:N")
     layers: list[alt.Chart] = [figure, text]
     if visual.before:
-        layers.insert(0, base.mark_bar(style="before", yOffset=-3).encode(x=_hidden_axis(alt.X, "before:Q"), tooltip=_tooltip(visual, measures)))
+        layers.insert(
+            0,
+            base.mark_bar(style="before", yOffset=-3).encode(
+                x=_hidden_axis(alt.X, "before:Q"), tooltip=_tooltip(visual, measures)
+            ),
+        )
     return alt.layer(*_band(visual, "x"), *layers)
 
 
-def _matrix(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
+def _matrix(visual: Visual, pages: Pages, measures: Measures) -> Layers:
     is_time = visual.columns == pages.calendar.dimension
-    label = {"labelExpr": _MONTH_LABEL_ABOVE, "labelPadding": 16} if is_time else {}
-    axis = {"title": None, "ticks": False, "domain": False, "grid": False}
+    label: dict[str, Any] = {"labelExpr": _MONTH_LABEL_ABOVE, "labelPadding": 16} if is_time else {}
+    axis: dict[str, Any] = {"title": None, "ticks": False, "domain": False, "grid": False}
     base = alt.Chart(_ROWS).encode(
         x=alt.X("across:N", sort=None, axis=alt.Axis(labelAngle=0, orient="top", **axis, **label)),
         y=alt.Y("member:N", sort=None, axis=alt.Axis(**axis)),
@@ -133,11 +150,13 @@ def _matrix(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     return alt.layer(few, cells, light, strong)
 
 
-def _scatter(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
+def _scatter(visual: Visual, pages: Pages, measures: Measures) -> Layers:
     across, up = (measures.measure(name) for name in visual.measures)
     base = alt.Chart(_ROWS).encode(
         x=alt.X(
-            "x:Q", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(title=across.name, grid=False, tickCount=5, format="~s")
+            "x:Q",
+            scale=alt.Scale(type="log", nice=False),
+            axis=alt.Axis(title=across.name, grid=False, tickCount=5, format="~s"),
         ),
         y=alt.Y("y:Q", axis=alt.Axis(title=up.name, tickCount=5, format=_d3(up))),
     )
@@ -149,7 +168,7 @@ def _scatter(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart
     return alt.layer(points, text)
 
 
-def _pareto(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
+def _pareto(visual: Visual, pages: Pages, measures: Measures) -> Layers:
     name = measures.dimension(visual.by or "").label
     percent = alt.Axis(tickCount=5, format=".0%", grid=False)
     base = alt.Chart(_ROWS).encode(
@@ -164,7 +183,7 @@ def _pareto(visual: Visual, pages: Pages, measures: Measures) -> alt.LayerChart:
     return alt.layer(area, line, points, text)
 
 
-_CHARTS: dict[str, Callable[[Visual, Pages, Measures], alt.LayerChart]] = {
+_CHARTS: dict[str, Callable[[Visual, Pages, Measures], Layers]] = {
     "columns": _columns,
     "line": _line,
     "bars": _bars,
@@ -176,7 +195,11 @@ _CHARTS: dict[str, Callable[[Visual, Pages, Measures], alt.LayerChart]] = {
 
 def _state(channel: str = "color") -> Any:
     scale = alt.Scale(domain=STATES)
-    return alt.Stroke("state:N", legend=None, scale=scale) if channel == "stroke" else alt.Color("state:N", legend=None, scale=scale)
+    return (
+        alt.Stroke("state:N", legend=None, scale=scale)
+        if channel == "stroke"
+        else alt.Color("state:N", legend=None, scale=scale)
+    )
 
 
 def _hidden_axis(channel: Any, field: str) -> Any:
@@ -190,7 +213,10 @@ def _band(visual: Visual, channel: str) -> list[alt.Chart]:
     base = alt.Chart(_ROWS).transform_aggregate(band="max(band)", bandText="max(bandText)")
     if channel == "x":
         x = _hidden_axis(alt.X, "band:Q")
-        rule, text = base.mark_rule(style="band").encode(x=x), base.mark_text(style="bandLabel", align="left", dx=4, dy=8)
+        rule, text = (
+            base.mark_rule(style="band").encode(x=x),
+            base.mark_text(style="bandLabel", align="left", dx=4, dy=8),
+        )
         return [rule, text.encode(x=x, y=alt.value("height"), text="bandText:N")]
     y = _hidden_axis(alt.Y, "band:Q")
     rule, text = base.mark_rule(style="band").encode(y=y), base.mark_text(style="bandLabel", align="left", dx=4)

@@ -152,7 +152,9 @@ def cubes(query: Query, of_shape: Sequence[Sequence[Sequence[Any]]], members: Me
         for dimension in shape.dimensions:
             place, positions = 1 + query.dimensions.index(dimension), members.positions(dimension)
             columns.append([positions[row[place]] for row in rows])
-        order = [i for _, i in sorted(zip(zip(*columns, strict=True), range(len(rows)), strict=True))] if columns else [0]
+        order = (
+            [i for _, i in sorted(zip(zip(*columns, strict=True), range(len(rows)), strict=True))] if columns else [0]
+        )
         for measure in shape.measures:
             place = 1 + 2 * width + query.measures.index(measure)
             columns.append([_number(row[place]) for row in rows])

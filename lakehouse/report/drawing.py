@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def scripts(settings: Settings) -> str:
     def make() -> str:
         import vl_convert
 
-        bundle: str = vl_convert.javascript_bundle()
+        bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
         return bundle
 
     return _kept(settings, f"vega-{versions()['vl-convert-python']}.js", make)
@@ -60,7 +61,7 @@ def specifications(settings: Settings, pages: Pages, measures: Measures) -> dict
     return found
 
 
-def _kept(settings: Settings, name: str, make: Any) -> str:
+def _kept(settings: Settings, name: str, make: Callable[[], str]) -> str:
     """The content of a file of the folder, which is made if it is absent; older ones of its kind are removed."""
     folder = settings.home / FOLDER
     file = folder / name

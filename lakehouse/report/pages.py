@@ -173,7 +173,9 @@ def _misfit(document: Any, fault: Any) -> str:
             here = here[step]
         except (KeyError, IndexError, TypeError):
             here = None
-        place.append(str(here["id"]) if isinstance(step, int) and isinstance(here, dict) and "id" in here else str(step))
+        place.append(
+            str(here["id"]) if isinstance(step, int) and isinstance(here, dict) and "id" in here else str(step)
+        )
     hint = "is not a key of this format: remove it" if fault["type"] == "extra_forbidden" else fault["msg"]
     return f"{': '.join(place) or 'the file'}: {hint}"
 
@@ -196,12 +198,16 @@ def _faults(pages: Pages, measures: Measures) -> Iterator[str]:
         yield from (f"{page.id}: there is no filter {each}" for each in page.filters if each not in filters)
         yield from _faults_of_template(f"{page.id}: title", page.title, known, dimensions)
         ids = [visual.id for visual in page.visuals]
-        yield from (f"{page.id}: two visuals are called {each}" for each in sorted({i for i in ids if ids.count(i) > 1}))
+        yield from (
+            f"{page.id}: two visuals are called {each}" for each in sorted({i for i in ids if ids.count(i) > 1})
+        )
         taken: dict[tuple[int, int], str] = {}
         for visual in page.visuals:
             place = f"{page.id}: {visual.id}"
             yield from (f"{place}: there is no measure {each}" for each in visual.all_measures if each not in known)
-            yield from (f"{place}: there is no dimension {each}" for each in visual.dimensions if each not in dimensions)
+            yield from (
+                f"{place}: there is no dimension {each}" for each in visual.dimensions if each not in dimensions
+            )
             yield from _faults_of_template(f"{place}: alt", visual.alt, known, dimensions)
             column, row, width, height = visual.at
             if column < 1 or row < 1 or width < 1 or height < 1 or column + width - 1 > COLUMNS:

@@ -21,6 +21,7 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
 
+from lakehouse.errors import ReportError
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.report import drawing
 from lakehouse.report.calendar import Calendar, calendar_of
@@ -76,24 +77,35 @@ def is_due(lakehouse: Lakehouse, path: Path) -> bool:
 def run(lakehouse: Lakehouse, path: Path | None = None, *, always: bool = False) -> ReportResult | None:
     """Write the report if it is due, or `always`; None if the source has none.
 
-    Raises ReportError if a file of report/ cannot be used, SetupError if a package is missing, and WarehouseError.
+    Raises ReportError if a file of report/ cannot be used or the report cannot be written, SetupError if a package is
+    missing, and WarehouseError.
     """
     begin = time.monotonic()
     definition = _definition(lakehouse.settings)
     if definition is None:
         return None
     path = path or place(lakehouse.settings)
+    if not always and _fingerprint_of(path) == _fingerprint(lakehouse):
+        return ReportResult(path, False, time.monotonic() - begin, path.stat().st_size)
+    html = rendered(lakehouse)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(html)
+        part.replace(path)
+    except OSError as error:
+        raise ReportError(f"{path} cannot be written: {error.strerror}.\nName another place: --output PATH") from error
+    return ReportResult(path, True, time.monotonic() - begin, len(html))
+
+
+def rendered(lakehouse: Lakehouse) -> bytes:
+    """The report itself, for a reader that is no file. The source has one. Raises what `run` raises."""
+    definition = _definition(lakehouse.settings)
+    assert definition is not None, "the source has a report"
     with lakehouse.lock("publish", shared=True):  # no build changes the marts between two queries
         fingerprint = _fingerprint(lakehouse)
-        if not always and _fingerprint_of(path) == fingerprint:
-            return ReportResult(path, False, time.monotonic() - begin, path.stat().st_size)
         content, figures = _content(lakehouse, definition)
-    html = _page(lakehouse.settings, fingerprint, content, figures)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_bytes(html)
-    part.replace(path)
-    return ReportResult(path, True, time.monotonic() - begin, len(html))
+    return _page(lakehouse.settings, fingerprint, content, figures)
 
 
 def _definition(settings: Settings) -> _Definition | None:
@@ -116,7 +128,9 @@ def _fingerprint(lakehouse: Lakehouse) -> str:
     """Changes with the marts, the counts of the files, report/, this package, and the packages that it draws with."""
     digest = hashlib.sha256(repr(sorted(drawing.versions().items())).encode())
     for folder in (lakehouse.settings.report_dir, Path(__file__).parent):
-        for file in sorted(path for path in folder.rglob("*") if path.suffix in (".yml", ".sql", ".html", ".css", ".js", ".py")):
+        for file in sorted(
+            path for path in folder.rglob("*") if path.suffix in (".yml", ".sql", ".html", ".css", ".js", ".py")
+        ):
             digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     digest.update(repr(_marts_state(lakehouse)).encode())
     return digest.hexdigest()[:24]
@@ -212,7 +226,10 @@ def _finding(answered: Answered) -> dict[str, Any]:
         "table": {
             "title": table.title,
             "columns": table.columns,
-            "rows": [[value if isinstance(value, int | float | str | None) else str(value) for value in row] for row in table.rows],
+            "rows": [
+                [value if isinstance(value, int | float | str | None) else str(value) for value in row]
+                for row in table.rows
+            ],
         }
         if table
         else None,
@@ -227,7 +244,9 @@ def _answer(lakehouse: Lakehouse, query: Query) -> list[tuple[Any, ...]]:
 
 def _described(measure: dict[str, Any]) -> dict[str, Any]:
     """A measure as the page needs it."""
-    return {key: value for key, value in measure.items() if key not in ("dax", "table") and value not in (None, (), False)}
+    return {
+        key: value for key, value in measure.items() if key not in ("dax", "table") and value not in (None, (), False)
+    }
 
 
 def _calendar(calendar: Calendar, dimension: str) -> dict[str, Any]:
@@ -255,8 +274,9 @@ def _batches(cursor: Cursor, source: str) -> dict[str, Any]:
     """What the figures rest on: per table of the source its batches and records, and when the last one was loaded."""
     cursor.execute(
         "select table_name, count(*), min(batch_date), max(batch_date), max(loaded_at), sum(records)::bigint, "
-        "sum(rejected)::bigint, sum(quarantined)::bigint, sum(loaded)::bigint, sum(case when is_held then 1 else 0 end) "
-        "from marts.data_quality where source = %s group by table_name order by table_name",
+        "sum(rejected)::bigint, sum(quarantined)::bigint, sum(loaded)::bigint, "
+        "sum(case when is_held then 1 else 0 end) from marts.data_quality "
+        "where source = %s group by table_name order by table_name",
         (source,),
     )
     names = ("table", "batches", "first", "last", "loadedAt", "records", "rejected", "quarantined", "loaded", "held")
