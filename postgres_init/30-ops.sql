@@ -49,6 +49,46 @@ alter table ops.reconciliation add column if not exists reasons jsonb not null d
 -- Whether the batch was not loaded because too many of its records are bad. None of its rows are then in raw.
 alter table ops.reconciliation add column if not exists is_held boolean not null default false;
 
+-- Where the records of each table of a batch went, as the load published or held it: written in its transaction, so that
+-- marts.data_quality, which stands on it, changes with the data. A withdrawn table has no row. A held batch has 0 loaded
+-- and no loaded_at: rows of an earlier delivery stay, and are not counted here.
+do $$
+begin
+    if to_regclass('ops.batch_counts') is null then
+        create table ops.batch_counts (
+            source text not null,
+            table_name text not null,
+            batch_date date not null,
+            records bigint not null,
+            rejected bigint not null,
+            duplicates bigint not null,
+            superseded bigint not null,
+            quarantined bigint not null,
+            loaded bigint not null,
+            is_held boolean not null,
+            loaded_at timestamptz,
+            primary key (source, table_name, batch_date)
+        );
+        -- What versions without this table loaded is counted in ops.reconciliation. A withdrawn table counts 0 there, as
+        -- an empty file does: both have no row until they are loaded again.
+        insert into ops.batch_counts (
+            source, table_name, batch_date, records, rejected, duplicates, superseded, quarantined, loaded, is_held,
+            loaded_at
+        )
+        select
+            counted.source, counted.table_name, counted.batch_date, counted.records, counted.rejected,
+            counted.duplicates, counted.superseded, counted.quarantined, counted.raw, counted.is_held,
+            case when not counted.is_held then loads.loaded_at end
+        from ops.reconciliation as counted
+        left join ops.load_log as loads
+            on loads.source = counted.source and loads.table_name = counted.table_name
+            and loads.batch_date = counted.batch_date and loads.is_current
+        where counted.holds and counted.records > 0
+            and (counted.is_held or loads.loaded_at <= counted.checked_at);
+    end if;
+end
+$$;
+
 -- Rows of a fact against the current keys of its source, one row per fact. Counts the keys that the last build rebuilt,
 -- or all keys after a full refresh and in maintenance.
 create table if not exists ops.mart_reconciliation (

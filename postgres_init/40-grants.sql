@@ -8,7 +8,7 @@ alter default privileges grant usage on schemas to transformer;
 alter default privileges grant select on tables to transformer;
 grant usage on schema ops to transformer;
 revoke all on all tables in schema ops from transformer;
-grant select on ops.load_log, ops.changed_keys to transformer;
+grant select on ops.load_log, ops.changed_keys, ops.batch_counts to transformer;
 grant select, insert, update, delete on ops.marts_state to transformer;
 reset role;
 

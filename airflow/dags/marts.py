@@ -7,7 +7,7 @@ everything after `build`.
 | Task | What | When repeated |
 | --- | --- | --- |
 | `build` | decides whether the marts are due, runs dbt once and returns what was built. The log names the tests that warn. While batches wait in the queue of `lake`, it begins five minutes after the last build (`up_for_reschedule`), with all that was loaded until then | continues where it stopped |
-| `models.…` | one task per model, green when the model and its tests have succeeded. These tasks start neither dbt nor a process. Each log has a line for the model and one per test (seconds, rows, message). A task is skipped if its model is not part of this build (views and `dim_date` are only built after a change of the project), or if a model that it reads failed | only shows the result: clear `build` instead |
+| `models.…` | one task per model, green when the model and its tests have succeeded. These tasks start neither dbt nor a process. Each log has a line for the model and one per test (seconds, rows, message). A task is skipped if its model is not part of this build (views, also `data_quality`, and `dim_date` are only built after a change of the project), or if a model that it reads failed | only shows the result: clear `build` instead |
 | `compare` | checks that each fact has as many rows as its source has current keys; writes to `ops.mart_reconciliation` | compares again |
 | `publish_report` | writes the report at [/report](/report/) when the marts, the counts of the files or the report itself have changed | writes the same report |
 | `publish_docs` | publishes dbt's documentation of the models at [/dbt-docs](/dbt-docs/) after a change of the project | publishes the same pages |

@@ -1,6 +1,6 @@
-{# Without statistics the planner scans whole tables. Autovacuum renews them later. #}
+{# Without statistics the planner scans whole tables. Autovacuum renews them later. A view has none. #}
 {% macro analyze_new_table() -%}
-    {%- if not changed_only() -%}
+    {%- if config.get('materialized') != 'view' and not changed_only() -%}
         analyze {{ this }}
     {%- endif -%}
 {%- endmacro %}

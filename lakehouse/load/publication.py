@@ -12,6 +12,7 @@ from psycopg2.extensions import cursor as Cursor
 from lakehouse.contract.model import Contract, TableContract
 from lakehouse.errors import ReconciliationError
 from lakehouse.load import raw_tables
+from lakehouse.load.counts import BatchCounts, note_loaded
 
 # A task that copied rows into the staging table, and how many.
 Tasks = list[tuple[int, int]]
@@ -19,11 +20,15 @@ Tasks = list[tuple[int, int]]
 
 @dataclass(frozen=True)
 class LoadedBatch:
-    """A table's batch as the load log has it. `rows`: the number of rows in silver, and then in the raw table."""
+    """A table's batch as it is published. `rows`: the number of rows in silver, and then in the raw table.
+
+    `counts`: None if the table was withdrawn.
+    """
 
     day: date
     fingerprint: str
     rows: int
+    counts: BatchCounts | None
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class Publication:
             (*of_table, batch.fingerprint, batch.rows),
         )
         (load_id,) = self.cursor.fetchone() or (0,)
+        note_loaded(self.cursor, self.table, batch.day, batch.counts, batch.rows)
         return int(load_id)
 
     def _new_rows(self, staging: str | None, tasks: Tasks) -> sql.Composable:

@@ -141,7 +141,11 @@ def _bring_up_to_date(cursor: Cursor, contract: Contract, table: TableContract, 
 
 
 def _forget_loads(cursor: Cursor, contract: Contract, table: TableContract) -> None:
-    """The table is new, so it has none of the batches that were loaded, and the marts must be built from scratch."""
+    """The table is new, so it has none of the batches that were loaded, and the marts must be built from scratch.
+
+    What is held is noted again by the next run.
+    """
+    cursor.execute("delete from ops.batch_counts where source = %s and table_name = %s", (contract.source, table.name))
     cursor.execute(
         "update ops.load_log set is_current = false where source = %s and table_name = %s and is_current",
         (contract.source, table.name),

@@ -17,6 +17,7 @@ from lakehouse.lake.places import table_path
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.load import raw_tables
 from lakehouse.load.copy import copy_rows
+from lakehouse.load.counts import counts_of
 from lakehouse.load.held import days_with_rows, held_though_loaded, judge, made_as_landed
 from lakehouse.load.publication import LoadedBatch, Publication
 from lakehouse.steps import expected
@@ -65,7 +66,8 @@ def _batches(lakehouse: Lakehouse, table: TableContract) -> list[LoadedBatch] | 
             missing += [day] if day in loaded else []
         elif judge(lakehouse, table, *current) is None:
             manifest, entry = current
-            batches.append(LoadedBatch(day, expected(table, manifest)["load"], entry.counts["silver"]))
+            counts = counts_of(manifest.tables[table.name], entry)
+            batches.append(LoadedBatch(day, expected(table, manifest)["load"], entry.counts["silver"], counts))
     if missing:
         raise LakehouseError(
             f"{lakehouse.contract.raw_schema}.{table.name} has rows of batches that silver does not hold with the "

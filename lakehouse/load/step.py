@@ -20,7 +20,8 @@ from lakehouse.lakehouse import Lakehouse
 from lakehouse.landing.manifest import Manifest
 from lakehouse.load import raw_tables, rebuild
 from lakehouse.load.copy import copy_rows
-from lakehouse.load.held import judge
+from lakehouse.load.counts import counts_of, note_held
+from lakehouse.load.held import judge, made_as_landed
 from lakehouse.load.publication import LoadedBatch, Publication
 from lakehouse.steps import StepResult, expected
 
@@ -45,17 +46,19 @@ def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: S
     begin = time.monotonic()
     fingerprints = expected(table, manifest)
     day, fingerprint = manifest.batch_date, fingerprints["load"]
-    if loaded := _loaded(lakehouse, table, day, fingerprint):
-        return _result(loaded, table, None, {})
+    loaded = _rows_loaded(lakehouse, table, day, fingerprint)
+    if loaded is not None:
+        return _result(table, day, loaded, None, {})
     entry = _silver_entry(lakehouse, table, day, fingerprints["silver"])
     is_held = judge(lakehouse, table, manifest, entry) is not None
     if not is_held and rebuild.is_due(lakehouse, table):
         is_held = not rebuild.run(lakehouse, table, spark)
-        loaded = _loaded(lakehouse, table, day, fingerprint)
+        loaded = _rows_loaded(lakehouse, table, day, fingerprint)
     if is_held:
+        _note_held(lakehouse, table, manifest, entry)
         return StepResult("load", table.name, day, False, {"silver": entry.counts["silver"]}, 0.0, {}, is_held=True)
-    if loaded:
-        return _result(loaded, table, time.monotonic() - begin, {})
+    if loaded is not None:
+        return _result(table, day, loaded, time.monotonic() - begin, {})
 
     rows = _silver_rows(lakehouse, table, day, entry)
     raw_tables.drop_leftovers(lakehouse, table)
@@ -64,28 +67,47 @@ def run(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, spark: S
         staging = raw_tables.create_staging(lakehouse, table)
         tasks = copy_rows(lakehouse, table, spark, rows.files, staging)
     copied = time.monotonic()
-    batch = LoadedBatch(day, fingerprint, rows.rows)
+    batch = LoadedBatch(day, fingerprint, rows.rows, counts_of(manifest.tables.get(table.name), entry))
     with lakehouse.lock("publish") as publishing, lakehouse.cursor() as cursor:
         publishing.fence(cursor)
         Publication(cursor, lakehouse.contract, table).replace_batch(batch, staging, tasks)
     phases = {"copy": copied - begin, "publish": time.monotonic() - copied}
-    return _result(batch, table, time.monotonic() - begin, phases)
+    return _result(table, day, rows.rows, time.monotonic() - begin, phases)
 
 
-def _result(batch: LoadedBatch, table: TableContract, seconds: float | None, phases: dict[str, float]) -> StepResult:
+def hold(lakehouse: Lakehouse, table: TableContract, day: date) -> None:
+    """Note the counts of a held batch, which is not run, unless they are noted or the batch is due again by now.
+
+    A run may have been killed before it noted them, or silver may have run in a process of its own. The caller holds
+    the table's lock.
+    """
+    made = made_as_landed(lakehouse, table, read_ledger(lakehouse.silver, table_path(table)), day)
+    if made and _rows_loaded(lakehouse, table, day, expected(table, made[0])["load"]) is None:
+        _note_held(lakehouse, table, *made)
+
+
+def _note_held(lakehouse: Lakehouse, table: TableContract, manifest: Manifest, entry: Entry) -> None:
+    if counts := counts_of(manifest.tables.get(table.name), entry):
+        with lakehouse.cursor() as cursor:
+            note_held(cursor, table, manifest.batch_date, counts)
+
+
+def _result(table: TableContract, day: date, rows: int, seconds: float | None, phases: dict[str, float]) -> StepResult:
     """`seconds`: None if there was nothing to do."""
-    counts = {"silver": batch.rows, "raw": batch.rows}
-    return StepResult("load", table.name, batch.day, seconds is not None, counts, seconds or 0.0, phases)
+    counts = {"silver": rows, "raw": rows}
+    return StepResult("load", table.name, day, seconds is not None, counts, seconds or 0.0, phases)
 
 
-def _loaded(lakehouse: Lakehouse, table: TableContract, day: date, fingerprint: str) -> LoadedBatch | None:
-    """The batch if it is already loaded with this fingerprint."""
+def _rows_loaded(lakehouse: Lakehouse, table: TableContract, day: date, fingerprint: str) -> int | None:
+    """How many rows a batch has if it is already loaded with this fingerprint, and nothing else of it is held."""
     row = lakehouse.one(
-        "select rows from ops.load_log "
-        "where source = %s and table_name = %s and batch_date = %s and fingerprint = %s and is_current",
+        "select loads.rows from ops.load_log as loads "
+        "left join ops.batch_counts as counts using (source, table_name, batch_date) "
+        "where source = %s and table_name = %s and batch_date = %s and fingerprint = %s and is_current "
+        "and counts.is_held is not true",
         *(table.source, table.name, day, fingerprint),
     )
-    return LoadedBatch(day, fingerprint, row[0]) if row else None
+    return row[0] if row else None
 
 
 def _silver_entry(lakehouse: Lakehouse, table: TableContract, day: date, fingerprint: str) -> Entry:

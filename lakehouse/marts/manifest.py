@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# The tag of models that are built with the models of every source.
+EVERY_SOURCE = "every_source"
+
 
 @dataclass(frozen=True)
 class Model:
@@ -30,6 +33,10 @@ class Model:
     reconciles_with: str | None
     column: str
     entity: str
+
+    def is_of(self, source: str) -> bool:
+        """Whether a build of this source has the model."""
+        return source in self.tags or EVERY_SOURCE in self.tags
 
 
 def read_models(manifest: Path) -> dict[str, Model]:

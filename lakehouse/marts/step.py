@@ -25,7 +25,7 @@ from lakehouse.errors import MartsError
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.marts import raw_types
 from lakehouse.marts.dbt import Log, Node, run_dbt
-from lakehouse.marts.manifest import read_models
+from lakehouse.marts.manifest import EVERY_SOURCE, read_models
 from lakehouse.marts.readers import old_readers_ended
 from lakehouse.settings import Settings
 from lakehouse.warehouse.locks import HeldLock
@@ -83,7 +83,7 @@ def run(lakehouse: Lakehouse, *, full_refresh: bool = False, log: Log = lambda *
         if everything:
             _analyse_new_tables(lakehouse)
         _mark_building(lakehouse, forget=everything)
-        arguments = ["build", "--select", f"tag:{lakehouse.contract.source}", "--exclude-resource-type", "unit_test"]
+        arguments = ["build", *_selected(lakehouse), "--exclude-resource-type", "unit_test"]
         arguments += ["--full-refresh"] if everything else ["--exclude", "tag:static", "--indirect-selection", "eager"]
         arguments += ["--vars", json.dumps(raw_types.variable(lakehouse))]
         with old_readers_ended(lakehouse):
@@ -110,7 +110,7 @@ def test(lakehouse: Lakehouse, *, log: Log = lambda *_: None) -> MartsResult:
         state = _read_state(lakehouse)
         if not state.load_id or state.building:
             return MartsResult(done=False)
-        arguments = ["test", "--select", f"tag:{lakehouse.contract.source}", "--exclude-resource-type", "unit_test"]
+        arguments = ["test", *_selected(lakehouse), "--exclude-resource-type", "unit_test"]
         arguments += ["--vars", '{"full_tests": true}']
         # A separate folder: in the build's folder, other variables would make dbt parse the whole project again, here
         # and in the next build.
@@ -229,10 +229,15 @@ def _mark_building(lakehouse: Lakehouse, *, forget: bool) -> None:
             )
 
 
+def _selected(lakehouse: Lakehouse) -> list[str]:
+    """What tells dbt to take the models of the source."""
+    return ["--select", f"tag:{lakehouse.contract.source}", f"tag:{EVERY_SOURCE}"]
+
+
 def _relations(lakehouse: Lakehouse) -> list[str]:
     """What the build that has just ended made."""
     models = read_models(lakehouse.settings.workspace_dir / "dbt" / "manifest.json").values()
-    return [model.relation for model in models if lakehouse.contract.source in model.tags]
+    return [model.relation for model in models if model.is_of(lakehouse.contract.source)]
 
 
 def _mark_complete(

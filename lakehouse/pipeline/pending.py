@@ -77,10 +77,15 @@ def without_landing(lakehouse: Lakehouse, manifests: list[Manifest]) -> list[tup
 
 
 def loaded_fingerprints(lakehouse: Lakehouse) -> dict[tuple[str, date], str]:
-    """(table, batch date) -> fingerprint of the current load."""
+    """(table, batch date) -> fingerprint of the current load; '' if another delivery of the batch is held.
+
+    If the loaded delivery then comes again, it is loaded again: nothing else would end what is noted as held.
+    """
     with lakehouse.cursor() as cursor:
         cursor.execute(
-            "select table_name, batch_date, fingerprint from ops.load_log where source = %s and is_current",
+            "select table_name, batch_date, case when counts.is_held then '' else loads.fingerprint end "
+            "from ops.load_log as loads left join ops.batch_counts as counts using (source, table_name, batch_date) "
+            "where source = %s and is_current",
             (lakehouse.contract.source,),
         )
         return {(table, batch_date): fingerprint for table, batch_date, fingerprint in cursor.fetchall()}

@@ -175,7 +175,7 @@ def _models(lakehouse: Lakehouse) -> dict[str, Model]:
             f"The marts were built elsewhere: {path}, which says what to compare them with, is not here.\n"
             "Compare where they were built, or build them here: `lakehouse marts --full-refresh`."
         ) from error
-    return {name: model for name, model in models.items() if lakehouse.contract.source in model.tags}
+    return {name: model for name, model in models.items() if model.is_of(lakehouse.contract.source)}
 
 
 def _count_fact(cursor: Cursor, models: dict[str, Model], fact: Model, all_keys: bool) -> _FactCount:

@@ -156,7 +156,7 @@ def _run_units(
     steps: tuple[StepName, ...],
     session: SparkSession | None = None,
 ) -> list[StepResult]:
-    held = [StepResult("load", u.table, u.batch_date, False, {}, 0.0, {}, is_held=True) for u in units if u.is_held]
+    held = _hold(lakehouse, [unit for unit in units if unit.is_held])
     units = [unit for unit in units if not unit.is_held]
     observer.planned(units)
     if not units:
@@ -181,6 +181,15 @@ def _run_units(
             return held + _run_table(lakehouse, by_table[0], steps, spark, observer)
         futures = [pool.submit(_run_table, lakehouse, of_one, steps, spark, observer) for of_one in by_table]
         return held + _collect(futures)
+
+
+def _hold(lakehouse: Lakehouse, units: list[Pending]) -> list[StepResult]:
+    """Leave these batches as they are, and see to it that their counts are noted."""
+    for name, of_table in groupby(units, key=lambda unit: unit.table):
+        with lakehouse.lock_table(name):
+            for unit in of_table:
+                load.hold(lakehouse, lakehouse.contract.table(name), unit.batch_date)
+    return [StepResult("load", unit.table, unit.batch_date, False, {}, 0.0, {}, is_held=True) for unit in units]
 
 
 def _run_table(

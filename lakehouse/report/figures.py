@@ -70,9 +70,15 @@ def _check(measures: Measures, measure: Measure, dimension: Dimension) -> None:
     possible = measures.dimensions_of(measure)
     if dimension not in possible:
         relation = measures.relation(measure.relation)
+        alike = [
+            other.name
+            for other in measures.measures
+            if not other.hidden and measure.name in other.name and dimension in measures.dimensions_of(other)
+        ]
+        instead = f" {', '.join(alike)} can be." if alike else ""
         raise ReportError(
-            f"{measure.name} has no {dimension.name}: it counts over {relation.grain}.\n"
-            f"It can be split and filtered by {', '.join(each.name for each in possible)}."
+            f"{measure.name} cannot be split or filtered by {dimension.name}: it is over {relation.grain}.{instead}\n"
+            f"It can be by {', '.join(each.name for each in possible)}."
         )
 
 

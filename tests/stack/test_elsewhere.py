@@ -19,7 +19,7 @@ from lakehouse.settings import LAYERS, Settings, Target
 from stack.fake_slack import bridge
 from tests.stack.conftest import readable_by_all, removed_afterwards
 from tests.stack.support.compose import Stack
-from tests.support.lake import all_rows, differences, query
+from tests.support.lake import all_rows, data_quality, differences, query
 from tests.support.s3_server import s3_settings
 from tests.support.servers import StoreServer, WarehouseServer, empty_store_server, warehouse_server
 
@@ -115,6 +115,7 @@ def test_the_marts_are_those_of_embedded_in_every_column(settings: Settings, und
 
     assert sum(map(len, there.values())) > 1000
     assert differences(all_rows(undisturbed), there) == {}
+    assert data_quality(settings) == data_quality(undisturbed)
 
 
 @pytest.mark.usefixtures("said")

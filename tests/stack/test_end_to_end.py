@@ -10,8 +10,8 @@ import pytest
 from lakehouse.settings import Settings
 from tests.stack.conftest import run_embedded
 from tests.stack.support.compose import Stack
-from tests.support.archive import ARCHIVE, ARCHIVE_MARTS
-from tests.support.lake import all_rows, differences, digests, query
+from tests.support.archive import ARCHIVE, ARCHIVE_MARTS, ARCHIVE_QUALITY
+from tests.support.lake import all_rows, data_quality, differences, digests, query
 
 EVERY_OBJECT = """
 import json
@@ -58,8 +58,11 @@ def test_the_marts_are_those_of_embedded_in_every_column(stack: Stack, embedded:
     assert sum(map(len, there.values())) > 1000
     if source == ARCHIVE:  # what embedded makes of it, tests/embedded/pipeline/test_olist.py shows
         assert digests(there) == ARCHIVE_MARTS
+        assert data_quality(stack.settings(), "table_name, ") == ARCHIVE_QUALITY
     else:
-        assert differences(all_rows(run_embedded(embedded, "reference", source)), there) == {}
+        reference = run_embedded(embedded, "reference", source)
+        assert differences(all_rows(reference), there) == {}
+        assert data_quality(stack.settings()) == data_quality(reference)
 
 
 @pytest.mark.usefixtures("said")

@@ -15,7 +15,7 @@ from lakehouse.settings import Settings
 from tests.stack.support.cases import cases
 from tests.stack.support.compose import Stack
 from tests.stack.support.slow_copy import copying_held_up
-from tests.support.lake import all_rows, differences
+from tests.support.lake import all_rows, data_quality, differences
 
 BLOWS: dict[str, tuple[Callable[[Stack], None], bool]] = {
     # what happens -> how, and whether the run itself survives it
@@ -55,3 +55,4 @@ def test_the_marts_are_those_of_the_undisturbed_run(stack: Stack, shop: Path, un
         assert "run the same command again" in output.lower()
         stack.cli("run", "--workspace", workspace)
     assert differences(all_rows(undisturbed), all_rows(stack.settings(workspace))) == {}
+    assert data_quality(stack.settings(workspace)) == data_quality(undisturbed)

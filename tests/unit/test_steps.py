@@ -27,7 +27,7 @@ OTHER_BATCH = BATCH.with_tables({"orders": replace(FILE, sha256="cd" * 32)})
 CODE_OF = {
     ("bronze", 2): "c713400b2bc21b34",
     ("silver", 3): "0935ee14091c17d9",
-    ("load", 1): "83425f1b38466e7f",
+    ("load", 1): "4af5c4d6a94f5bf0",
 }
 
 

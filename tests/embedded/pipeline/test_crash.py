@@ -21,7 +21,7 @@ from lakehouse.pipeline.run import RunReport, pending_now
 from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import PROJECT_DIR, Settings
 from tests.embedded.spark.connect_server import connect_server
-from tests.support.lake import all_rows, days_of, differences, environment_of, query
+from tests.support.lake import all_rows, data_quality, days_of, differences, environment_of, query
 
 Run = Callable[..., RunReport]
 CopyOf = Callable[[Settings], Settings]
@@ -187,6 +187,7 @@ def outcome(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
     counted = "source, table_name, batch_date, records, rejected, bronze, duplicates, superseded, quarantined, silver, "
     return {
         **all_rows(settings),
+        "data_quality": data_quality(settings),
         **{f"raw {name}": rows for name, rows in all_rows(settings, "raw_olist").items()},
         "loads": query(
             settings,

@@ -18,7 +18,7 @@ from lakehouse.pipeline.summary import warnings
 from lakehouse.sample_data.synthetic import KINDS, Truth
 from lakehouse.settings import Settings
 from lakehouse.warehouse import counts
-from tests.support.lake import query
+from tests.support.lake import data_quality, query
 
 Shop = tuple[Path, Truth]
 
@@ -51,6 +51,20 @@ def test_every_stage_of_every_batch_has_the_counts_of_the_truth(loaded_shop: Set
         for table, file in tables.items()
     }
     assert found == expected
+
+
+def test_the_mart_of_data_quality_has_the_counts_of_the_truth(loaded_shop: Settings, shop: Shop) -> None:
+    expected = [
+        (
+            *("olist", table, date.fromisoformat(day), file.records, sum(file.rejected.values())),
+            *(file.duplicates, file.superseded, file.quarantined_rows, file.silver, False),
+        )
+        for day, tables in shop[1].batches.items()
+        for table, file in tables.items()
+    ]
+
+    assert data_quality(loaded_shop) == sorted(expected)
+    assert all(sum(row[column] for row in expected) for column in range(3, 9)), "each kind is there"
 
 
 def test_every_injected_fault_is_found_once_with_its_reasons(

@@ -138,7 +138,10 @@ def test_while_it_is_held_nothing_is_written_and_no_spark_starts(
 ) -> None:
     write_sellers(delivery, bad=SELLERS)
     load(settings, delivery)
-    noted = "select xmin::text, checked_at from ops.reconciliation order by table_name"
+    noted = (
+        "select xmin::text, checked_at from ops.reconciliation "
+        "union all select xmin::text, loaded_at from ops.batch_counts order by 1, 2"
+    )
     before = query(settings, noted, "loader")
 
     lakehouse = Lakehouse(settings, contract)

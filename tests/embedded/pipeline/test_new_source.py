@@ -24,7 +24,7 @@ from lakehouse.landing import step as landing
 from lakehouse.load import step as load
 from lakehouse.pipeline import run as pipeline
 from lakehouse.settings import Settings
-from tests.support.lake import Silent, query
+from tests.support.lake import Silent, data_quality, query
 
 SHELF = """
 apiVersion: v3.2.0
@@ -97,6 +97,7 @@ def test_a_run_succeeds_without_marts_and_with_nothing_landed(shelf: Shelf) -> N
 
     assert "Shelf: every record, stage by stage" in page
     assert "Marts" not in page
+    assert data_quality(shelf.settings) == [("shelf", "books", JANUARY, 1, 0, 0, 0, 0, 1, False)]
     assert "Nothing new" in shelf.page()
 
 

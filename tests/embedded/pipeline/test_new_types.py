@@ -154,6 +154,8 @@ def test_a_held_batch_keeps_the_old_table(shop: Shop) -> None:
     assert "orders of 2018-01-06 waits for the batch of 2018-01-05, which is held: 1 of 1 records" in str(held.value)
     assert "order_id: not a valid integer" in str(held.value)
     assert "`lakehouse accept orders --batch-date 2018-01-05`" in str(held.value)
+    quality = "select batch_date, loaded, is_held from ops.batch_counts order by 1"
+    assert shop.query(quality) == [(FIRST, 0, True), (SECOND, 0, True)]
     (count,) = reconcile.tables(changed.lakehouse, batch_date=SECOND, held=[("orders", SECOND)])
     assert (count.silver, count.raw, count.is_held) == (1, 0, True)
 
@@ -161,6 +163,7 @@ def test_a_held_batch_keeps_the_old_table(shop: Shop) -> None:
     to_silver(changed, FIRST)
     assert to_raw(changed, SECOND).done
     assert changed.raw("order_id, item") == [(1, 1), (2, 2)]
+    assert shop.query(quality) == [(FIRST, 1, False), (SECOND, 1, False)]
 
 
 def test_a_step_for_one_batch_takes_all_batches_of_the_table(shop: Shop) -> None:

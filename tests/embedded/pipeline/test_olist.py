@@ -15,25 +15,12 @@ from lakehouse.pipeline.run import RunReport
 from lakehouse.pipeline.summary import warnings
 from lakehouse.sample_data.replay import replay
 from lakehouse.settings import Settings
-from tests.support.archive import ARCHIVE, ARCHIVE_MARTS, NEEDS_ARCHIVE
-from tests.support.lake import all_rows, days_of, differences, digests, query
+from tests.support.archive import ARCHIVE, ARCHIVE_MARTS, ARCHIVE_QUALITY, ARCHIVE_ROWS, NEEDS_ARCHIVE, REPEATED
+from tests.support.lake import all_rows, data_quality, days_of, differences, digests, query
 
 Run = Callable[..., RunReport]
 
 pytestmark = [*NEEDS_ARCHIVE, pytest.mark.long]
-
-ROWS = {
-    "customers": 99_441,
-    "geolocation": 1_000_163,
-    "order_items": 112_650,
-    "order_payments": 103_886,
-    "order_reviews": 99_224,
-    "orders": 99_441,
-    "products": 32_951,
-    "sellers": 3_095,
-    "category_translation": 71,
-}
-
 
 # The oddities that the archive has and the pipeline keeps: silver's and dbt's warnings, with their rows.
 SUSPICIOUS = {
@@ -86,11 +73,11 @@ def test_every_record_arrives_and_only_geolocation_has_repetitions(olist: Settin
         "loader",
     )
 
-    repeated = {"geolocation": 261_831}
     assert {row[0]: row[1:] for row in found} == {
-        name: (rows, rows, 0, 0, 0, repeated.get(name, 0), *(2 * [rows - repeated.get(name, 0)]))
-        for name, rows in ROWS.items()
+        name: (rows, rows, 0, 0, 0, REPEATED.get(name, 0), *(2 * [rows - REPEATED.get(name, 0)]))
+        for name, rows in ARCHIVE_ROWS.items()
     }
+    assert data_quality(olist, "table_name, ") == ARCHIVE_QUALITY
 
 
 def test_the_sums_equal_those_of_the_archive(olist: Settings) -> None:
@@ -114,7 +101,7 @@ def test_facts_have_one_row_per_row_of_their_source(olist: Settings) -> None:
 
     found = {fact: query(olist, f"select count(*) from marts.{fact}")[0][0] for fact in facts}
 
-    assert found == {fact: ROWS[table] for fact, table in facts.items()}
+    assert found == {fact: ARCHIVE_ROWS[table] for fact, table in facts.items()}
 
 
 def test_every_row_of_every_mart_is_known(olist: Settings) -> None:

@@ -17,7 +17,7 @@ from lakehouse.pipeline import run as pipeline
 from lakehouse.pipeline.run import RunReport
 from lakehouse.sample_data.synthetic import Truth
 from lakehouse.settings import Settings
-from tests.support.lake import all_rows, days_of, delta_versions, differences, query
+from tests.support.lake import all_rows, data_quality, days_of, delta_versions, differences, query
 
 Run = Callable[..., RunReport]
 
@@ -27,9 +27,9 @@ def test_with_nothing_new_nothing_is_written_and_no_spark_is_started(
 ) -> None:
     # xmin is the transaction that wrote a row: equal rows with equal xmin were not touched.
     def written() -> list[Any]:
-        ops = ("load_log", "changed_keys", "reconciliation", "mart_reconciliation", "marts_state", "runs")
+        ops = ("load_log", "batch_counts", "changed_keys", "reconciliation", "mart_reconciliation", "marts_state")
         facts = ("fct_orders", "fct_order_items", "dim_customer")
-        tables = [f"ops.{name}" for name in ops] + [f"marts.{name}" for name in facts] + ["raw_olist.orders"]
+        tables = [f"ops.{name}" for name in (*ops, "runs")] + [f"marts.{name}" for name in facts] + ["raw_olist.orders"]
         return [query(loaded_shop, f"select xmin::text, * from {t} order by 2, 3, 4", _owner_of(t)) for t in tables]
 
     def refuse(*_: object) -> None:
@@ -79,6 +79,7 @@ def test_a_corrected_file_replaces_its_table_of_its_batch_everywhere(
     run(fresh, whole, second)
     for schema in ("marts", "raw_olist"):
         assert differences(all_rows(settings, schema), all_rows(fresh, schema)) == {}
+    assert data_quality(settings) == data_quality(fresh)
     after = dict(query(settings, status_of))
     assert gone not in after
     assert after[altered] == "unavailable"
@@ -111,6 +112,7 @@ def test_a_withdrawn_table_leaves_nothing_behind(
     run(fresh, first, without)
     for schema in ("marts", "raw_olist"):
         assert differences(all_rows(settings, schema), all_rows(fresh, schema)) == {}
+    assert data_quality(settings) == data_quality(fresh)
     assert query(settings, f"select count(*) from raw_olist.orders where _batch_date = '{second.name}'") == [(0,)]
 
 

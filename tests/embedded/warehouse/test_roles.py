@@ -33,6 +33,7 @@ def shop(new_workspace):
     )
     run(settings, "transformer", "create table intermediate.int_orders as select * from raw_shop.orders")
     run(settings, "transformer", "create table marts.fct_orders as select * from intermediate.int_orders")
+    run(settings, "transformer", "create view marts.data_quality as select * from ops.batch_counts")
     return settings
 
 
@@ -43,6 +44,7 @@ ALLOWED = {
     "dbt reads raw": ("transformer", "select * from raw_shop.orders"),
     "dbt reads the load log": ("transformer", "select * from ops.load_log"),
     "dbt reads the changed keys": ("transformer", "select * from ops.changed_keys"),
+    "dbt reads the counts": ("transformer", "select * from ops.batch_counts"),
     "dbt writes the marts' state": (
         "transformer",
         "insert into ops.marts_state (source, load_id, project_hash, status) values ('shop', 1, 'h', 'building'); "
@@ -51,6 +53,7 @@ ALLOWED = {
     "dbt uses temporary tables": ("transformer", "create temporary table t (x int)"),
     "a report reads marts": ("bi_reader", "select * from marts.fct_orders"),
     "a report's driver takes a connection back": ("bi_reader", "select pg_advisory_unlock_all()"),
+    "a report reads a view over ops": ("bi_reader", "select * from marts.data_quality"),
     "a report needs no schema name": ("bi_reader", "select * from fct_orders"),
 }  # fmt: skip
 
@@ -66,11 +69,13 @@ DENIED = {
     "dbt cannot drop raw": ("transformer", "drop table raw_shop.orders"),
     "dbt cannot make tables in raw": ("transformer", "create table raw_shop.t (x int)"),
     "dbt cannot write the load log": ("transformer", "update ops.load_log set rows = 2"),
+    "dbt cannot write the counts": ("transformer", "update ops.batch_counts set loaded = 2"),
     "dbt cannot read the runs": ("transformer", "select * from ops.runs"),
     "dbt cannot make schemas": ("transformer", "create schema s"),
     "a report cannot read raw": ("bi_reader", "select * from raw_shop.orders"),
     "a report cannot read intermediate": ("bi_reader", "select * from intermediate.int_orders"),
     "a report cannot read ops": ("bi_reader", "select * from ops.load_log"),
+    "a report cannot read the counts behind a view": ("bi_reader", "select * from ops.batch_counts"),
     "a report cannot become the loader": ("bi_reader", "set role loader"),
     "a report cannot take a lock": ("bi_reader", "select pg_advisory_lock(1)"),
     "a report cannot try to take a lock": ("bi_reader", "select pg_try_advisory_xact_lock_shared(1, 2)"),

@@ -29,13 +29,11 @@ orders_of_people as (
     inner join {{ ref('int_orders_current') }} as all_orders on all_customers.customer_id = all_orders.customer_id
     where
         all_orders.purchased_at is not null
-        {%- if changed_only() %}
         and all_customers.customer_unique_id in (
             select buyers.customer_unique_id
             from orders
             inner join {{ ref('int_customers_current') }} as buyers on orders.customer_id = buyers.customer_id
         )
-        {%- endif %}
 ),
 
 numbered_orders as (
