@@ -195,7 +195,7 @@ def read_insights(folder: Path) -> Insights:
 
 
 def find_period(cursor: Cursor, folder: Path) -> Period | None:
-    """The full months of the data; None without an order."""
+    """The full months of the data; None without such a month."""
     row = one_row(cursor, folder, "period")
     return Period(row["first_day"], row["day_after"]) if row["first_day"] else None
 
@@ -214,7 +214,7 @@ def answer(cursor: Cursor, insights: Insights, folder: Path, period: Period | No
     not_shown: list[NotShown] = []
     for question in (*insights.findings, *insights.not_found):
         if period is None:
-            not_shown.append(NotShown(question.name, question.title, "There is no order."))
+            not_shown.append(NotShown(question.name, question.title, "The data hold no full month."))
             continue
         found = _answer(cursor, question, insights.currency, folder, period)
         if isinstance(found, NotShown):
@@ -326,8 +326,10 @@ def _columns(cursor: Cursor) -> tuple[str, ...]:
 
 
 def _plain(value: Any) -> Any:
-    """Sums and means come as decimals of up to a hundred digits."""
-    return float(value) if isinstance(value, Decimal) else value
+    """Sums and means come as decimals, of up to a hundred digits; whole ones are sums of counts."""
+    if not isinstance(value, Decimal):
+        return value
+    return int(value) if value.as_tuple().exponent == 0 else float(value)
 
 
 def _query(folder: Path, name: str) -> str:

@@ -152,18 +152,21 @@ alarm_influence as (
 -- The worst week of the five months, and the first Monday on which each alarm rang from four weeks before it to eight
 -- weeks after it.
 worst_week as (
-    select purchase_week
+    select
+        purchase_week,
+        1.0 * sum(is_late) / count(*) as late_share
     from alarmed
     where is_bad = 1
     group by purchase_week
     having count(*) >= 100
-    order by 1.0 * sum(is_late) / count(*) desc, purchase_week
+    order by late_share desc, purchase_week
     limit 1
 ),
 
 first_rings as (
     select
         worst_week.purchase_week,
+        worst_week.late_share,
         (
             select min(parcel_weeks.monday)
             from parcel_weeks
@@ -193,7 +196,11 @@ select
     alarm_shares.*,
     alarm_shares.parcel_late_share - alarm_shares.quiet_late_share as alarm_difference,
     (select sqrt(sum(influence * influence)) from alarm_influence) as alarm_difference_error,
+    alarm_shares.promise_late_share - alarm_shares.quiet_late_share as promise_difference,
     cast(first_rings.purchase_week as date) as worst_week,
+    first_rings.late_share as worst_week_late_share,
+    (cast(first_rings.purchase_week as date) - cast(first_rings.parcel_monday as date)) / 7 as parcel_weeks_before,
+    (cast(first_rings.promise_monday as date) - cast(first_rings.purchase_week as date)) / 7 as promise_weeks_after,
     cast(first_rings.parcel_monday as date) as parcel_monday,
     cast(first_rings.promise_monday as date) as promise_monday
 from totals

@@ -1,10 +1,10 @@
 -- Promises are long: how long, and do customers thank a parcel that comes very early?
 with last_reviews as (
-    select
+    select distinct on (order_id)
         order_id,
-        review_score,
-        row_number() over (partition by order_id order by answered_at desc nulls last, review_id) as place
+        review_score
     from marts.fct_reviews
+    order by order_id, answered_at desc nulls last, review_id
 ),
 
 orders as (
@@ -14,7 +14,7 @@ orders as (
         last_reviews.review_score,
         cast(fct_orders.estimated_delivery_at as date) - cast(fct_orders.purchased_at as date) as promised_days
     from marts.fct_orders
-    left join last_reviews on fct_orders.order_id = last_reviews.order_id and last_reviews.place = 1
+    left join last_reviews on fct_orders.order_id = last_reviews.order_id
     where
         fct_orders.purchased_at >= %(first_day)s
         and fct_orders.purchased_at < %(day_after)s

@@ -3,24 +3,32 @@
 -- Compared within month of purchase and state of the customer: of the orders of one month and state, those handed over
 -- in time say how many of those handed over late would have been late anyway (expected_late).
 -- excess_late = late orders among them - expected_late.
--- Its standard error takes the orders of one seller as one draw (they share a warehouse and a carrier): `influence` is
--- what an order adds to excess_late, summed by seller, squared, summed.
--- A slow seller: 30 or more orders, and at least a fifth of them handed over late.
+-- Its standard error takes the orders of one seller as one draw (they share a warehouse and a carrier): `influence` is by
+-- how much an order moves excess_late for this number of slow orders, summed by seller, squared, summed (the linearised
+-- variance of a clustered sample; C. J. Skinner, D. Holt, T. M. F. Smith: Analysis of Complex Surveys, 1989).
+-- A slow seller: 30 orders or more, and at least a fifth of those handed over were late, whether delivered yet or not.
 -- To judge whether slowness lasts, sellers are picked by the first half of the period and looked at in the second.
 with items as (
     select
         fct_order_items.order_id,
         dim_seller.seller_id,
         sum(fct_order_items.price) as revenue,
-        max(case when fct_orders.handed_to_carrier_at > fct_order_items.shipping_limit_at then 1 else 0 end) as is_slow
+        max(case when fct_order_items.is_handed_over_late then 1 when not fct_order_items.is_handed_over_late then 0 end)
+            as is_slow,
+        max(
+            case
+                when fct_orders.purchased_at
+                    < cast(%(first_day)s as date) + (cast(%(day_after)s as date) - cast(%(first_day)s as date)) / 2
+                    then 1
+                else 0
+            end
+        ) as is_first_half
     from marts.fct_order_items
     inner join marts.fct_orders on fct_order_items.order_id = fct_orders.order_id
     inner join marts.dim_seller on fct_order_items.seller_key = dim_seller.seller_key
     where
         fct_orders.purchased_at >= %(first_day)s
         and fct_orders.purchased_at < %(day_after)s
-        and fct_orders.delivered_at is not null
-        and fct_orders.handed_to_carrier_at is not null
     group by fct_order_items.order_id, dim_seller.seller_id
 ),
 
@@ -30,6 +38,7 @@ slow_orders as (
         min(seller_id) as seller_id,
         max(is_slow) as is_slow
     from items
+    where is_slow is not null
     group by order_id
 ),
 
@@ -45,6 +54,7 @@ orders as (
     from slow_orders
     inner join marts.fct_orders on slow_orders.order_id = fct_orders.order_id
     inner join marts.dim_customer on fct_orders.customer_key = dim_customer.customer_key
+    where fct_orders.delivered_at is not null
 ),
 
 strata as (
@@ -60,26 +70,30 @@ strata as (
     having sum(is_slow) > 0 and sum(1 - is_slow) > 0
 ),
 
-influence_of_sellers as (
-    select
-        orders.seller_id,
-        sum(
-            case
-                when orders.is_slow = 1 then orders.is_late - strata.slow_late_share
-                else -1.0 * strata.slow / strata.prompt * (orders.is_late - strata.prompt_late_share)
-            end
-        ) as influence
-    from orders
-    inner join strata on orders.month_start = strata.month_start and orders.state = strata.state
-    group by orders.seller_id
-),
-
 excess as (
     select
         sum(slow) as slow_orders_compared,
         sum(slow * slow_late_share) as slow_late,
         sum(slow * prompt_late_share) as expected_late
     from strata
+),
+
+influence_of_sellers as (
+    select
+        orders.seller_id,
+        sum(
+            case
+                when orders.is_slow = 1
+                    then
+                        orders.is_late - strata.prompt_late_share
+                        - (excess.slow_late - excess.expected_late) / excess.slow_orders_compared
+                else -1.0 * strata.slow / strata.prompt * (orders.is_late - strata.prompt_late_share)
+            end
+        ) as influence
+    from orders
+    inner join strata on orders.month_start = strata.month_start and orders.state = strata.state
+    cross join excess
+    group by orders.seller_id
 ),
 
 totals as (
@@ -93,62 +107,53 @@ totals as (
 ),
 
 last_reviews as (
-    select
+    select distinct on (order_id)
         order_id,
-        review_score,
-        row_number() over (partition by order_id order by answered_at desc nulls last, review_id) as place
+        review_score
     from marts.fct_reviews
+    order by order_id, answered_at desc nulls last, review_id
 ),
 
 sellers as (
     select
         items.seller_id,
         count(*) as orders,
+        count(items.is_slow) as handed_over,
         sum(items.is_slow) as slow_orders,
         sum(items.revenue) as revenue,
         sum(last_reviews.review_score) as scores,
         count(last_reviews.review_score) as reviews
     from items
-    left join last_reviews on items.order_id = last_reviews.order_id and last_reviews.place = 1
+    left join last_reviews on items.order_id = last_reviews.order_id
     group by items.seller_id
 ),
 
 judged as (
     select
         count(*) as sellers_judged,
-        sum(case when slow_orders >= 0.2 * orders then 1 else 0 end) as slow_sellers,
-        sum(case when slow_orders >= 0.2 * orders then orders else 0 end) as orders_of_slow_sellers,
-        sum(case when slow_orders >= 0.2 * orders then revenue else 0 end) as revenue_of_slow_sellers,
-        1.0 * sum(case when slow_orders >= 0.2 * orders then slow_orders else 0 end) / nullif(sum(slow_orders), 0)
+        sum(case when slow_orders >= 0.2 * handed_over then 1 else 0 end) as slow_sellers,
+        sum(case when slow_orders >= 0.2 * handed_over then orders else 0 end) as orders_of_slow_sellers,
+        sum(case when slow_orders >= 0.2 * handed_over then revenue else 0 end) as revenue_of_slow_sellers,
+        1.0 * sum(case when slow_orders >= 0.2 * handed_over then slow_orders else 0 end) / nullif(sum(slow_orders), 0)
             as share_of_late_handovers,
-        1.0 * sum(case when slow_orders >= 0.2 * orders then scores end)
-        / nullif(sum(case when slow_orders >= 0.2 * orders then reviews end), 0) as score_of_slow_sellers,
-        1.0 * sum(case when slow_orders < 0.2 * orders then scores end)
-        / nullif(sum(case when slow_orders < 0.2 * orders then reviews end), 0) as score_of_other_sellers
+        1.0 * sum(case when slow_orders >= 0.2 * handed_over then scores end)
+        / nullif(sum(case when slow_orders >= 0.2 * handed_over then reviews end), 0) as score_of_slow_sellers,
+        1.0 * sum(case when slow_orders < 0.2 * handed_over then scores end)
+        / nullif(sum(case when slow_orders < 0.2 * handed_over then reviews end), 0) as score_of_other_sellers
     from sellers
     where orders >= 30
 ),
 
 halves as (
     select
-        items.seller_id,
-        sum(case when orders.is_first_half = 1 then 1 else 0 end) as first_orders,
-        sum(case when orders.is_first_half = 1 then items.is_slow else 0 end) as first_slow,
-        sum(case when orders.is_first_half = 0 then 1 else 0 end) as second_orders,
-        sum(case when orders.is_first_half = 0 then items.is_slow else 0 end) as second_slow
+        seller_id,
+        sum(is_first_half) as first_orders,
+        sum(is_first_half * is_slow) as first_slow,
+        sum(1 - is_first_half) as second_orders,
+        sum((1 - is_first_half) * is_slow) as second_slow
     from items
-    inner join (
-        select
-            order_id,
-            case
-                when purchased_at
-                    < cast(%(first_day)s as date) + (cast(%(day_after)s as date) - cast(%(first_day)s as date)) / 2
-                    then 1
-                else 0
-            end as is_first_half
-        from marts.fct_orders
-    ) as orders on items.order_id = orders.order_id
-    group by items.seller_id
+    where is_slow is not null
+    group by seller_id
 ),
 
 persistence as (

@@ -9,20 +9,18 @@ with orders as (
         fct_orders.purchased_at,
         fct_orders.delivered_at,
         fct_orders.is_late,
-        row_number()
-            over (partition by dim_customer.customer_unique_id order by fct_orders.purchased_at, fct_orders.order_id)
-            as place
+        fct_orders.person_order_number
     from marts.fct_orders
     inner join marts.dim_customer on fct_orders.customer_key = dim_customer.customer_key
-    where fct_orders.purchased_at is not null
+    where fct_orders.person_order_number is not null
 ),
 
 last_reviews as (
-    select
+    select distinct on (order_id)
         order_id,
-        review_score,
-        row_number() over (partition by order_id order by answered_at desc nulls last, review_id) as place
+        review_score
     from marts.fct_reviews
+    order by order_id, answered_at desc nulls last, review_id
 ),
 
 first_orders as (
@@ -32,9 +30,9 @@ first_orders as (
         last_reviews.review_score,
         case when orders.is_late then 1 else 0 end as is_late
     from orders
-    left join last_reviews on orders.order_id = last_reviews.order_id and last_reviews.place = 1
+    left join last_reviews on orders.order_id = last_reviews.order_id
     where
-        orders.place = 1
+        orders.person_order_number = 1
         and orders.purchased_at >= %(first_day)s
         and orders.purchased_at < cast(%(day_after)s as date) - 365
         and orders.delivered_at is not null
@@ -50,7 +48,7 @@ persons as (
     left join orders
         on
             first_orders.customer_unique_id = orders.customer_unique_id
-            and orders.place > 1
+            and orders.person_order_number > 1
             and orders.purchased_at > first_orders.purchased_at + interval '1 day'
             and orders.purchased_at <= first_orders.purchased_at + interval '365 days'
     group by first_orders.customer_unique_id, first_orders.review_score, first_orders.is_late

@@ -6,12 +6,13 @@
 -- mean_if_asked_after: the mean score of all delivered orders if those 2 to 7 days late and asked before had answered as
 -- those asked after did: an upper bound, since they were not angry about the timing only.
 with last_reviews as (
-    select
+    select distinct on (order_id)
         order_id,
         review_score,
         created_at,
-        row_number() over (partition by order_id order by answered_at desc nulls last, review_id) as place
+        is_created_before_delivery
     from marts.fct_reviews
+    order by order_id, answered_at desc nulls last, review_id
 ),
 
 orders as (
@@ -20,15 +21,15 @@ orders as (
         last_reviews.review_score,
         cast(last_reviews.created_at as date) - cast(fct_orders.estimated_delivery_at as date) as days_from_promise,
         case when fct_orders.is_late then 1 else 0 end as is_late,
-        case when cast(last_reviews.created_at as date) < cast(fct_orders.delivered_at as date) then 1 else 0 end
-            as is_asked_before
+        date_trunc('month', fct_orders.purchased_at) as month_start,
+        case when last_reviews.is_created_before_delivery then 1 else 0 end as is_asked_before
     from marts.fct_orders
-    inner join last_reviews on fct_orders.order_id = last_reviews.order_id and last_reviews.place = 1
+    inner join last_reviews on fct_orders.order_id = last_reviews.order_id
     where
         fct_orders.purchased_at >= %(first_day)s
         and fct_orders.purchased_at < %(day_after)s
         and fct_orders.delivered_at is not null
-        and last_reviews.created_at is not null
+        and last_reviews.is_created_before_delivery is not null
         and last_reviews.review_score is not null
 ),
 
@@ -65,6 +66,23 @@ compared as (
     from days
 ),
 
+months as (
+    select
+        avg(case when is_asked_before = 1 then review_score end) as before_score,
+        avg(case when is_asked_before = 0 then review_score end) as after_score
+    from orders
+    where is_late = 1 and delay_days between 2 and 7
+    group by month_start
+),
+
+same_direction as (
+    select
+        count(*) as months_compared,
+        sum(case when after_score > before_score then 1 else 0 end) as months_with_higher_score
+    from months
+    where after_score is not null and before_score is not null
+),
+
 totals as (
     select
         count(*) as reviews,
@@ -90,6 +108,9 @@ select
     compared.difference_error,
     compared.days_with_higher_score,
     compared.days_compared,
+    same_direction.months_with_higher_score,
+    same_direction.months_compared,
     totals.score + compared.difference * compared.compared_before / nullif(totals.reviews, 0) as mean_if_asked_after
 from totals
 cross join compared
+cross join same_direction

@@ -3,11 +3,11 @@
 -- Delivered orders with a review. Also within seller (orders of one seller; sellers with ten late and ten punctual orders
 -- or more), weighted with each seller's late orders: what is left if the seller is the same.
 with last_reviews as (
-    select
+    select distinct on (order_id)
         order_id,
-        review_score,
-        row_number() over (partition by order_id order by answered_at desc nulls last, review_id) as place
+        review_score
     from marts.fct_reviews
+    order by order_id, answered_at desc nulls last, review_id
 ),
 
 orders as (
@@ -21,7 +21,7 @@ orders as (
         case when fct_orders.is_late and fct_orders.delay_days > 3 then 1 else 0 end as is_very_late,
         case when last_reviews.review_score <= 2 then 1 else 0 end as is_unhappy
     from marts.fct_orders
-    inner join last_reviews on fct_orders.order_id = last_reviews.order_id and last_reviews.place = 1
+    inner join last_reviews on fct_orders.order_id = last_reviews.order_id
     where
         fct_orders.purchased_at >= %(first_day)s
         and fct_orders.purchased_at < %(day_after)s

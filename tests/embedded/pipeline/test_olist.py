@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from lakehouse import warehouse
 from lakehouse.contract.model import Contract
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.pipeline.run import RunReport
@@ -17,6 +19,7 @@ from lakehouse.sample_data.replay import replay
 from lakehouse.settings import Settings
 from tests.support.archive import ARCHIVE, ARCHIVE_MARTS, ARCHIVE_QUALITY, ARCHIVE_ROWS, NEEDS_ARCHIVE, REPEATED
 from tests.support.lake import all_rows, data_quality, days_of, differences, digests, query
+from tools import insights
 
 Run = Callable[..., RunReport]
 
@@ -114,6 +117,13 @@ def test_its_oddities_are_kept_and_counted(olist: Settings, report: RunReport, c
 
     assert {(table, reason): rows for table, reason, rows in suspicious} == SUSPICIOUS
     assert dict(report.marts.warnings) == WARNINGS
+
+
+def test_the_findings_in_the_docs_are_those_of_the_archive(olist: Settings) -> None:
+    with warehouse.cursor(olist, "bi_reader") as cursor:
+        texts = insights.rendered(cursor, date(2000, 1, 1))
+
+    assert texts == {path: path.read_text(encoding="utf-8") for path in texts}, "run `python -m tools.insights`"
 
 
 def test_the_known_gaps_of_the_archive_are_shown_as_gaps(olist: Settings) -> None:
