@@ -337,7 +337,10 @@ async function draw(element, key, visual, rows, height) {
   const before = specification.layer.find((layer) => layer.mark.style === "before");
   if (before && visual.kind === "columns") before.mark.xOffset = -Math.max(3, (0.18 * element.clientWidth) / rows.length);
   // `ast`: Vega interprets its expressions instead of compiling them, which the page's policy forbids.
-  const { view } = await vegaEmbed(element, specification, {
+  // The frame around it has a text for screen readers, so that they need not read every mark.
+  const canvas = make("div", { class: "canvas", "aria-hidden": "true" });
+  element.append(canvas);
+  const { view } = await vegaEmbed(canvas, specification, {
     mode: "vega-lite", renderer: "svg", actions: false, ast: true, tooltip: { theme: "custom", disableDefaultStyle: true },
   });
   drawn.set(element, view);

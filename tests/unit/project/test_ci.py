@@ -38,6 +38,8 @@ class Machine:
         shutil.copy(PROJECT_DIR / ".ci" / "run", folder / ".ci")
         self.program("docker-for-ci", f"echo .ci/docker >> {folder}/ran")
         (folder / ".ci" / "docker").symlink_to(self.bin / "docker-for-ci")
+        self.program("chromium-for-ci", f"echo .ci/chromium >> {folder}/ran")
+        (folder / ".ci" / "chromium").symlink_to(self.bin / "chromium-for-ci")
         self.program("id", "echo 0")
         self.program("git", "")
         self.program("make", f'echo "make $*" >> {folder}/ran')
@@ -69,6 +71,7 @@ WITHOUT_IMAGES = [
     "make lint",
     "make test ARGS=tests/unit",
     "make test-mutants ARGS=--changed-since auto --seconds 120",
+    ".ci/chromium",
     "make test ARGS=tests/embedded",
 ]
 WITH_IMAGES = ["make test ARGS=tests/integration", "make test-stack"]
