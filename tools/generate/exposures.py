@@ -1,4 +1,4 @@
-"""report/ -> the text of dbt/models/marts/<source>/_<source>__exposures.yml: who reads which mart, for dbt's pages.
+"""report/ -> the text of dbt/models/marts/_<source>__exposures.yml: who reads which mart, for dbt's pages.
 
 `make docs` writes it; a test fails when it is not current. No exposure is part of the hash that rebuilds the marts.
 """
@@ -47,7 +47,7 @@ def exposures_yml(measures: Measures, report_dir: Path, models: Iterable[str]) -
 
 def file_name(source: str) -> str:
     """The path of a source's file below the dbt project."""
-    return f"models/marts/{source}/_{source}__exposures.yml"
+    return f"models/marts/_{source}__exposures.yml"
 
 
 def _exposure(name: str, label: str, description: str, marts: set[str]) -> dict[str, Any]:
