@@ -140,7 +140,8 @@ alarm_shares as (
 
 alarm_influence as (
     select
-        sum(alarmed.parcel_alarm * (alarmed.is_late - alarm_shares.parcel_late_share)) / nullif(max(alarms.parcel_orders), 0)
+        sum(alarmed.parcel_alarm * (alarmed.is_late - alarm_shares.parcel_late_share))
+        / nullif(max(alarms.parcel_orders), 0)
         - sum((1 - alarmed.parcel_alarm) * (alarmed.is_late - alarm_shares.quiet_late_share))
         / nullif(max(alarms.quiet_orders), 0) as influence
     from alarmed
@@ -159,7 +160,7 @@ worst_week as (
     where is_bad = 1
     group by purchase_week
     having count(*) >= 100
-    order by late_share desc, purchase_week
+    order by late_share desc, purchase_week asc
     limit 1
 ),
 

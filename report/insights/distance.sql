@@ -1,5 +1,5 @@
--- Is a parcel late because it goes far? The farthest item of the order counts; orders whose places are not known are left
--- out. Near: below 200 km; far: 1,000 km and more. Slow: handed to the carrier after the limit.
+-- Is a parcel late because it goes far? The farthest item of the order counts; orders whose places are not known are
+-- left out. Near: below 200 km; far: 1,000 km and more. Slow: handed to the carrier after the limit.
 with items as (
     select
         order_id,

@@ -3,9 +3,10 @@
 -- Compared within month of purchase and state of the customer: of the orders of one month and state, those handed over
 -- in time say how many of those handed over late would have been late anyway (expected_late).
 -- excess_late = late orders among them - expected_late.
--- Its standard error takes the orders of one seller as one draw (they share a warehouse and a carrier): `influence` is by
--- how much an order moves excess_late for this number of slow orders, summed by seller, squared, summed (the linearised
--- variance of a clustered sample; C. J. Skinner, D. Holt, T. M. F. Smith: Analysis of Complex Surveys, 1989).
+-- Its standard error takes the orders of one seller as one draw (they share a warehouse and a carrier): `influence`
+-- is by how much an order moves excess_late for this number of slow orders, summed by seller, squared, summed (the
+-- linearised variance of a clustered sample; C. J. Skinner, D. Holt, T. M. F. Smith: Analysis of Complex Surveys,
+-- 1989).
 -- A slow seller: 30 orders or more, and at least a fifth of those handed over were late, whether delivered yet or not.
 -- To judge whether slowness lasts, sellers are picked by the first half of the period and looked at in the second.
 with items as (
@@ -13,11 +14,17 @@ with items as (
         fct_order_items.order_id,
         dim_seller.seller_id,
         sum(fct_order_items.price) as revenue,
-        max(case when fct_order_items.is_handed_over_late then 1 when not fct_order_items.is_handed_over_late then 0 end)
-            as is_slow,
+        max(
+            case when fct_order_items.is_handed_over_late then 1 when not fct_order_items.is_handed_over_late then 0 end
+        ) as is_slow,
+        min(fct_orders.order_value) as order_value,
+        min(dim_customer.state) as state,
+        min(fct_orders.purchased_at) as purchased_at,
+        max(case when fct_orders.is_late then 1 when not fct_orders.is_late then 0 end) as is_late,
         max(
             case
-                when fct_orders.purchased_at
+                when
+                    fct_orders.purchased_at
                     < cast(%(first_day)s as date) + (cast(%(day_after)s as date) - cast(%(first_day)s as date)) / 2
                     then 1
                 else 0
@@ -26,35 +33,26 @@ with items as (
     from marts.fct_order_items
     inner join marts.fct_orders on fct_order_items.order_id = fct_orders.order_id
     inner join marts.dim_seller on fct_order_items.seller_key = dim_seller.seller_key
+    inner join marts.dim_customer on fct_order_items.customer_key = dim_customer.customer_key
     where
         fct_orders.purchased_at >= %(first_day)s
         and fct_orders.purchased_at < %(day_after)s
     group by fct_order_items.order_id, dim_seller.seller_id
 ),
 
-slow_orders as (
+-- Delivered orders; an order of several sellers is slow if one of them was, and counts as the first one's draw.
+orders as (
     select
         order_id,
         min(seller_id) as seller_id,
-        max(is_slow) as is_slow
+        max(is_slow) as is_slow,
+        min(order_value) as order_value,
+        min(state) as state,
+        date_trunc('month', min(purchased_at)) as month_start,
+        max(is_late) as is_late
     from items
-    where is_slow is not null
+    where is_slow is not null and is_late is not null
     group by order_id
-),
-
-orders as (
-    select
-        slow_orders.order_id,
-        slow_orders.seller_id,
-        slow_orders.is_slow,
-        fct_orders.order_value,
-        dim_customer.state,
-        date_trunc('month', fct_orders.purchased_at) as month_start,
-        case when fct_orders.is_late then 1 else 0 end as is_late
-    from slow_orders
-    inner join marts.fct_orders on slow_orders.order_id = fct_orders.order_id
-    inner join marts.dim_customer on fct_orders.customer_key = dim_customer.customer_key
-    where fct_orders.delivered_at is not null
 ),
 
 strata as (
@@ -106,12 +104,13 @@ totals as (
     from orders
 ),
 
-last_reviews as (
-    select distinct on (order_id)
+reviews as (
+    select
         order_id,
-        review_score
+        sum(review_score) as scores,
+        count(review_score) as reviews
     from marts.fct_reviews
-    order by order_id, answered_at desc nulls last, review_id
+    group by order_id
 ),
 
 sellers as (
@@ -121,10 +120,10 @@ sellers as (
         count(items.is_slow) as handed_over,
         sum(items.is_slow) as slow_orders,
         sum(items.revenue) as revenue,
-        sum(last_reviews.review_score) as scores,
-        count(last_reviews.review_score) as reviews
+        sum(reviews.scores) as scores,
+        sum(reviews.reviews) as reviews
     from items
-    left join last_reviews on items.order_id = last_reviews.order_id
+    left join reviews on items.order_id = reviews.order_id
     group by items.seller_id
 ),
 

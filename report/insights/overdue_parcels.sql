@@ -14,5 +14,5 @@ where
     and fct_orders.order_status not in ('canceled', 'unavailable')
     and cast(fct_orders.estimated_delivery_at as date) between cast(%(day_after)s as date) - 15
     and cast(%(day_after)s as date) - 2
-order by days_late desc, fct_orders.order_value desc, fct_orders.order_id
+order by days_late desc, fct_orders.order_value desc, fct_orders.order_id asc
 limit 100

@@ -1,13 +1,15 @@
--- The full months of the data: the longest run of months that have an order on four of five days or more (of two runs of
--- the same length, the later one). The other months are fragments: the beginning and the end of an export.
+-- The full months of the data: the longest run of months that have an order on four of five days or more (of two runs
+-- of the same length, the later one). The other months are fragments: the beginning and the end of an export.
 -- One row: the first day and the day after the last one; empty without such a month.
-with months as (
+with days as (select distinct purchase_date_key from marts.fct_orders),
+
+months as (
     select
         dim_date.year * 12 + dim_date.month as month_number,
         min(dim_date.calendar_date) as first_day,
         max(dim_date.calendar_date) + 1 as day_after
     from marts.dim_date
-    left join (select distinct purchase_date_key from marts.fct_orders) as days
+    left join days
         on dim_date.date_key = days.purchase_date_key
     where dim_date.date_key <> 0
     group by dim_date.year, dim_date.month

@@ -1,7 +1,7 @@
 -- Do customers stay away after a late first order, or after a bad review?
 --
 -- Persons whose first order was delivered and bought a year or more before the end of the period. Again: another order
--- 1 to 365 days after the first, so that every person had the same time for it.
+-- 1 to 365 days after the first, so that every person had the same time for it. Of several reviews the lowest counts.
 with orders as (
     select
         dim_customer.customer_unique_id,
@@ -15,22 +15,22 @@ with orders as (
     where fct_orders.person_order_number is not null
 ),
 
-last_reviews as (
-    select distinct on (order_id)
+scores as (
+    select
         order_id,
-        review_score
+        min(review_score) as review_score
     from marts.fct_reviews
-    order by order_id, answered_at desc nulls last, review_id
+    group by order_id
 ),
 
 first_orders as (
     select
         orders.customer_unique_id,
         orders.purchased_at,
-        last_reviews.review_score,
+        scores.review_score,
         case when orders.is_late then 1 else 0 end as is_late
     from orders
-    left join last_reviews on orders.order_id = last_reviews.order_id
+    left join scores on orders.order_id = scores.order_id
     where
         orders.person_order_number = 1
         and orders.purchased_at >= %(first_day)s

@@ -98,7 +98,8 @@ select
     1.0 * totals.orders_of_one_piece / nullif(totals.orders, 0) as one_piece_share,
     totals.extra_freight / 2 as half_of_extra_freight,
     cast(
-        12 * extract(year from age(%(day_after)s, %(first_day)s)) + extract(month from age(%(day_after)s, %(first_day)s))
+        12 * extract(year from age(%(day_after)s, %(first_day)s))
+        + extract(month from age(%(day_after)s, %(first_day)s))
         as integer
     ) as months,
     cheap.cheap_orders,

@@ -1,24 +1,16 @@
 -- Orders of several sellers by month of purchase, the last twelve months first: the course of the unhappy share.
-with last_reviews as (
-    select distinct on (order_id)
-        order_id,
-        review_score
-    from marts.fct_reviews
-    order by order_id, answered_at desc nulls last, review_id
-)
-
 select
     to_char(date_trunc('month', fct_orders.purchased_at), 'YYYY-MM') as month,
-    count(*) as orders,
-    count(last_reviews.review_score) as reviews,
-    round(avg(last_reviews.review_score), 2) as score,
+    count(distinct fct_orders.order_id) as orders,
+    count(fct_reviews.review_score) as reviews,
+    round(avg(fct_reviews.review_score), 2) as score,
     round(
-        100.0 * sum(case when last_reviews.review_score <= 2 then 1 else 0 end)
-        / nullif(count(last_reviews.review_score), 0),
+        100.0 * sum(case when fct_reviews.review_score <= 2 then 1 else 0 end)
+        / nullif(count(fct_reviews.review_score), 0),
         1
     ) as unhappy_percent
 from marts.fct_orders
-left join last_reviews on fct_orders.order_id = last_reviews.order_id
+left join marts.fct_reviews on fct_orders.order_id = fct_reviews.order_id
 where
     fct_orders.purchased_at >= %(first_day)s
     and fct_orders.purchased_at < %(day_after)s

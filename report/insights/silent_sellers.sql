@@ -6,7 +6,8 @@ with sellers as (
         dim_seller.seller_id,
         sum(
             case
-                when fct_orders.purchased_at >= cast(%(day_after)s as date) - interval '8 months'
+                when
+                    fct_orders.purchased_at >= cast(%(day_after)s as date) - interval '8 months'
                     and fct_orders.purchased_at < cast(%(day_after)s as date) - interval '2 months'
                     then fct_order_items.price
             end
@@ -15,14 +16,16 @@ with sellers as (
             as is_active,
         sum(
             case
-                when fct_orders.purchased_at >= cast(%(day_after)s as date) - interval '20 months'
+                when
+                    fct_orders.purchased_at >= cast(%(day_after)s as date) - interval '20 months'
                     and fct_orders.purchased_at < cast(%(day_after)s as date) - interval '14 months'
                     then fct_order_items.price
             end
         ) as year_ago_revenue_before,
         max(
             case
-                when fct_orders.purchased_at >= cast(%(day_after)s as date) - interval '14 months'
+                when
+                    fct_orders.purchased_at >= cast(%(day_after)s as date) - interval '14 months'
                     and fct_orders.purchased_at < cast(%(day_after)s as date) - interval '12 months'
                     then 1
                 else 0

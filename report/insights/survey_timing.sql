@@ -1,36 +1,25 @@
 -- Late orders whose customer was asked for a review before the parcel came, against those asked after it.
 --
--- Compared at exactly the same number of days late (2 to 7: the days that have both kinds), since a parcel that is later
--- is more often asked about too early. The difference of each day is weighted with its customers asked before.
+-- Compared at exactly the same number of days late (2 to 7: the days that have both kinds), since a parcel that is
+-- later is more often asked about too early. The difference of each day is weighted with its customers asked before.
 -- Dates only, no hours: asked on the day of delivery counts as asked after.
--- mean_if_asked_after: the mean score of all delivered orders if those 2 to 7 days late and asked before had answered as
+-- mean_if_asked_after: the mean score of all reviews if those 2 to 7 days late and asked before had answered as
 -- those asked after did: an upper bound, since they were not angry about the timing only.
-with last_reviews as (
-    select distinct on (order_id)
-        order_id,
-        review_score,
-        created_at,
-        is_created_before_delivery
-    from marts.fct_reviews
-    order by order_id, answered_at desc nulls last, review_id
-),
-
-orders as (
+with reviews as (
     select
         fct_orders.delay_days,
-        last_reviews.review_score,
-        cast(last_reviews.created_at as date) - cast(fct_orders.estimated_delivery_at as date) as days_from_promise,
-        case when fct_orders.is_late then 1 else 0 end as is_late,
+        fct_reviews.review_score,
         date_trunc('month', fct_orders.purchased_at) as month_start,
-        case when last_reviews.is_created_before_delivery then 1 else 0 end as is_asked_before
+        cast(fct_reviews.created_at as date) - cast(fct_orders.estimated_delivery_at as date) as days_from_promise,
+        case when fct_orders.is_late then 1 else 0 end as is_late,
+        case when fct_reviews.is_created_before_delivery then 1 else 0 end as is_asked_before
     from marts.fct_orders
-    inner join last_reviews on fct_orders.order_id = last_reviews.order_id
+    inner join marts.fct_reviews on fct_orders.order_id = fct_reviews.order_id
     where
         fct_orders.purchased_at >= %(first_day)s
         and fct_orders.purchased_at < %(day_after)s
-        and fct_orders.delivered_at is not null
-        and last_reviews.is_created_before_delivery is not null
-        and last_reviews.review_score is not null
+        and fct_reviews.is_created_before_delivery is not null
+        and fct_reviews.review_score is not null
 ),
 
 days as (
@@ -42,7 +31,7 @@ days as (
         avg(case when is_asked_before = 0 then review_score end) as after_score,
         var_samp(case when is_asked_before = 1 then review_score end) as before_variance,
         var_samp(case when is_asked_before = 0 then review_score end) as after_variance
-    from orders
+    from reviews
     where is_late = 1 and delay_days between 2 and 7
     group by delay_days
     having sum(is_asked_before) > 1 and sum(1 - is_asked_before) > 1
@@ -70,7 +59,7 @@ months as (
     select
         avg(case when is_asked_before = 1 then review_score end) as before_score,
         avg(case when is_asked_before = 0 then review_score end) as after_score
-    from orders
+    from reviews
     where is_late = 1 and delay_days between 2 and 7
     group by month_start
 ),
@@ -91,7 +80,7 @@ totals as (
         sum(is_late * is_asked_before) as late_asked_before,
         sum(case when is_late = 1 and is_asked_before = 1 and days_from_promise between 1 and 3 then 1 else 0 end)
             as late_asked_by_the_calendar
-    from orders
+    from reviews
 )
 
 select
