@@ -148,7 +148,11 @@ def dim_order(batches: Batches, orders: Mart) -> Mart:
     named = {row["order_id"] for name in ("orders", *OF_AN_ORDER) for row in current(batches, name)}
     known = [final(order_id) for order_id in named]
     texts = ("order_id", "order_status", "delivery", "delay_band", "seller_band", "item_band", "main_payment_type")
-    unknown = {**dict.fromkeys(known[0]), **dict.fromkeys((*texts, "purchase_weekday"), UNKNOWN), "is_inferred": True}
+    unknown = {
+        **dict.fromkeys(final(UNKNOWN)),
+        **dict.fromkeys((*texts, "purchase_weekday"), UNKNOWN),
+        "is_inferred": True,
+    }
     return [*known, unknown]
 
 

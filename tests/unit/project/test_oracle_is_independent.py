@@ -39,7 +39,7 @@ def test_the_oracle_runs_where_lakehouse_is_blocked() -> None:
 
     done = run(program)
 
-    assert (done.stdout, done.stderr) == ("9\n", "")
+    assert (done.stdout, done.stderr) == ("10\n", "")
 
 
 def test_the_block_stops_lakehouse() -> None:

@@ -125,7 +125,8 @@ members as (
         end as seller_band,
         case
             when item_count = 0 then 'none'
-            when item_count <= 2 then cast(item_count as varchar(2))
+            when item_count = 1 then '1'
+            when item_count = 2 then '2'
             else '3+'
         end as item_band,
         coalesce(payment_type, 'none') as main_payment_type,
