@@ -14,14 +14,15 @@ IN_PARALLEL := --numprocesses 2 --dist worksteal
 # On the stack, the pipeline's command line runs in a container; nothing is installed here.
 ifeq ($(TARGET),docker)
 LAKEHOUSE := docker compose run --rm cli
+LAKEHOUSE_TO_FILE := docker compose run --rm -T cli
 else
 LAKEHOUSE := $(BIN)/lakehouse
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run status sql stop doctor test test-quick test-nightly test-mutants lint format docs bench clean \
+.PHONY: help setup setup-dev run status sql report stop doctor test test-quick test-nightly test-mutants lint format docs bench clean \
 	up down logs ps backfill backup restore psql credentials new-secret fake-slack images base-image sbom bundle load-bundle \
-	test-stack bench-stack bench-airflow bench-backlog
+	powerbi test-powerbi test-stack bench-stack bench-airflow bench-backlog
 
 ##@ Use it
 run: $(if $(filter docker,$(TARGET)),,setup)  ## Process DATA=path (folder, files or zip); without DATA, a small generated source
@@ -32,6 +33,9 @@ status: $(if $(filter docker,$(TARGET)),,setup)  ## Show what is loaded, what is
 
 sql: $(if $(filter docker,$(TARGET)),,setup)  ## Query the marts: make sql QUERY="select count(*) from marts.fct_orders"
 	@$(LAKEHOUSE) sql "$(QUERY)"
+
+report: $(if $(filter docker,$(TARGET)),,setup)  ## Write the report, a page that any browser opens; OPEN=1 shows it
+	@$(if $(filter docker,$(TARGET)),$(LAKEHOUSE_TO_FILE) report --output - >report.html && echo report.html,$(LAKEHOUSE) report $(if $(OPEN),--open))
 
 doctor: $(if $(filter docker,$(TARGET)),,setup)  ## Check this machine, or with TARGET=docker the stack, and say what to fix
 	@$(LAKEHOUSE) doctor
@@ -147,6 +151,13 @@ format: setup-dev  ## Format the code with ruff, shfmt and sqlfluff
 docs: setup-dev  ## Regenerate the generated pages of docs/ and dbt's sources files
 	@$(BIN)/python -m tools.generate
 
+powerbi: setup-dev  ## Write the Power BI project powerbi/ again, from report/ and dbt's yml files
+	@$(BIN)/python -m tools.powerbi
+
+test-powerbi: setup-dev  ## Check powerbi/ with Microsoft's tools, which it fetches for these tests only
+	@$(BIN)/python -m tools.powerbi.checks.toolbox
+	@$(BIN)/pytest tests/powerbi $(ARGS)
+
 bench: setup-dev  ## Measure the pipeline; results go to benchmarks/results.md (twenty minutes; ARGS=--quick takes five)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -162,6 +173,7 @@ bench-backlog: setup-dev  ## Measure Airflow: 30 and 60 batches that were droppe
 ##@ Variables: make TARGET NAME=value
 ## DATA    What `run` processes: a folder, CSV files or a zip; several in quotes (paths without spaces). Unset: a small generated source
 ## QUERY   The statement that `sql` runs
+## OPEN    1: `report` opens the page in the browser
 ## TARGET   docker: on the stack instead of on this machine (run, status, sql, doctor)
 ## SERVICE  The only service whose logs to follow
 ## FROM     First day of a backfill, YYYY-MM-DD

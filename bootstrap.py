@@ -43,7 +43,8 @@ def main():
     write(os.path.join(VENV, PLACE), os.path.realpath(VENV))
     is_first = read(ready) is None
     command = [find_uv() or install_uv(python), "sync", "--locked", "--inexact", "--quiet"]
-    command += ["--group=spark", "--group=marts", "--group=embedded", "--group=dev" if dev else "--no-group=dev"]
+    command += ["--group=spark", "--group=marts", "--group=report", "--group=embedded"]
+    command += ["--group=dev" if dev else "--no-group=dev"]
     say("Installing the locked packages (the first time takes a minute or two: pyspark is large) ...")
     run(command, "The packages of uv.lock could not be installed. Behind a mirror set UV_DEFAULT_INDEX.")
     for stamp in (ready + "-dev", ready) if dev else (ready,):

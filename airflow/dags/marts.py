@@ -9,6 +9,7 @@ everything after `build`.
 | `build` | decides whether the marts are due, runs dbt once and returns what was built. The log names the tests that warn. While batches wait in the queue of `lake`, it begins five minutes after the last build (`up_for_reschedule`), with all that was loaded until then | continues where it stopped |
 | `models.…` | one task per model, green when the model and its tests have succeeded. These tasks start neither dbt nor a process. Each log has a line for the model and one per test (seconds, rows, message). A task is skipped if its model is not part of this build (views, also `data_quality`, and `dim_date` are only built after a change of the project), or if a model that it reads failed | only shows the result: clear `build` instead |
 | `compare` | checks that each fact has as many rows as its source has current keys; writes to `ops.mart_reconciliation` | compares again |
+| `publish_report` | writes the report at [/report](/report/) when the marts, the counts of the files or the report itself have changed | writes the same report |
 | `publish_docs` | publishes dbt's documentation of the models at [/dbt-docs](/dbt-docs/) after a change of the project | publishes the same pages |
 
 #### When it fails
@@ -19,7 +20,7 @@ everything after `build`.
   `build`.
 - `compare`: rows were lost or duplicated, which must not happen. Change nothing and report the output of
   `docker compose run --rm cli status --workspace main --format json`.
-- `publish_docs`: the marts are not affected. Clear the task to try again.
+- `publish_report`, `publish_docs`: the marts are not affected. Clear the task to try again.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -58,6 +59,13 @@ def marts() -> None:
         tasks.reconcile_facts()
 
     @task
+    def publish_report() -> str:
+        from lakehouse.pipeline import tasks
+        from lakehouse_airflow.build_marts import report_file
+
+        return tasks.publish_report(report_file())
+
+    @task
     def publish_docs() -> str:
         from lakehouse.pipeline import tasks
         from lakehouse_airflow.build_marts import docs_folder
@@ -65,7 +73,7 @@ def marts() -> None:
         return tasks.publish_docs(docs_folder())
 
     built = build()
-    built >> [compare(), publish_docs()]
+    built >> [compare(), publish_report(), publish_docs()]
     with TaskGroup("models", tooltip="what dbt builds") as models:
         tasks = {name: ModelTask(task_id=name, build="build") for name in READS}
         for name, read in READS.items():

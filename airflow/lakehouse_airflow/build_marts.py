@@ -41,6 +41,7 @@ def build_marts(context: Any) -> dict[str, Any]:
     due = {
         "compare": reconcile.facts_are_due(lakehouse),
         "publish_docs": result.load_id > 0 and dbt_docs.are_due(lakehouse.settings, docs_folder()),
+        "publish_report": result.load_id > 0 and _report_is_due(lakehouse),
     }
     needless = {task for task in due if not due[task]}
     if not result.done:
@@ -68,9 +69,26 @@ def _let_batches_share(lakehouse: Lakehouse) -> None:
         raise AirflowRescheduleException(min(now + LOOK_AGAIN, last + BETWEEN_SHARED_BUILDS))
 
 
+def _report_is_due(lakehouse: Lakehouse) -> bool:
+    """Whether the task of the report has something to do; it then also says what is wrong with the report's files."""
+    from lakehouse.errors import LakehouseError
+    from lakehouse.report import step as report
+
+    try:
+        return report.is_due(lakehouse, report_file())
+    except LakehouseError as error:
+        log.warning("%s", error)
+        return True
+
+
 def docs_folder() -> Path:
     """The folder of dbt's pages, on a volume that Airflow's api-server can also read."""
     return Path(conf.get("logging", "base_log_folder"), "dbt_docs")
+
+
+def report_file() -> Path:
+    """The report, on a volume that Airflow's api-server can also read."""
+    return Path(conf.get("logging", "base_log_folder"), "report", "report.html")
 
 
 def _build_and_report(lakehouse: Lakehouse, file: Path) -> MartsResult:

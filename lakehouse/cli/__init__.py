@@ -3,12 +3,13 @@
 steps.py      run, land, bronze, silver, load, marts
 inspect.py    status, quarantine, sql
 measure.py    measure
+report.py     report
 sources.py    generate, replay
 service.py    start, stop, doctor, maintain, clean
 clean.py      what `clean` removes
 doctor.py     what `doctor` checks
 progress.py   what a run shows while it runs
-report.py     what a run shows at its end
+results.py    what a run shows at its end
 shared.py     what all commands share
 """
 
@@ -18,7 +19,7 @@ import sys
 
 import typer
 
-from lakehouse.cli import inspect, measure, service, sources, steps
+from lakehouse.cli import inspect, measure, report, service, sources, steps
 from lakehouse.cli.shared import as_called_here, error_console
 from lakehouse.errors import LakehouseError
 
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (steps, inspect, measure, sources, service):
+for commands in (steps, inspect, measure, report, sources, service):
     commands.register(app)
 
 

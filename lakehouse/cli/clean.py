@@ -19,7 +19,10 @@ from lakehouse.warehouse.passwords import superuser_password_file
 OF_A_WORKSPACE = (
     *("lake", "dbt", "dbt_full_tests", "logs", "spark-warehouse"),
     *("source", ".source.partial", "source.json"),
+    *("report.html", ".report.html.*"),
 )
+# What the report's charts are made with, in the home's folder `report`.
+OF_THE_REPORT = ("vega-*.js", "charts-*.json", ".vega-*", ".charts-*")
 OF_THE_HOME = ("last_workspace", "last_workspace.part", "postgres.lock")
 
 
@@ -38,7 +41,8 @@ def remove_everything(settings: Settings) -> list[Path]:
     home = settings.home
     for workspace in _folders(home / "workspaces"):
         remove_only(workspace, OF_A_WORKSPACE)
-    for name, patterns in (("workspaces", ()), ("jars", _jars()), ("secrets", _secrets(settings))):
+    made = (("workspaces", ()), ("jars", _jars()), ("secrets", _secrets(settings)), ("report", OF_THE_REPORT))
+    for name, patterns in made:
         if not (home / name).is_symlink():  # other programs may use the link's target
             remove_only(home / name, patterns)
     return remove_only(home, OF_THE_HOME)

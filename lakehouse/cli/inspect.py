@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakehouse.cli.report import print_status, rows_table
+from lakehouse.cli.results import print_status, rows_table
 from lakehouse.cli.shared import (
     BatchDate,
     Format,

@@ -1,198 +1,100 @@
-"""A run's report or a workspace's status -> text for people: records, marts, figures, and how to query them."""
+"""report: marts -> the page with the figures; `run` writes it, too, at its end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import typer
 
-from lakehouse.cli.shared import as_called_here, command, password_command
-from lakehouse.text import printable
+from lakehouse.cli.shared import Workspace, as_called_here, console, error_console, open_workspace
 
 if TYPE_CHECKING:
     from lakehouse.lakehouse import Lakehouse
-    from lakehouse.pipeline.run import RunReport
-    from lakehouse.pipeline.status import Status
+    from lakehouse.steps import Observer
 
-NOTHING_LANDED = "Nothing has been landed yet: `lakehouse run PATH`, or `lakehouse run --demo`"
-MOST_REASONS = 3
+TO_STDOUT = Path("-")
 
 
-def print_report(console: Console, lakehouse: Lakehouse, report: RunReport) -> None:
-    """Print the report of a finished run."""
-    from lakehouse.pipeline import summary
-
-    console.print()
-    if not _print_records(console, lakehouse):
-        console.print(as_called_here(NOTHING_LANDED), soft_wrap=True)
-        return
-    _print_marts(console, lakehouse)
-    for figure in summary.figures(lakehouse):
-        console.print(rows_table(figure.title, figure.columns, figure.rows))
-        console.print()
-    _print_reasons(console, lakehouse, report)
-    _print_what_next(console, lakehouse)
-    _print_time(console, report)
+def register(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command(rich_help_panel="Looking at it")(report)
 
 
-def _print_records(console: Console, lakehouse: Lakehouse) -> bool:
-    """Print the records per table and stage; return False if there are none."""
-    from lakehouse.pipeline import summary
-    from lakehouse.warehouse.counts import STAGES
+def report(
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", metavar="PATH", help="Where to write it (default: the workspace's folder; -: stdout)."
+        ),
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    workspace: Workspace = None,
+) -> None:
+    """Write the report, one HTML file that any browser opens without a network. Nothing is written if it is up to date.
 
-    records = summary.records_per_table(lakehouse)
-    if not records:
-        return False
-    headers = ["records in file" if stage == "records" else stage for stage in STAGES]
-    rows = [(name, *(counts[stage] for stage in STAGES)) for name, counts in records]
-    rows.append(("total", *(sum(counts[stage] for _, counts in records) for stage in STAGES)))
-    table = rows_table(f"{lakehouse.contract.title}: every record, stage by stage", ("table", *headers), rows)
-    table.rows[-2].end_section = True
-    console.print(table)
-    console.print("  records in file = rejected + bronze", style="dim")
-    console.print("  bronze = duplicates + superseded + quarantined + silver;  silver = raw", style="dim")
-    console.print()
-    return True
+    Examples:
 
+        lakehouse report --open
 
-def _print_marts(console: Console, lakehouse: Lakehouse) -> None:
-    from lakehouse.pipeline import summary
-
-    marts = summary.rows_per_mart(lakehouse)
-    if marts:
-        console.print(rows_table("Marts", ("table", "rows"), marts))
-        console.print()
-
-
-def _print_reasons(console: Console, lakehouse: Lakehouse, report: RunReport) -> None:
-    """Print why most of this run's bad records are bad, each reason with an example."""
-    from lakehouse.pipeline import summary
-
-    found = summary.commonest_reasons(lakehouse, report.results, MOST_REASONS)
-    if found:
-        rows = [(table, each.text, each.records, each.example, each.row) for table, each in found]
-        console.print(rows_table("Why records are bad", ("table", "reason", "records", "for example", "row"), rows))
-        console.print()
-
-
-def _print_what_next(console: Console, lakehouse: Lakehouse) -> None:
-    from lakehouse import warehouse
-    from lakehouse.pipeline import summary
-
-    records = summary.records_per_table(lakehouse)
-    stopped = sum(counts["rejected"] + counts["quarantined"] for _, counts in records)
-    lines: list[tuple[str, str]] = []
-    if stopped:
-        lines.append((f"{stopped:,} bad records", f"{command()} quarantine"))
-    warned = summary.warnings(lakehouse, [name for name, _ in records])
-    if warned:
-        lines.append((f"{sum(rows for *_, rows in warned):,} suspicious values", f"{command()} status --warnings"))
-    lines.append(
-        ("ask the marts", as_called_here('`lakehouse sql "select * from marts.fct_orders limit 5"`').strip("`"))
-    )
-    lines.append(("psql, Power BI", warehouse.uri(lakehouse.settings, "bi_reader")))
-    lines.append(("password of bi_reader", password_command(lakehouse.settings, "bi_reader")))
-    for what, how in lines:
-        console.print(f"  {what:<36} [cyan]{how}[/cyan]", soft_wrap=True)
-    console.print()
-
-
-def _print_time(console: Console, report: RunReport) -> None:
-    from lakehouse.pipeline.runs import seconds_per_step
-
-    if not report.did_something:
-        console.print(f"Nothing new: everything landed is in the marts ({report.seconds:.1f} s).", style="green")
-        return
-    print_warnings(console, report.marts.warnings)
-    parts = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in seconds_per_step(report).items())
-    console.print(f"Done in {report.seconds:.1f} s; working time: {parts}.", style="green")
-
-
-def print_warnings(console: Console, warnings: Sequence[tuple[str, int]]) -> None:
-    """List the dbt tests that warn. Such tests do not stop a build."""
-    if warnings:
-        console.print(rows_table("dbt tests that warn", ("test", "rows against it"), warnings))
-        console.print()
-
-
-def print_status(console: Console, status: Status) -> None:
-    """Print the status for people."""
-    from lakehouse.warehouse.counts import STAGES
-
-    console.print(f"Workspace [bold]{status.workspace}[/bold], source [bold]{status.source}[/bold]\n")
-    if status.without_landing:
-        days = len({day for _, day in status.without_landing})
-        console.print(
-            f"The warehouse holds tables of {days} batches that are no longer in landing. Land them again, or "
-            f"remove the workspace: `{command()} clean --workspace {status.workspace}`\n",
-            style="yellow",
-        )
-    if not status.batches:
-        console.print(as_called_here(NOTHING_LANDED), soft_wrap=True)
-        return
-    console.print(rows_table("Batches", status.BATCH_COLUMNS, status.batch_rows()))
-    console.print()
-    if status.records:
-        rows = [(table, *(counts[stage] for stage in STAGES)) for table, counts in status.records]
-        console.print(rows_table("Records", ("table", *STAGES), rows))
-        console.print()
-    waiting = [(u.batch_date, u.table, u.step, u.why) for u in status.pending]
-    if status.marts_pending:
-        waiting.append((None, "all", "marts", status.marts_pending))  # type: ignore[arg-type]
-    if waiting:
-        console.print(rows_table("Pending", ("batch_date", "table", "from step", "why"), waiting))
-        if status.marts_pending or not all(unit.is_held for unit in status.pending):
-            console.print(f"\n  {command()} run  [dim]processes it[/dim]")
-        # Several batches may wait for the same one.
-        held = (f"{unit.table} --batch-date {unit.held_batch}" for unit in status.pending if unit.is_held)
-        for of_batch in dict.fromkeys(held):
-            console.print(f"\n  {command()} quarantine --counts --table {of_batch}  [dim]shows why it is held[/dim]")
-            console.print(f"  {command()} accept {of_batch}  [dim]lets it be loaded as it is[/dim]")
-    else:
-        console.print("Everything landed is in the marts.", style="green")
-    if status.ends_open:
-        day, table = status.ends_open[-1]
-        console.print(
-            f"{len(status.ends_open)} files do not end with a newline, so their last records may be cut off; the last "
-            f"one is {table} of {day}.",
-            style="dim",
-        )
-    if status.last_run:
-        run = status.last_run
-        console.print(
-            f"Last run: {run.status}, {run.finished_at:%Y-%m-%d %H:%M:%S} UTC, "
-            f"{run.rows_loaded:,} rows loaded in {run.seconds:.1f} s.",
-            style="red" if run.status == "failed" else None,
-        )
-        if error := run.summary.get("error"):
-            console.print(error, style="red", markup=False)
-
-
-def rows_table(title: str | None, columns: tuple[str, ...], rows: Any) -> Table:
-    """Format rows for people: numbers right-aligned with separators, a dot for zero, nothing for null.
-
-    Text is shown with escapes for what cannot be seen: a value of the data must not control the terminal.
+        lakehouse report --output /srv/www/shop.html
     """
-    table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 2), header_style="dim")
-    numeric = [all(isinstance(row[i], int | float | Decimal | None) for row in rows) for i in range(len(columns))]
-    for name, is_number in zip(columns, numeric, strict=True):
-        table.add_column(Text(printable(name)), justify="right" if is_number and rows else "left")
-    for row in rows:
-        # Not a str, in which rich would read [words in brackets] as its markup.
-        table.add_row(*(Text(printable(_cell(value))) for value in row))
-    return table
+    from lakehouse import warehouse
+    from lakehouse.report import step
+
+    if open_it and output == TO_STDOUT:
+        raise typer.BadParameter("--open needs a file, not stdout")
+    lakehouse = open_workspace(workspace)
+    if not step.has_report(lakehouse.settings):
+        console.print(without_report(lakehouse), soft_wrap=True)
+        return
+    warehouse.prepare(lakehouse.settings)
+    if output == TO_STDOUT:
+        sys.stdout.buffer.write(step.rendered(lakehouse))
+        return
+    written = step.run(lakehouse, output)
+    assert written is not None, "the source has a report"
+    what = f"{written.size / 1e6:.1f} MB in {written.seconds:.1f} s" if written.done else "up to date"
+    console.print(f"{shown(written.path)}  ({what})", soft_wrap=True, markup=False)
+    if open_it:
+        typer.launch(written.path.absolute().as_uri())
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool | str | date):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}" if value else "·"
-    return f"{value:,}" if isinstance(value, float | Decimal) else str(value)
+def write_at_the_end(lakehouse: Lakehouse, observer: Observer) -> tuple[str, str] | None:
+    """Write the report of a run; return a line for its summary: what, and where. None if the run has no marts yet.
+
+    The data of the run are complete at this point. So a report that cannot be written is an error of its own: it is
+    printed in red, with the command that tries again, and the run ends as it would without a report.
+    """
+    from lakehouse.errors import LakehouseError
+    from lakehouse.marts import step as marts
+    from lakehouse.report import step
+    from lakehouse.settings import Target
+
+    if marts.last_built(lakehouse) is None:
+        return None
+    try:
+        if not step.has_report(lakehouse.settings):
+            return "no report", without_report(lakehouse)
+        if lakehouse.settings.target is Target.DOCKER:
+            return "the report", "/report of Airflow, which the DAG `marts` writes; or: make report TARGET=docker"
+        observer.note("Writing the report")
+        written = step.run(lakehouse)
+    except LakehouseError as error:
+        text = f"{error}\nThe report was not written; the data of this run are complete. Try again: `lakehouse report`"
+        error_console.print(as_called_here(text), style="red", markup=False, highlight=False, soft_wrap=True)
+        return None
+    assert written is not None, "the source has a report"
+    return "the report, in a browser", shown(written.path)
+
+
+def without_report(lakehouse: Lakehouse) -> str:
+    """A sentence for a source that has no report."""
+    return f"{lakehouse.settings.report_dir.name}/ has no measures of the source {lakehouse.contract.source}"
+
+
+def shown(path: Path) -> str:
+    """A path as people can copy it into this shell."""
+    whole = path.absolute()
+    return str(whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole)

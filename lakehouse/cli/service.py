@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.cli.inspect import print_rows
-from lakehouse.cli.report import print_warnings
+from lakehouse.cli.results import print_warnings
 from lakehouse.cli.shared import Format, Output, Workspace, console, error_console, open_workspace, password_command
 
 if TYPE_CHECKING:

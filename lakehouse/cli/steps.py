@@ -44,8 +44,9 @@ def run(
     ] = False,
     workspace: Workspace = None,
     full_refresh: FullRefresh = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Do not write the report at the end.")] = False,
 ) -> None:
-    """Land the given files, then run every step that is still due.
+    """Land the given files, then run every step that is still due; write the report at the end.
 
     Examples:
 
@@ -56,7 +57,8 @@ def run(
         lakehouse run --demo
     """
     from lakehouse.cli.progress import watching
-    from lakehouse.cli.report import print_report
+    from lakehouse.cli.report import write_at_the_end
+    from lakehouse.cli.results import print_report
     from lakehouse.landing import step as landing
     from lakehouse.pipeline import arrivals, runs
     from lakehouse.pipeline import run as pipeline
@@ -78,7 +80,8 @@ def run(
             with arrivals.claimed_by_command(lakehouse):
                 report = pipeline.run(lakehouse, observer, full_refresh=full_refresh)
             record(report)
-    print_report(console, lakehouse, report)
+        page = None if no_report else write_at_the_end(lakehouse, observer)
+    print_report(console, lakehouse, report, page)
     if report.has_held:
         pipeline.stop_if_held(lakehouse)
 

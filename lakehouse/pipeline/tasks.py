@@ -8,6 +8,7 @@ next. Each function may be called again: finished work stays as it is. Each logs
     run_step                bronze, silver or load of one table
     reconcile_tables        counts every record of a batch
     reconcile_facts         compares the marts with what was loaded
+    publish_report          the page with the figures
     publish_docs            dbt's page about the models
     clean_up                the weekly maintenance
 """
@@ -32,6 +33,7 @@ from lakehouse.marts import dbt_docs
 from lakehouse.marts import step as marts
 from lakehouse.pipeline import arrivals, maintain, reconcile
 from lakehouse.pipeline import run as pipeline
+from lakehouse.report import step as report
 from lakehouse.settings import LAYERS
 from lakehouse.steps import Pending, StepName, StepResult
 from lakehouse.workspaces import load_settings
@@ -150,6 +152,14 @@ def reconcile_tables(batch_date: str) -> dict[str, Any] | None:
 def reconcile_facts() -> None:
     """Raise ReconciliationError naming every fact whose rows are not the current keys of its source."""
     reconcile.facts(_open())
+
+
+def publish_report(path: Path) -> str:
+    """Write the report if it is due; return what was done."""
+    written = report.run(_open(), path)
+    if written is None:
+        return "the source has no report"
+    return f"{path}, {written.size:,} bytes in {written.seconds:.1f} s" if written.done else f"{path} is up to date"
 
 
 def publish_docs(folder: Path) -> str:

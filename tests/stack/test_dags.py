@@ -27,8 +27,12 @@ EDGES = {
         "outcome": set(),
     },
     "marts": {
-        "build": {"compare", "publish_docs", *(f"models.{model}" for model, read in READS.items() if not read)},
+        "build": {
+            *("compare", "publish_report", "publish_docs"),
+            *(f"models.{model}" for model, read in READS.items() if not read),
+        },
         "compare": set(),
+        "publish_report": set(),
         "publish_docs": set(),
         **{
             f"models.{model}": {f"models.{reader}" for reader, read in READS.items() if model in read}

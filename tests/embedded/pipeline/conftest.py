@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lakehouse import warehouse
 from lakehouse.contract.model import Contract
 from lakehouse.contract.odcs import read_contract
 from lakehouse.lakehouse import Lakehouse
@@ -17,6 +18,33 @@ from lakehouse.pipeline.run import RunReport
 from lakehouse.sample_data.synthetic import Disturbances, Truth, generate
 from lakehouse.settings import PROJECT_DIR, Settings
 from tests.support.lake import Silent, days_of
+
+# The shop has five days, in which few orders are delivered and none is late. Its orders are spread over 420 days, so
+# that there are months and a year before, and four of five are delivered, some of them late. `number`: of an order.
+NUMBER = "cast(('x' || substr(md5(order_id), 1, 6)) as bit(24)) :: integer"
+SPREAD = f"""
+    update marts.fct_orders
+    set
+        delivered_at = case when {NUMBER} % 5 > 0 then timestamp '2018-01-01 12:00' end,
+        delivery_days = case when {NUMBER} % 5 > 0 then {NUMBER} % 31 end,
+        delay_days = case when {NUMBER} % 5 > 0 then {NUMBER} % 17 - 8 end,
+        is_late = case when {NUMBER} % 5 > 0 then {NUMBER} % 17 - 8 > 0 end;
+    update marts.dim_order
+    set
+        delivery = case when is_late then 'late' when is_late = false then 'on time' else 'not delivered' end
+    from marts.fct_orders
+    where dim_order.order_id = fct_orders.order_id;
+    update marts.fct_order_items
+    set is_handed_over_late = case when {NUMBER} % 7 > 0 then {NUMBER} % 3 = 0 end;
+    update marts.fct_reviews
+    set is_created_before_delivery = case when {NUMBER} % 3 > 0 then {NUMBER} % 3 = 1 end;
+"""
+SPREAD_DATES = f"""
+    update marts.{{fact}}
+    set purchase_date_key = cast(to_char(date '2017-02-01' + {NUMBER} % 420, 'YYYYMMDD') as integer)
+    where purchase_date_key <> 0;
+"""
+FACTS = ("fct_orders", "fct_order_items", "fct_payments", "fct_reviews")
 
 
 @pytest.fixture(scope="session")
@@ -73,4 +101,13 @@ def loaded_shop(
     """A workspace that holds the shop, all days in one run. Tests only read it."""
     settings = new_workspace()
     run(settings, shop[0])
+    return settings
+
+
+@pytest.fixture(scope="session")
+def months(loaded_shop: Settings, copy_of: Callable[[Settings], Settings]) -> Settings:
+    """A workspace with the shop's orders, spread over fourteen months. Tests only read it."""
+    settings = copy_of(loaded_shop)
+    with warehouse.cursor(settings, "transformer") as cursor:
+        cursor.execute(SPREAD + "".join(SPREAD_DATES.format(fact=fact) for fact in FACTS))
     return settings

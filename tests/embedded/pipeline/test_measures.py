@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from lakehouse import warehouse
 from lakehouse.report.figures import figures_sql
 from lakehouse.report.measures import Measure, Measures, read_measures
 from lakehouse.settings import PROJECT_DIR, Settings
@@ -19,32 +18,6 @@ from tests.support.power_bi import PowerBi, read_power_bi
 
 MEASURES = read_measures(PROJECT_DIR / "report", "olist")
 assert MEASURES is not None
-# The shop has five days, in which few orders are delivered and none is late. Its orders are spread over 420 days, so
-# that there are months and a year before, and four of five are delivered, some of them late. `number`: of an order.
-NUMBER = "cast(('x' || substr(md5(order_id), 1, 6)) as bit(24)) :: integer"
-SPREAD = f"""
-    update marts.fct_orders
-    set
-        delivered_at = case when {NUMBER} % 5 > 0 then timestamp '2018-01-01 12:00' end,
-        delivery_days = case when {NUMBER} % 5 > 0 then {NUMBER} % 31 end,
-        delay_days = case when {NUMBER} % 5 > 0 then {NUMBER} % 17 - 8 end,
-        is_late = case when {NUMBER} % 5 > 0 then {NUMBER} % 17 - 8 > 0 end;
-    update marts.dim_order
-    set
-        delivery = case when is_late then 'late' when is_late = false then 'on time' else 'not delivered' end
-    from marts.fct_orders
-    where dim_order.order_id = fct_orders.order_id;
-    update marts.fct_order_items
-    set is_handed_over_late = case when {NUMBER} % 7 > 0 then {NUMBER} % 3 = 0 end;
-    update marts.fct_reviews
-    set is_created_before_delivery = case when {NUMBER} % 3 > 0 then {NUMBER} % 3 = 1 end;
-"""
-SPREAD_DATES = f"""
-    update marts.{{fact}}
-    set purchase_date_key = cast(to_char(date '2017-02-01' + {NUMBER} % 420, 'YYYYMMDD') as integer)
-    where purchase_date_key <> 0;
-"""
-FACTS = ("fct_orders", "fct_order_items", "fct_payments", "fct_reviews")
 # Name -> the dimensions that are filtered. A value is the one that most rows have, unless it is named.
 FILTERS: dict[str, dict[str, str | None]] = {
     "everything": {},
@@ -78,15 +51,6 @@ class Compared:
 def measures() -> Measures:
     assert MEASURES is not None
     return MEASURES
-
-
-@pytest.fixture(scope="module")
-def months(loaded_shop: Settings, copy_of: Callable[[Settings], Settings]) -> Settings:
-    """A workspace with the shop's orders, spread over fourteen months. Tests only read it."""
-    settings = copy_of(loaded_shop)
-    with warehouse.cursor(settings, "transformer") as cursor:
-        cursor.execute(SPREAD + "".join(SPREAD_DATES.format(fact=fact) for fact in FACTS))
-    return settings
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from lakehouse import warehouse
-from lakehouse.cli.report import print_report
+from lakehouse.cli.results import print_report
 from lakehouse.contract.model import Contract
 from lakehouse.contract.odcs import read_contract
 from lakehouse.errors import DeliveryRefused

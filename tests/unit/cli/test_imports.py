@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "status": LOOK,
     "quarantine": LAKE,
     "sql": LOOK,
+    "report": LOOK,
     "measure": LOOK,
     "generate": [*LOOK, "numpy", "pyarrow"],
     "replay": ["numpy", "pyarrow"],

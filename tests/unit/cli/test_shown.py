@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from lakehouse.cli.progress import Board, Lines, watching
-from lakehouse.cli.report import print_status, print_warnings
+from lakehouse.cli.results import print_status, print_warnings
 from lakehouse.cli.shared import as_called_here
 from lakehouse.errors import LakehouseError
 from lakehouse.pipeline.runs import Run
