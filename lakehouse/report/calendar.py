@@ -94,7 +94,7 @@ def _longest_run(months: Iterable[str]) -> Months:
             runs[-1].append(month)
         else:
             runs.append([month])
-    return tuple(max(reversed(runs), key=len)) if runs else ()
+    return tuple(max(reversed(runs), key=lambda run: len(run))) if runs else ()
 
 
 def _following(month: str) -> str:

@@ -43,7 +43,11 @@ def test_without_the_file_there_are_no_pages(measures: Measures, tmp_path: Path)
         ("at: [8, 4, 5, 7]", "at: [7, 4, 5, 7]", "overview: revenue_by_state: it overlaps revenue_by_month"),
         ("id: revenue_by_state", "id: revenue_by_month", "overview: two visuals are called revenue_by_month"),
         ("{Revenue} revenue from", "{Revenu} revenue from", "overview: title: there is no measure Revenu"),
-        ("[Revenue {Revenue | grew}", "[Revenue {Revenue | swelled}", "overview: title: swelled is no function of templates"),
+        (
+            "[Revenue {Revenue | grew}",
+            "[Revenue {Revenue | swelled}",
+            "overview: title: swelled is no function of templates",
+        ),
         ("filters: []", "filters: [city]", "quality: there is no filter city"),
         ("kind: pareto", "kind: pie", "pages: sellers: visuals: concentration: kind: Input should be"),
         ("small_sample: 30", "small_sampel: 30", "small_sampel: is not a key of this format: remove it"),
