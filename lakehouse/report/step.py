@@ -1,6 +1,6 @@
 """marts -> the report: one HTML file with its figures, charts and scripts, which a browser opens from the disk.
 
-The file is written anew when the marts, the counts of the files, or what the report is made from have changed. It is
+The file is written again when the marts, the counts of the files, or what the report is made from have changed. It is
 written beside its place and then moved there, so that a reader always gets a whole one.
 """
 
