@@ -74,7 +74,7 @@ def test_each_row_goes_to_its_cube_and_members_are_numbered_in_their_order() -> 
     # shape, delay_band, what it is sorted by, Review Count
     rows = [(0, "8+ days late", 7, 2.0), (0, "on the day", 4, 3.0), (0, "unknown", None, 1.0), (1, None, None, 6.0)]
 
-    of_shape = read_rows(query, rows, MEASURES, members)
+    of_shape = read_rows(query, rows, members)
 
     assert members.of("delay_band") == ["on the day", "8+ days late", "unknown"]
     assert list(cubes(query, of_shape, members)) == [Cube(one, ([0, 1, 2], [3, 2, 1])), Cube(two, ([6],))]
