@@ -103,6 +103,7 @@ function part(measure, by, choice, span) {
     const { grain } = relations[measure.relation];
     return { reason: `${measure.name} counts ${grain.split(";")[0]}: it has no ${label(unknown)}.` };
   }
+  if (measure.counts) return members(measure, by, chosen, choice, span);
   return measure.additive ? summed(measure, by, chosen, choice, span) : lookedUp(measure, by, chosen, choice, span);
 }
 
@@ -136,6 +137,19 @@ function summed(measure, by, chosen, choice, span) {
   // A count of nothing is nothing; a sum of nothing is not known.
   if (!by.length && !values.has("")) values.set("", measure.sql.startsWith("count") ? 0 : null);
   return { values };
+}
+
+// How many members of a dimension are there: in one cell of a cube or in several, each counts once.
+function members(measure, by, chosen, choice, span) {
+  const { values, reason } = summed({ ...measure, overlapping: [] }, [...by, measure.counts], chosen, choice, span);
+  if (reason) return { reason };
+  const counted = new Map(by.length ? [] : [["", 0]]);
+  for (const [key, value] of values) {
+    const group = by.length ? String(key).split(",").slice(0, -1).join(",") : "";
+    const place = by.length === 1 ? Number(group) : group;
+    counted.set(place, (counted.get(place) ?? 0) + (value > 0 ? 1 : 0));
+  }
+  return { values: counted };
 }
 
 // A figure that does not add up: computed ahead for each period and one filter.
