@@ -279,7 +279,7 @@ function filled(template, page, choice) {
   const known = (text) => {
     let complete = true;
     const done = text.replace(/\{([^{}|]+?)\s*(?:\|\s*([^{}]*))?\}/g, (_, name, words) => {
-      const found = placeholder(name, (words || "").trim(), choice);
+      const found = placeholder(name, (words || "").trim(), page, choice);
       if (found == null) complete = false;
       return found ?? "–";
     });
@@ -292,7 +292,7 @@ function filled(template, page, choice) {
     .replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
 }
 
-function placeholder(name, words, choice) {
+function placeholder(name, words, page, choice) {
   if (name === "period") return choice.period ? periodName(choice.period) : "all data";
   if (!words) {
     const { value } = figure(name, choice);
@@ -323,18 +323,19 @@ function placeholder(name, words, choice) {
     return `${digits((100 * sum(top)) / sum(sorted), 0)} %`;
   }
   const [dimension, , least] = rest; // count DIMENSION from NUMBER
-  const ranked = rankedMembers(name, dimension, choice);
+  // The members that the page's table of them shows, too.
+  const table = page.visuals.find((visual) => visual.by === dimension && visual.minimum != null && visual.measures.includes(name));
+  const ranked = rankedMembers(name, dimension, choice, table?.sample, table?.minimum);
   return ranked.length ? digits(ranked.filter(({ value }) => value >= Number(least)).length, 0) : null;
 }
 
 // The members of a dimension from the highest figure to the lowest, without small samples and fragments of months.
-function rankedMembers(name, dimension, choice) {
+function rankedMembers(name, dimension, choice, sample = caseMeasure(standIn(name, choice)), least = report.smallSample) {
   const { values } = figures(name, [dimension], without(choice, dimension));
-  const base = caseMeasure(standIn(name, choice));
-  const cases = base ? figures(base, [dimension], without(choice, dimension)).values : null;
+  const cases = sample ? figures(sample, [dimension], without(choice, dimension)).values : null;
   return [...(values || [])]
     .filter(([member, value]) => value != null && dimensions[dimension].values[member] != null &&
-      (dimension !== MONTH || isFull.has(member)) && (!cases || (cases.get(member) ?? 0) >= report.smallSample))
+      (dimension !== MONTH || isFull.has(member)) && (!cases || (cases.get(member) ?? 0) >= least))
     .map(([member, value]) => ({ member, value }))
     .sort((one, other) => other.value - one.value || one.member - other.member);
 }
