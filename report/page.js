@@ -468,7 +468,7 @@ function save(page, visual, columns, rows) {
 // ---- Findings
 
 function showFindings(panel, visual) {
-  const { findings = [], notShown = [], notFound = [], period, method } = report.insights ?? {};
+  const { findings = [], notShown = [], period, method } = report.insights ?? {};
   if (!findings.length) {
     panel.append(make("p", { class: "reason" }, notShown.length
       ? "These data show none of the findings that the report knows: their samples are too small, or the figures say otherwise."
@@ -489,10 +489,9 @@ function showFindings(panel, visual) {
       make("details", {}, make("summary", {}, "Figures, doubts, and how to tell"), list, findingTable(finding.table),
         make("details", {}, make("summary", {}, "SQL"), make("pre", { tabindex: 0 }, finding.sql)))));
   });
-  if (notFound.length || notShown.length) {
-    const items = [...notFound.map(({ texts }) => [texts.title, texts.answer]), ...notShown.map(({ title, reason }) => [title, reason])];
-    holder.append(make("details", { class: "finding" }, make("summary", {}, "Looked for, and not found"),
-      make("dl", {}, ...items.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]))));
+  if (notShown.length) {
+    holder.append(make("details", { class: "finding" }, make("summary", {}, "Looked for, and not found in these data"),
+      make("dl", {}, ...notShown.flatMap(({ title, reason }) => [make("dt", {}, title), make("dd", {}, reason)]))));
   }
   if (method) holder.append(make("details", { class: "finding" }, make("summary", {}, "How far to trust it"), make("p", {}, method)));
   return null;

@@ -103,6 +103,7 @@ function part(measure, by, choice, span) {
     const { grain } = relations[measure.relation];
     return { reason: `${measure.name} counts ${grain.split(";")[0]}: it has no ${label(unknown)}.` };
   }
+  if (measure.counts) return members(measure, by, chosen, choice, span);
   return measure.additive ? summed(measure, by, chosen, choice, span) : lookedUp(measure, by, chosen, choice, span);
 }
 
@@ -136,6 +137,19 @@ function summed(measure, by, chosen, choice, span) {
   // A count of nothing is nothing; a sum of nothing is not known.
   if (!by.length && !values.has("")) values.set("", measure.sql.startsWith("count") ? 0 : null);
   return { values };
+}
+
+// How many members of a dimension are there: in one cell of a cube or in several, each counts once.
+function members(measure, by, chosen, choice, span) {
+  const { values, reason } = summed({ ...measure, overlapping: [] }, [...by, measure.counts], chosen, choice, span);
+  if (reason) return { reason };
+  const counted = new Map(by.length ? [] : [["", 0]]);
+  for (const [key, value] of values) {
+    const group = by.length ? String(key).split(",").slice(0, -1).join(",") : "";
+    const place = by.length === 1 ? Number(group) : group;
+    counted.set(place, (counted.get(place) ?? 0) + (value > 0 ? 1 : 0));
+  }
+  return { values: counted };
 }
 
 // A figure that does not add up: computed ahead for each period and one filter.
@@ -265,7 +279,7 @@ function filled(template, page, choice) {
   const known = (text) => {
     let complete = true;
     const done = text.replace(/\{([^{}|]+?)\s*(?:\|\s*([^{}]*))?\}/g, (_, name, words) => {
-      const found = placeholder(name, (words || "").trim(), choice);
+      const found = placeholder(name, (words || "").trim(), page, choice);
       if (found == null) complete = false;
       return found ?? "–";
     });
@@ -278,7 +292,7 @@ function filled(template, page, choice) {
     .replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
 }
 
-function placeholder(name, words, choice) {
+function placeholder(name, words, page, choice) {
   if (name === "period") return choice.period ? periodName(choice.period) : "all data";
   if (!words) {
     const { value } = figure(name, choice);
@@ -309,18 +323,19 @@ function placeholder(name, words, choice) {
     return `${digits((100 * sum(top)) / sum(sorted), 0)} %`;
   }
   const [dimension, , least] = rest; // count DIMENSION from NUMBER
-  const ranked = rankedMembers(name, dimension, choice);
+  // The members that the page's table of them shows, too.
+  const table = page.visuals.find((visual) => visual.by === dimension && visual.minimum != null && visual.measures.includes(name));
+  const ranked = rankedMembers(name, dimension, choice, table?.sample, table?.minimum);
   return ranked.length ? digits(ranked.filter(({ value }) => value >= Number(least)).length, 0) : null;
 }
 
 // The members of a dimension from the highest figure to the lowest, without small samples and fragments of months.
-function rankedMembers(name, dimension, choice) {
+function rankedMembers(name, dimension, choice, sample = caseMeasure(standIn(name, choice)), least = report.smallSample) {
   const { values } = figures(name, [dimension], without(choice, dimension));
-  const base = caseMeasure(standIn(name, choice));
-  const cases = base ? figures(base, [dimension], without(choice, dimension)).values : null;
+  const cases = sample ? figures(sample, [dimension], without(choice, dimension)).values : null;
   return [...(values || [])]
     .filter(([member, value]) => value != null && dimensions[dimension].values[member] != null &&
-      (dimension !== MONTH || isFull.has(member)) && (!cases || (cases.get(member) ?? 0) >= report.smallSample))
+      (dimension !== MONTH || isFull.has(member)) && (!cases || (cases.get(member) ?? 0) >= least))
     .map(([member, value]) => ({ member, value }))
     .sort((one, other) => other.value - one.value || one.member - other.member);
 }

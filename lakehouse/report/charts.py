@@ -138,7 +138,9 @@ def _bars(visual: Visual, pages: Pages, measures: Measures) -> Layers:
 
 def _matrix(visual: Visual, pages: Pages, measures: Measures) -> Layers:
     is_time = visual.columns == pages.calendar.dimension
-    label: dict[str, Any] = {"labelExpr": _MONTH_LABEL_ABOVE, "labelPadding": 16} if is_time else {}
+    label: dict[str, Any] = (
+        {"labelExpr": _MONTH_LABEL_ABOVE, "labelPadding": 16} if is_time else {"labelOverlap": "parity"}
+    )
     axis: dict[str, Any] = {"title": None, "ticks": False, "domain": False, "grid": False}
     base = alt.Chart(_ROWS).encode(
         x=alt.X("across:N", sort=None, axis=alt.Axis(labelAngle=0, orient="top", **axis, **label)),
@@ -147,7 +149,9 @@ def _matrix(visual: Visual, pages: Pages, measures: Measures) -> Layers:
     tips = _tooltip(visual, measures)
     few = base.transform_filter("datum.state == 'small'").mark_rect(style="few").encode(tooltip=tips)
     cells = base.transform_filter("datum.state != 'small'").mark_rect(style="cell")
-    cells = cells.encode(color=alt.Color("value:Q", legend=None, scale=alt.Scale(zero=True)), tooltip=tips)
+    cells = cells.encode(
+        color=alt.Color("value:Q", legend=None, scale=alt.Scale(zero=True, interpolate="rgb")), tooltip=tips
+    )
     light = base.transform_filter("!datum.strong").mark_text(style="weak").encode(text="text:N")
     strong = base.transform_filter("datum.strong").mark_text(style="strong").encode(text="text:N")
     return alt.layer(few, cells, light, strong)

@@ -3,6 +3,7 @@
 A measure that adds up is stored by month and by what its visuals split and filter it by, and the page sums what the
 reader has chosen. A measure that does not add up is computed ahead, for each period and one filter at a time: its cube
 has the dimension `period` in place of the month, and the page only looks it up.
+A measure that counts the members of a dimension is stored by them, and the page counts those that are there.
 A ratio is not stored: the page divides its parts.
 """
 
@@ -114,6 +115,20 @@ def queries(measures: Measures, pages: Pages, calendar: Calendar) -> list[Query]
     return sorted(found, key=lambda query: -len(query.shapes) * len(query.measures))
 
 
+def counted_dimension(measures: Measures, measure: Measure) -> str | None:
+    """The dimension whose members a measure counts; None if it counts something else.
+
+    The page can count the members under any filter, from a cube that is split by them. The unknown one does not count.
+    """
+    known = measures.relation(measure.relation).dimensions
+    for dimension in measures.dimensions:
+        if dimension.name in known and measure.sql == (
+            f"count(distinct {dimension.sql}) filter (where {dimension.sql} <> 'unknown')"
+        ):
+            return dimension.name
+    return None
+
+
 def days_sql(measures: Measures, pages: Pages) -> str:
     """Month -> on how many of its days the relation of the calendar has rows."""
     calendar = pages.calendar
@@ -125,7 +140,7 @@ def days_sql(measures: Measures, pages: Pages) -> str:
     )
 
 
-def read_rows(query: Query, rows: Iterable[Sequence[Any]], measures: Measures, members: Members) -> list[list[Any]]:
+def read_rows(query: Query, rows: Iterable[Sequence[Any]], members: Members) -> list[list[Any]]:
     """The rows of a query, in one list per shape; every value of a dimension is noted in `members`."""
     of_shape: list[list[Any]] = [[] for _ in query.shapes]
     places = [[query.dimensions.index(dimension) for dimension in shape.dimensions] for shape in query.shapes]
@@ -217,6 +232,9 @@ def _dimension_sets(
     filters = [pages.filter(each).dimension for each in page.filters]
     filters = [each for each in filters if each in known and each != month and each not in split]
     others = [each for each in split if each != month]
+    if (counted := counted_dimension(measures, measure)) and page.filters:
+        yield (month, *_ordered(measures, [*filters, *others, counted]))
+        return
     if not measure.additive:
         if month not in known:
             yield tuple(others)

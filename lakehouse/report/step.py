@@ -25,7 +25,7 @@ from lakehouse.errors import ReportError
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.report import drawing
 from lakehouse.report.calendar import Calendar, calendar_of
-from lakehouse.report.cubes import PERIOD, Cube, Members, Query, cubes, days_sql, queries, read_rows
+from lakehouse.report.cubes import PERIOD, Cube, Members, Query, counted_dimension, cubes, days_sql, queries, read_rows
 from lakehouse.report.insights import FILE as FINDINGS
 from lakehouse.report.insights import Answered, answer, find_period, read_insights
 from lakehouse.report.measures import Measures, read_measures
@@ -34,6 +34,8 @@ from lakehouse.settings import Settings
 
 FILE = "report.html"
 CONNECTIONS = 2  # two cores keep two queries busy
+# The queries run beside one another: workers of their own would only take the cores from the others.
+_ONE_CORE = "set max_parallel_workers_per_gather = 0"
 _FINGERPRINT = re.compile(rb'<meta name="fingerprint" content="([0-9a-f]+)">')
 _HEAD_BYTES = 4096  # of a report, within which its fingerprint stands
 # The scripts are one when they are in the page, in this order.
@@ -163,7 +165,7 @@ def _content(lakehouse: Lakehouse, definition: _Definition) -> tuple[dict[str, A
         insights = pool.submit(_insights, lakehouse)
         answers = list(pool.map(lambda query: _answer(lakehouse, query), asked))
         specifications = drawn.result()
-    split = [read_rows(query, rows, measures, members) for query, rows in zip(asked, answers, strict=True)]
+    split = [read_rows(query, rows, members) for query, rows in zip(asked, answers, strict=True)]
     figures = [cube for query, rows in zip(asked, split, strict=True) for cube in cubes(query, rows, members)]
     for month in calendar.months:
         members.add(pages.calendar.dimension, month, None)
@@ -171,7 +173,10 @@ def _content(lakehouse: Lakehouse, definition: _Definition) -> tuple[dict[str, A
         "title": pages.title,
         "source": lakehouse.contract.source,
         "workspace": lakehouse.settings.workspace_name,
-        "measures": {measure.name: _described(asdict(measure)) for measure in measures.measures},
+        "measures": {
+            measure.name: _described({**asdict(measure), "counts": counted_dimension(measures, measure)})
+            for measure in measures.measures
+        },
         "dimensions": {
             dimension.name: {
                 "label": dimension.label,
@@ -207,12 +212,14 @@ def _insights(lakehouse: Lakehouse) -> dict[str, Any] | None:
     if found.source != lakehouse.contract.source:
         return None
     with lakehouse.cursor("bi_reader") as cursor:
+        cursor.execute(_ONE_CORE)
+        # The questions that led to no finding take as long as the others: docs/insights.md has their answers.
+        found = found.model_copy(update={"not_found": ()})
         answers = answer(cursor, found, folder, find_period(cursor, folder))
     return {
         "period": answers.period.text if answers.period else None,
         "method": answers.method,
         "findings": [_finding(each) for each in answers.findings],
-        "notFound": [_finding(each) for each in answers.not_found],
         "notShown": [asdict(each) for each in answers.not_shown],
     }
 
@@ -238,6 +245,7 @@ def _finding(answered: Answered) -> dict[str, Any]:
 
 def _answer(lakehouse: Lakehouse, query: Query) -> list[tuple[Any, ...]]:
     with lakehouse.cursor("bi_reader") as cursor:
+        cursor.execute(_ONE_CORE)
         cursor.execute(query.sql)
         return cursor.fetchall()
 
