@@ -330,7 +330,7 @@ function card(name, choice) {
   const change = changeOf(name, choice);
   if (change) {
     const sign = Math.abs(change.by) < 0.0005 ? 0 : Math.sign(change.by);
-    // More late orders among more orders are no bad news by themselves: of counts, only growth is judged.
+    // More late orders among more orders are not bad in themselves: of counts, only growth is judged.
     const isJudged = measure.better === "higher" || !measure.additive;
     const good = isJudged ? { higher: 1, lower: -1 }[measure.better] * sign : 0;
     const tone = good > 0 ? "good" : good < 0 ? "bad" : "";
@@ -468,7 +468,7 @@ function save(page, visual, columns, rows) {
 // ---- Findings
 
 function showFindings(panel, visual) {
-  const { findings = [], notShown = [], notFound = [], period, method } = report.insights ?? {};
+  const { findings = [], notShown = [], period, method } = report.insights ?? {};
   if (!findings.length) {
     panel.append(make("p", { class: "reason" }, notShown.length
       ? "These data show none of the findings that the report knows: their samples are too small, or the figures say otherwise."
@@ -489,10 +489,9 @@ function showFindings(panel, visual) {
       make("details", {}, make("summary", {}, "Figures, doubts, and how to tell"), list, findingTable(finding.table),
         make("details", {}, make("summary", {}, "SQL"), make("pre", { tabindex: 0 }, finding.sql)))));
   });
-  if (notFound.length || notShown.length) {
-    const items = [...notFound.map(({ texts }) => [texts.title, texts.answer]), ...notShown.map(({ title, reason }) => [title, reason])];
-    holder.append(make("details", { class: "finding" }, make("summary", {}, "Looked for, and not found"),
-      make("dl", {}, ...items.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]))));
+  if (notShown.length) {
+    holder.append(make("details", { class: "finding" }, make("summary", {}, "Looked for, and not found in these data"),
+      make("dl", {}, ...notShown.flatMap(({ title, reason }) => [make("dt", {}, title), make("dd", {}, reason)]))));
   }
   if (method) holder.append(make("details", { class: "finding" }, make("summary", {}, "How far to trust it"), make("p", {}, method)));
   return null;
@@ -532,9 +531,9 @@ function define(names, choice) {
 function batchesTable() {
   const { count, tables } = report.batches;
   const columns = [["Table", (row) => row.table], ["Batches", (row) => digits(row.batches, 0)], ["First", (row) => row.first], ["Last", (row) => row.last],
-    ["Records", (row) => digits(row.records, 0)], ["Set aside", (row) => digits(row.rejected + row.quarantined, 0)], ["Loaded", (row) => digits(row.loaded, 0)], ["When", (row) => row.loadedAt]];
+    ["Records", (row) => digits(row.records, 0)], ["Bad", (row) => digits(row.rejected + row.quarantined, 0)], ["Loaded", (row) => digits(row.loaded, 0)], ["When", (row) => row.loadedAt]];
   return make("article", {}, make("h3", {}, "The batches that every figure rests on"),
-    make("p", {}, `${digits(count, 0)} ${count === 1 ? "batch" : "batches"} of the source ${report.source}, workspace ${report.workspace}. Set aside are records that were rejected or quarantined.`),
+    make("p", {}, `${digits(count, 0)} ${count === 1 ? "batch" : "batches"} of the source ${report.source}, workspace ${report.workspace}. Bad are records that were rejected (unreadable) or quarantined (invalid).`),
     make("div", { class: "table-holder" }, make("table", {}, make("thead", {}, make("tr", {}, ...columns.map(([name]) => make("th", { scope: "col" }, name)))),
       make("tbody", {}, ...tables.map((row) => make("tr", {}, ...columns.map(([, of], place) => make(place ? "td" : "th", place ? {} : { scope: "row" }, of(row)))))))));
 }

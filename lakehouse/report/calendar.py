@@ -94,7 +94,8 @@ def _longest_run(months: Iterable[str]) -> Months:
             runs[-1].append(month)
         else:
             runs.append([month])
-    return tuple(max(reversed(runs), key=len)) if runs else ()
+    longest: list[str] = max(reversed(runs), key=len, default=[])
+    return tuple(longest)
 
 
 def _following(month: str) -> str:

@@ -47,12 +47,15 @@ Layers = alt.LayerChart | alt.FacetChart
 
 def specifications(pages: Pages, measures: Measures) -> dict[str, Any]:
     """`<page>/<visual>` -> the specification of its chart. Visuals that are no charts have none."""
-    return {
+    found = {
         f"{page.id}/{visual.id}": _CHARTS[visual.kind](visual, pages, measures).to_dict(validate=False)
         for page in pages.pages
         for visual in page.visuals
         if visual.kind in _CHARTS
     }
+    for specification in found.values():
+        del specification["$schema"]  # an address; the page says itself that these are of Vega-Lite
+    return found
 
 
 def _columns(visual: Visual, pages: Pages, measures: Measures) -> Layers:

@@ -125,7 +125,7 @@ def days_sql(measures: Measures, pages: Pages) -> str:
     )
 
 
-def read_rows(query: Query, rows: Iterable[Sequence[Any]], measures: Measures, members: Members) -> list[list[Any]]:
+def read_rows(query: Query, rows: Iterable[Sequence[Any]], members: Members) -> list[list[Any]]:
     """The rows of a query, in one list per shape; every value of a dimension is noted in `members`."""
     of_shape: list[list[Any]] = [[] for _ in query.shapes]
     places = [[query.dimensions.index(dimension) for dimension in shape.dimensions] for shape in query.shapes]

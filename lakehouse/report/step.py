@@ -1,6 +1,6 @@
 """marts -> the report: one HTML file with its figures, charts and scripts, which a browser opens from the disk.
 
-The file is written anew when the marts, the counts of the files, or what the report is made from have changed. It is
+The file is written again when the marts, the counts of the files, or what the report is made from have changed. It is
 written beside its place and then moved there, so that a reader always gets a whole one.
 """
 
@@ -163,7 +163,7 @@ def _content(lakehouse: Lakehouse, definition: _Definition) -> tuple[dict[str, A
         insights = pool.submit(_insights, lakehouse)
         answers = list(pool.map(lambda query: _answer(lakehouse, query), asked))
         specifications = drawn.result()
-    split = [read_rows(query, rows, measures, members) for query, rows in zip(asked, answers, strict=True)]
+    split = [read_rows(query, rows, members) for query, rows in zip(asked, answers, strict=True)]
     figures = [cube for query, rows in zip(asked, split, strict=True) for cube in cubes(query, rows, members)]
     for month in calendar.months:
         members.add(pages.calendar.dimension, month, None)
@@ -207,12 +207,13 @@ def _insights(lakehouse: Lakehouse) -> dict[str, Any] | None:
     if found.source != lakehouse.contract.source:
         return None
     with lakehouse.cursor("bi_reader") as cursor:
+        # The questions that led to no finding take as long as the others: docs/insights.md has their answers.
+        found = found.model_copy(update={"not_found": ()})
         answers = answer(cursor, found, folder, find_period(cursor, folder))
     return {
         "period": answers.period.text if answers.period else None,
         "method": answers.method,
         "findings": [_finding(each) for each in answers.findings],
-        "notFound": [_finding(each) for each in answers.not_found],
         "notShown": [asdict(each) for each in answers.not_shown],
     }
 

@@ -64,7 +64,7 @@ def test_a_run_starts_with_a_small_conf_only(api: Api) -> None:
 def test_a_page_that_calls_this_machine_by_a_name_of_its_own_is_refused(stack: Stack) -> None:
     address = stack.compose("port", "airflow-api-server", "8080").stdout.strip()
 
-    for path in ("/", "/auth/token", "/api/v2/monitor/health", "/dbt-docs/", "/execution/"):
+    for path in ("/", "/auth/token", "/api/v2/monitor/health", "/dbt-docs/", "/report/", "/execution/"):
         request = urllib.request.Request(f"http://{address}{path}", headers={"Host": "evil.example:8080"})
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(request, timeout=30)
@@ -73,7 +73,7 @@ def test_a_page_that_calls_this_machine_by_a_name_of_its_own_is_refused(stack: S
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/v2/dags", "/api/v2/config", "/api/v2/connections", "/api/v2/variables", "/dbt-docs/"]
+    "path", ["/api/v2/dags", "/api/v2/config", "/api/v2/connections", "/api/v2/variables", "/dbt-docs/", "/report/"]
 )
 def test_a_request_without_a_login_is_refused(api: Api, path: str) -> None:
     assert api.ask(path)[0] == 401

@@ -13,10 +13,12 @@ from benchmarks.airflow_api import Api
 from lakehouse import warehouse
 from lakehouse.settings import PROJECT_DIR
 from tests.stack.support.compose import Stack, names_in
+from tests.support.browser import total_of
 from tests.support.lake import query
 from tools.generate.dbt_graph import FILE
 
 MODEL_TASKS = {f"models.{name}" for name in runpy.run_path(str(PROJECT_DIR / FILE))["READS"]}
+PAGES = {"publish_report", "publish_docs"}
 RUNS = "/api/v2/dags/marts/dagRuns"
 # Rows that the contract would never admit, and their way into the marts.
 FAULT = [
@@ -60,13 +62,19 @@ def fault(stack: Stack, api: Api) -> Iterator[None]:
 def test_each_models_task_is_green_once_the_model_is_built_and_tested(stack: Stack, api: Api) -> None:
     run = finished(stack, api, begun(api))
 
-    assert states(api, run) == dict.fromkeys(MODEL_TASKS | {"build", "compare", "publish_docs"}, "success")
+    assert states(api, run) == dict.fromkeys(MODEL_TASKS | {"build", "compare", *PAGES}, "success")
     lines = api.log({"dag_id": "marts", "dag_run_id": run}, "models.fct_orders")
     assert any(line.startswith("model fct_orders: success, ") and " rows, " in line for line in lines), lines
     assert any(line.startswith("test unique_fct_orders_order_id: pass, 0 rows against it") for line in lines), lines
     page = api.page("/dbt-docs/")
     assert "One row per order: an accumulating snapshot" in page
     assert names_in(page, {**stack.secrets_made(), "looked for": "fct_orders"}) == {"looked for"}
+    ((orders, revenue),) = query(
+        stack.settings(), "select (select count(*) from marts.fct_orders), sum(price) from marts.fct_order_items"
+    )
+    report = api.page("/report/")
+    assert (total_of(report, "Order Count"), total_of(report, "Revenue")) == (orders, pytest.approx(float(revenue)))
+    assert names_in(report, {**stack.secrets_made(), "looked for": "fct_orders"}) == {"looked for"}
 
 
 def test_a_run_with_nothing_to_build_ends_after_comparing_what_was_loaded(stack: Stack, api: Api) -> None:
@@ -75,7 +83,7 @@ def test_a_run_with_nothing_to_build_ends_after_comparing_what_was_loaded(stack:
     run = finished(stack, api, begun(api))
 
     assert states(api, run) == {
-        **dict.fromkeys(MODEL_TASKS | {"compare", "publish_docs"}, "skipped"),
+        **dict.fromkeys(MODEL_TASKS | {"compare", *PAGES}, "skipped"),
         "build": "success",
     }
     assert result(api, run)["done"] is False

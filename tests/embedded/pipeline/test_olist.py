@@ -15,9 +15,11 @@ from lakehouse.contract.model import Contract
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.pipeline.run import RunReport
 from lakehouse.pipeline.summary import warnings
+from lakehouse.report import step as report_step
 from lakehouse.sample_data.replay import replay
 from lakehouse.settings import Settings
 from tests.support.archive import ARCHIVE, ARCHIVE_MARTS, ARCHIVE_QUALITY, ARCHIVE_ROWS, NEEDS_ARCHIVE, REPEATED
+from tests.support.browser import content_of, total_of
 from tests.support.lake import all_rows, data_quality, days_of, differences, digests, query
 from tools import insights
 
@@ -110,6 +112,21 @@ def test_facts_have_one_row_per_row_of_their_source(olist: Settings) -> None:
 def test_every_row_of_every_mart_is_known(olist: Settings) -> None:
     """The stack's tests compare with the same hashes. After a wanted change, take the new ones."""
     assert digests(all_rows(olist)) == ARCHIVE_MARTS
+
+
+def test_the_report_of_the_archive_has_its_figures_and_is_small(
+    olist: Settings, contract: Contract, tmp_path: Path
+) -> None:
+    written = report_step.run(Lakehouse(olist, contract), tmp_path / "report.html")
+
+    html = (tmp_path / "report.html").read_text()
+    assert written is not None
+    assert written.size < 5_000_000
+    assert total_of(html, "Order Count") == ARCHIVE_ROWS["orders"]
+    assert total_of(html, "Revenue") == pytest.approx(13_591_643.70)
+    found = content_of(html)
+    assert (found["calendar"]["full"][0], found["calendar"]["full"][-1]) == ("2017-01", "2018-08")
+    assert len(found["insights"]["findings"]) >= 5
 
 
 def test_its_oddities_are_kept_and_counted(olist: Settings, report: RunReport, contract: Contract) -> None:

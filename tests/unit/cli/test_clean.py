@@ -87,7 +87,15 @@ def test_in_a_shared_folder_only_this_projects_files_go_and_the_rest_is_named(se
     left = remove_everything(settings)
 
     assert files(settings.home) == set(STRANGERS)
-    assert [path.name for path in left] == ["jars", "notes.txt", "photos", "postgres", "secrets", "workspaces"]
+    assert [path.name for path in left] == [
+        "jars",
+        "notes.txt",
+        "photos",
+        "postgres",
+        "report",
+        "secrets",
+        "workspaces",
+    ]
 
 
 def test_a_folder_without_files_of_this_project_stays_as_it_is(settings: Settings) -> None:
