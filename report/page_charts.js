@@ -278,7 +278,7 @@ function themeOf(element) {
   return {
     background: null,
     font,
-    padding: { left: 2, right: 8, top: 4, bottom: 2 },
+    padding: { left: 2, right: 16, top: 4, bottom: 2 },
     aria: false,
     view: { stroke: null },
     axis: {
@@ -333,7 +333,12 @@ async function draw(element, key, visual, rows, height) {
       if (scale?.field === field) scale.scale = { ...scale.scale, domain: inOrder(rows, field) };
     }
   }
-  if (rows.every((row) => row.before == null)) specification.layer = specification.layer.filter((layer) => layer.mark.style !== "before");
+  // A layer without a figure would have no scale.
+  for (const [field, styles] of [["before", ["before"]], ["band", ["band", "bandLabel"]]]) {
+    if (rows.every((row) => row[field] == null)) {
+      specification.layer = specification.layer.filter((layer) => !styles.includes(layer.mark.style));
+    }
+  }
   const before = specification.layer.find((layer) => layer.mark.style === "before");
   if (before && visual.kind === "columns") before.mark.xOffset = -Math.max(3, (0.18 * element.clientWidth) / rows.length);
   // `ast`: Vega interprets its expressions instead of compiling them, which the page's policy forbids.

@@ -59,9 +59,9 @@ function knows(name, dimension) {
 
 const label = (dimension) => dimensions[dimension].label.toLowerCase();
 
-// Months to count, by position; null: all. `span`: the period itself, its comparable months, or the year before.
+// Months to count, by position; null: all, also dates that are not known and months without an order. `span`: the period itself, its comparable months, or the year before.
 function monthsOf(choice, span) {
-  if (!choice.period) return null;
+  if (!choice.period || (choice.period.kind === "whole" && span === "period")) return null;
   const list = span === "period" ? choice.period.months : choice.period[span].months;
   return list.map((month) => monthNumber.get(month));
 }

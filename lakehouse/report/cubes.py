@@ -110,6 +110,8 @@ def queries(measures: Measures, pages: Pages, calendar: Calendar) -> list[Query]
     """The SQL of all cubes, one statement per relation and way of storing. The longest-running come first."""
     groups: dict[tuple[str, bool], list[Shape]] = {}
     for shape in shapes(measures, pages):
+        if shape.is_ahead and not calendar.sets:
+            continue  # without orders there is no period
         groups.setdefault((shape.relation, shape.is_ahead), []).append(shape)
     found = [_query(measures, pages, calendar, group) for group in groups.values()]
     return sorted(found, key=lambda query: -len(query.shapes) * len(query.measures))
@@ -300,14 +302,21 @@ def _layers(measures: Measures, pages: Pages, calendar: Calendar) -> list[str]:
     Each layer is a grouping set of its own, so that no row is read more than once.
     """
     month = measures.dimension(pages.calendar.dimension).sql
+    whole = calendar.sets.index(calendar.months)
     layers: list[dict[str, int]] = []
     for number, months in enumerate(calendar.sets):
         free = next((layer for layer in layers if not any(each in layer for each in months)), None)
         if free is None:
             layers.append(free := {})
         free |= dict.fromkeys(months, number)
-    cases = [" ".join(f"when '{each}' then {number}" for each, number in layer.items()) for layer in layers]
-    return [f"case {month} {case} end" for case in cases]
+    found = []
+    for layer in layers:
+        if set(layer.values()) == {whole}:  # also dates that are not known, and months in which nothing was ordered
+            found.append(f"case when true then {whole} end")
+        else:
+            cases = " ".join(f"when '{each}' then {number}" for each, number in layer.items())
+            found.append(f"case {month} {cases} end")
+    return found
 
 
 def _number_of_shape(sets: Sequence[tuple[int, Sequence[str]]], groups: Sequence[str]) -> str:
