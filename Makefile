@@ -22,7 +22,7 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run status sql report stop doctor test test-quick test-nightly test-mutants lint format docs bench clean \
 	up down logs ps backfill backup restore psql credentials new-secret fake-slack images base-image sbom bundle load-bundle \
-	test-stack bench-stack bench-airflow bench-backlog
+	powerbi test-powerbi test-stack bench-stack bench-airflow bench-backlog
 
 ##@ Use it
 run: $(if $(filter docker,$(TARGET)),,setup)  ## Process DATA=path (folder, files or zip); without DATA, a small generated source
@@ -150,6 +150,13 @@ format: setup-dev  ## Format the code with ruff, shfmt and sqlfluff
 
 docs: setup-dev  ## Regenerate the generated pages of docs/ and dbt's sources files
 	@$(BIN)/python -m tools.generate
+
+powerbi: setup-dev  ## Write the Power BI project powerbi/ again, from report/ and dbt's yml files
+	@$(BIN)/python -m tools.powerbi
+
+test-powerbi: setup-dev  ## Check powerbi/ with Microsoft's tools, which it fetches for these tests only
+	@$(BIN)/python -m tools.powerbi.checks.toolbox
+	@$(BIN)/pytest tests/powerbi $(ARGS)
 
 bench: setup-dev  ## Measure the pipeline; results go to benchmarks/results.md (twenty minutes; ARGS=--quick takes five)
 	@$(BIN)/python -m benchmarks $(ARGS)

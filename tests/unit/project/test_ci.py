@@ -70,6 +70,7 @@ IMAGES = [".ci/docker", "make images"]
 WITHOUT_IMAGES = [
     "make lint",
     "make test ARGS=tests/unit",
+    "make test-powerbi",
     "make test-mutants ARGS=--changed-since auto --seconds 120",
     ".ci/chromium",
     "make test ARGS=tests/embedded",
@@ -238,7 +239,7 @@ SUITES = {folder.name for folder in (PROJECT_DIR / "tests").iterdir() if any(fol
 def test_every_suite_is_run() -> None:
     run = " ".join([*WITHOUT_IMAGES, *WITH_IMAGES])
 
-    assert {*re.findall(r"\btests/(\w+)", run), *re.findall(r"make test-(stack)", run)} == SUITES
+    assert {*re.findall(r"\btests/(\w+)", run), *re.findall(r"make test-(stack|powerbi)", run)} == SUITES
 
 
 def test_every_suite_has_a_job_of_the_workflow() -> None:
@@ -246,4 +247,4 @@ def test_every_suite_has_a_job_of_the_workflow() -> None:
 
     run = "\n".join(step.get("run", "") for job in jobs for step in job["steps"])
     named = set(re.findall(r"^make test ARGS=tests/(\w+)$", run, re.MULTILINE))
-    assert named | set(re.findall(r"^make test-(stack)$", run, re.MULTILINE)) == SUITES
+    assert named | set(re.findall(r"^make test-(stack|powerbi)$", run, re.MULTILINE)) == SUITES
