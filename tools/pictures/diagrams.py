@@ -44,9 +44,11 @@ def _source() -> str:
 
 
 def _star() -> str:
-    """Dimensions to the left of the facts; beside the keys, how many further columns a table has."""
+    """Dimensions to the left of the facts; below the keys, how many further columns a table has."""
     models = dbt_models(PROJECT_DIR / "dbt", "marts")
-    entities, references = star_schema(models)
+    described, references = star_schema(models)
+    joined = {r.table for r in references} | {r.to for r in references}
+    entities = [entity for entity in described if entity.name in joined]
     columns = {str(model["name"]): len(model["columns"]) for model in models}
     facts = [entity.name for entity in entities if entity.name.startswith("fct_")]
     nodes = [
@@ -87,8 +89,10 @@ def _power_bi() -> str:
 
 
 def _counted(columns: int, measures: int) -> str:
-    counts = {"more column": columns, "measure": measures}
-    return ", ".join(f"+ {count} {what}{'s' * (count > 1)}" for what, count in counts.items() if count)
+    """What the table has beside the columns shown."""
+    counts = {"column": columns, "measure": measures}
+    text = ", ".join(f"{count} {what}{'s' * (count > 1)}" for what, count in counts.items() if count)
+    return f"+ {text}" if text else ""
 
 
 def _graph(nodes: Iterable[str], edges: Iterable[str], spread: float) -> str:

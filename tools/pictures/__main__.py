@@ -1,0 +1,1 @@
+"""`make pictures`: write the pictures that the arguments name, or all."""
