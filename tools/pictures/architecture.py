@@ -139,7 +139,10 @@ def _panel(panel: Panel) -> Iterator[str]:
         f'<rect x="{panel.x}" y="{panel.y}" width="{panel.width}" height="{panel.height}" rx="10" '
         f'fill="{LIGHT["band"]}" stroke="{LIGHT["line"]}"/>'
     )
-    yield f'<text x="{panel.x + 12}" y="{panel.y + 21}" font-size="12" fill="{LIGHT["muted"]}">{escape(panel.name)}</text>'
+    yield (
+        f'<text x="{panel.x + 12}" y="{panel.y + 21}" font-size="12" fill="{LIGHT["muted"]}">'
+        f"{escape(panel.name)}</text>"
+    )
 
 
 def _box(box: Box) -> Iterator[str]:

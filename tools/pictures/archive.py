@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser
+from psycopg2 import sql
 
 from benchmarks.command import lakehouse
 from benchmarks.sandbox import sandbox
 from lakehouse import warehouse
 from lakehouse.report.step import place as report_of
 from lakehouse.settings import Settings
-from tools.pictures.album import FOLDER, keep_screenshot, taken
-from tools.pictures.browser import DESKTOP, PHONE, chromium, page_of
+from tools.pictures.album import FOLDER, taken
+from tools.pictures.browser import DESKTOP, PHONE, chromium, keep_screenshot, page_of
 from tools.pictures.terminal import keep_terminal
 
 FIGURES = FOLDER / "figures.json"
 WORKSPACE = "main"
+COUNTS = ("records", "rejected", "duplicates", "superseded", "quarantined", "loaded")
 # The report's pages that the README shows: the picture's name, the address in the page, what the picture shows.
 _PAGES = (
     ("report-overview", "overview", "The report: Overview"),
@@ -48,21 +50,20 @@ def picture_archive(archive: Path) -> None:
 def figures(settings: Settings) -> dict[str, Any]:
     """What a run counted: the records of each source table, the rows of each mart."""
     with warehouse.cursor(settings, "bi_reader") as cursor:
+        sums = sql.SQL(", ").join(sql.SQL("sum({})").format(sql.Identifier(count)) for count in COUNTS)
         cursor.execute(
-            "select table_name, sum(records), sum(rejected), sum(duplicates), sum(superseded), sum(quarantined), "
-            "sum(loaded) from marts.data_quality group by table_name order by table_name"
+            sql.SQL("select table_name, {} from marts.data_quality group by table_name order by table_name").format(
+                sums
+            )
         )
-        names = [column.name for column in cursor.description][1:] if cursor.description else []
-        keys = ("records", "rejected", "duplicates", "superseded", "quarantined", "loaded")
-        assert len(names) == len(keys)
-        sources = {row[0]: dict(zip(keys, map(int, row[1:]), strict=True)) for row in cursor.fetchall()}
+        sources = {row[0]: dict(zip(COUNTS, map(int, row[1:]), strict=True)) for row in cursor.fetchall()}
         cursor.execute(
             "select table_name from information_schema.tables "
             "where table_schema = 'marts' and table_type = 'BASE TABLE' order by table_name"
         )
         marts = {}
         for (name,) in cursor.fetchall():
-            cursor.execute(f'select count(*) from marts."{name}"')
+            cursor.execute(sql.SQL("select count(*) from marts.{}").format(sql.Identifier(name)))
             row = cursor.fetchone()
             marts[name] = int(row[0]) if row else 0
     return {"taken": taken(), "source_tables": sources, "marts": marts}

@@ -17,7 +17,6 @@ from tools.pictures.drawn import FONT, LIGHT
 from tools.pictures.power_bi import read_model
 
 
-
 @dataclass(frozen=True)
 class Diagram:
     """`name`: the picture's file without its suffix. `dot`: what Graphviz draws."""
@@ -154,7 +153,9 @@ def _muted(text: str) -> str:
 def _edge(reference: Reference) -> str:
     """From one row to the many that refer to it; dashed if the one may be missing."""
     style = "" if reference.certain else " [style=dashed]"
-    return f"{_id(reference.to)}:{_id(reference.field)}_end:e -> {_id(reference.table)}:{_id(reference.column)}:w{style}"
+    return (
+        f"{_id(reference.to)}:{_id(reference.field)}_end:e -> {_id(reference.table)}:{_id(reference.column)}:w{style}"
+    )
 
 
 def _id(name: str) -> str:

@@ -25,31 +25,13 @@ from benchmarks.own_stack import OwnStack, deliver
 from benchmarks.sandbox import free_port
 from lakehouse.errors import LakehouseError
 from stack.fake_slack import WEBHOOK, FakeSlack, bridge, fake_slack, readable
-from tools.pictures.album import keep_screenshot
-from tools.pictures.browser import chromium, page_of
+from tools.pictures.browser import chromium, keep_screenshot, page_of
 from tools.pictures.terminal import keep_terminal
 
 NAME = "lakehouse-pictures"
 USER = "airflow"  # and its password: the login of a stack that listens on this machine only
 SECONDS = 1200  # that a batch may take from the drop folder to the marts, on a slow machine
-_HISTORY = """
-from lakehouse.lake.delta import open_table
-from lakehouse.lake.places import table_path
-from lakehouse.lakehouse import Lakehouse
-from lakehouse.settings import Settings
-
-lakehouse = Lakehouse.open(Settings.load(workspace="main"))
-table = open_table(lakehouse.silver, table_path(lakehouse.contract.table("orders")))
-print("version  time (UTC)           operation  rows       mode       written by")
-for entry in table.history():
-    when = entry["timestamp"]
-    from datetime import UTC, datetime
-    moment = datetime.fromtimestamp(when / 1000, UTC)
-    metrics, words = entry.get("operationMetrics", {}), entry.get("operationParameters", {})
-    rows = metrics.get("numOutputRows", metrics.get("num_added_rows", "")) or ""
-    engine = str(entry.get("engineInfo") or entry.get("clientVersion") or "")
-    print(f"{entry['version']:>7}  {moment:%Y-%m-%d %H:%M:%S}  {entry['operation']:<9}  {rows!s:<9}  {words.get('mode', ''):<9}  {engine}")
-"""
+HISTORY = Path(__file__).parent / "delta_history.py"  # run by the Python of the service `cli`
 
 
 @dataclass(frozen=True)
@@ -135,20 +117,47 @@ def _picture_commands(running: Running) -> None:
     services = run("docker", "compose", "ps", "--format", "table {{.Service}}\t{{.Status}}\t{{.Ports}}")
     keep_terminal("docker", "The stack's services", "make ps", services, 118)
     python = ("docker", "compose", "run", "--rm", "-T", "--entrypoint", "/opt/airflow/bin/python", "cli", "-c")
-    keep_terminal("delta", "History of a Delta table", "DeltaTable('silver/main/olist/orders').history()",
-                  _without_compose(run(*python, _HISTORY)), 118)
-    in_postgres = ("docker", "compose", "exec", "-T", "postgres", "psql", "--username", "postgres", "--dbname",
-                   "lakehouse_main", "--pset", "footer=off")
+    keep_terminal(
+        "delta",
+        "History of a Delta table",
+        "DeltaTable('silver/main/olist/orders').history()",
+        _without_compose(run(*python, HISTORY.read_text(encoding="utf-8"))),
+        118,
+    )
+    in_postgres = (
+        "docker",
+        "compose",
+        "exec",
+        "-T",
+        "postgres",
+        "psql",
+        "--username",
+        "postgres",
+        "--dbname",
+        "lakehouse_main",
+        "--pset",
+        "footer=off",
+    )
     tables = run(*in_postgres, "--command", r"\dt+ marts.*")
     roles = run(*in_postgres, "--command", r"\du")
-    keep_terminal("postgres", "The marts in Postgres, and the roles", r"psql lakehouse_main -c '\dt+ marts.*' -c '\du'",
-                  f"{tables}\n{roles}", 118)
+    keep_terminal(
+        "postgres",
+        "The marts in Postgres, and the roles",
+        r"psql lakehouse_main -c '\dt+ marts.*' -c '\du'",
+        f"{tables}\n{roles}",
+        118,
+    )
     said = [readable(message) for message in running.slack.messages]
     refused = next(text for text in said if "❌" in text)
     later = said[said.index(refused) + 1 :]
     good = next((text for text in later if text.startswith("✅")), later[-1])
-    keep_terminal("slack", "Messages, as a substitute for Slack shows them", "make fake-slack",
-                  f"{refused}\n\n{'─' * 60}\n{good}", 118)
+    keep_terminal(
+        "slack",
+        "Messages, as a substitute for Slack shows them",
+        "make fake-slack",
+        f"{refused}\n\n{'─' * 60}\n{good}",
+        118,
+    )
 
 
 def _picture_pages(running: Running) -> None:
@@ -182,8 +191,7 @@ def _picture_airflow(running: Running, page: Page) -> None:
 def _picture_minio(running: Running, page: Page) -> None:
     show = ("docker", "compose", "run", "--rm", "--no-deps", "-T", "secrets-init", "show")
     user, password = (
-        _without_compose(running.stack.run(*show, name)).strip()
-        for name in ("store_root_user", "store_root_password")
+        _without_compose(running.stack.run(*show, name)).strip() for name in ("store_root_user", "store_root_password")
     )
     address = running.address("MINIO_CONSOLE_PORT")
     page.goto(f"{address}/login")

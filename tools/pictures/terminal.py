@@ -29,7 +29,9 @@ font-size: {char_height}px; line-height: {line_height}px}}
 {styles}
 </style>
 <defs>
-<clipPath id="{unique_id}-clip-terminal"><rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/></clipPath>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
+</clipPath>
 {lines}
 </defs>
 {chrome}
@@ -52,7 +54,9 @@ def keep_terminal(name: str, shows: str, command: str, output: str, width: int =
 
 def terminal_svg(name: str, command: str, output: str, caption: str, width: int = WIDTH) -> str:
     """The same SVG for the same texts."""
-    console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True, highlight=False, legacy_windows=False)
+    console = Console(
+        record=True, width=width, file=io.StringIO(), force_terminal=True, highlight=False, legacy_windows=False
+    )
     console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
     for line in output.strip("\n").splitlines():
         console.print(Text.from_ansi(line.rstrip()), overflow="crop", no_wrap=True)
