@@ -1,6 +1,6 @@
 """Contracts and dbt's relationship tests -> docs/er-diagram.md: tables, keys, and how many rows refer to how many.
 
-tools/pictures draws the same entities as images. Mermaid's notation: `||` exactly one, `|o` one or none, `}o` many or none.
+Mermaid's notation: `||` exactly one, `|o` one or none, `}o` many or none. tools/pictures draws the same as images.
 """
 
 from __future__ import annotations

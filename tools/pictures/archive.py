@@ -23,6 +23,8 @@ from tools.pictures.terminal import keep_terminal
 
 FIGURES = FOLDER / "figures.json"
 WORKSPACE = "main"
+# Of what a run prints, the counts are shown: from the line with the one, to the line with the other.
+BEGIN, END = "every record, stage by stage", "Revenue by month"
 COUNTS = ("records", "rejected", "duplicates", "superseded", "quarantined", "loaded")
 # The report's pages that the README shows: the picture's name, the address in the page, what the picture shows.
 _PAGES = (
@@ -38,13 +40,16 @@ def picture_archive(archive: Path) -> None:
     """Run the archive, and write what it shows."""
     with sandbox() as place:
         output = lakehouse(place, WORKSPACE, "run", str(archive)).output
-        settings = place.settings(WORKSPACE)
-        summary = output[output.index("\n", output.rindex("every record, stage by stage") - 60) :]
-        shown = summary.replace(str(place.home), ".lakehouse").replace(f":{place.port}", ":5433")
-        keep_terminal("run", "The end of a run", f"make run DATA={archive.name}", shown, 124)
-        FIGURES.write_text(json.dumps(figures(settings), indent=2) + "\n", encoding="utf-8")
-        with chromium() as browser:
-            _picture_report(browser, report_of(settings).as_uri())
+        write_pictures(place.settings(WORKSPACE), archive.name, output)
+
+
+def write_pictures(settings: Settings, archive: str, output: str) -> None:
+    """The pictures and figures of a run that has ended, with what it printed."""
+    counted = output[output.rindex("\n", 0, output.index(BEGIN)) : output.index(END)]
+    keep_terminal("run", "A run on the archive: where each record went", f"make run DATA={archive}", counted, 124)
+    FIGURES.write_text(json.dumps(figures(settings), indent=2) + "\n", encoding="utf-8")
+    with chromium() as browser:
+        _picture_report(browser, report_of(settings).as_uri())
 
 
 def figures(settings: Settings) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tools.pictures.album import keep, taken
 DESKTOP = (1280, 800)
 PHONE = (390, 844)
 MILLISECONDS = 60_000  # that a page may take to show what is waited for
-COLOURS = 128  # of a picture: pages have few, and the file is a third of the size
+COLOURS = 256  # of a picture: a third of the size; fewer would change the colours of small marks
 _STRIP = 26  # height of the caption, in pixels of a page
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
