@@ -18,17 +18,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import yaml
 from playwright.sync_api import Page
 
 from benchmarks.airflow_api import Api
 from benchmarks.own_stack import OwnStack, deliver
 from benchmarks.sandbox import free_port
 from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_DIR
 from stack.fake_slack import WEBHOOK, FakeSlack, bridge, fake_slack, readable
 from tools.pictures.browser import chromium, keep_screenshot, page_of
 from tools.pictures.terminal import keep_terminal
 
 NAME = "lakehouse-pictures"
+DBT_PROJECT = str(yaml.safe_load((PROJECT_DIR / "dbt" / "dbt_project.yml").read_text(encoding="utf-8"))["name"])
 USER = "airflow"  # and its password: the login of a stack that listens on this machine only
 SECONDS = 1200  # that a batch may take from the drop folder to the marts, on a slow machine
 HISTORY = Path(__file__).parent / "delta_history.py"  # run by the Python of the service `cli`
@@ -183,9 +186,57 @@ def _log_in(page: Page, address: str) -> None:
 
 def _picture_airflow(running: Running, page: Page) -> None:
     address = running.address("AIRFLOW_PORT")
+    runs = len(running.api.runs("lake"))
     page.goto(f"{address}/dags/lake")
-    page.get_by_text("reconcile").first.wait_for()
+    page.get_by_label("Expand all task groups").click()
+    page.get_by_text("silver [ ]").wait_for()
+    page.wait_for_function(
+        "runs => new Set([...document.querySelectorAll('a[href*=\"/dags/lake/runs/\"]')]"
+        ".map(link => link.href.split('/runs/')[1].split(/[/?]/)[0])).size >= runs",
+        arg=runs,
+    )
+    page.get_by_text(f"Last {runs} Dag Runs").wait_for()
     keep_screenshot("airflow-grid", "Airflow: the runs of lake", page.screenshot())
+
+    built = running.api.runs("marts")[0]["dag_run_id"]
+    page.goto(f"{address}/dags/marts/runs/{quote(built, safe='')}")
+    page.get_by_label("Show Graph (Press g)").click()
+    page.get_by_label("Expand all task groups").click()
+    page.locator(".react-flow__node").get_by_text("fct_orders", exact=True).wait_for()
+    page.get_by_label("Collapse Details Panel").click()
+    page.get_by_label("Fit View").click()
+    _await_still(page, ".react-flow__viewport")
+    keep_screenshot("airflow-graph", "Airflow: a task per model of dbt", page.screenshot())
+
+    _, found = running.api.ask("/api/v2/assets")
+    (asset,) = (each["id"] for each in found["assets"] if each["name"] == "warehouse_raw")
+    page.goto(f"{address}/assets/{asset}")
+    page.locator(".react-flow__node").get_by_text("marts", exact=True).wait_for()
+    _await_still(page, ".react-flow__viewport")
+    keep_screenshot("airflow-assets", "Airflow: which event starts which DAG", page.screenshot())
+
+    page.goto(f"{address}/dbt-docs/#!/model/model.{DBT_PROJECT}.fct_orders")
+    page.locator("h1").get_by_text("fct_orders").wait_for()
+    page.get_by_text("snapshot that is updated at each").first.wait_for()
+    keep_screenshot("dbt-docs", "dbt docs: a model with its columns and tests", page.screenshot())
+
+    page.goto(f"{address}/report/")
+    page.wait_for_function("document.body.dataset.shown")
+    keep_screenshot("report-on-stack", "The report, as the stack serves it", page.screenshot())
+
+
+def _await_still(page: Page, element: str) -> None:
+    """Until an element stays at its place for thirty frames: what moved it has ended."""
+    page.wait_for_function(
+        """element => new Promise(resolve => {
+            const place = () => JSON.stringify(document.querySelector(element)?.getBoundingClientRect());
+            const before = place();
+            let frames = 0;
+            const look = () => (frames += 1) < 30 ? requestAnimationFrame(look) : resolve(place() === before);
+            look();
+        })""",
+        arg=element,
+    )
 
 
 def _picture_minio(running: Running, page: Page) -> None:
