@@ -172,8 +172,9 @@ def _picture_pages(running: Running) -> None:
             _picture_minio(running, page)
         with page_of(browser) as page:
             page.goto(running.address("SPARK_PORT"))
-            page.get_by_text("Running Applications (1)").wait_for()
-            keep_screenshot("spark", "Spark: the master's page", page.screenshot())
+            page.get_by_role("link", name="Spark Connect").click()
+            page.get_by_text("Completed Jobs (").first.wait_for()
+            keep_screenshot("spark", "Spark: jobs of silver and load", page.screenshot())
 
 
 def _log_in(page: Page, address: str) -> None:
@@ -250,6 +251,7 @@ def _picture_minio(running: Running, page: Page) -> None:
     page.locator("#secretKey").fill(password)
     page.get_by_role("button", name="Login").click()
     page.wait_for_url("**/browser**")
+    page.get_by_role("button", name="Acknowledge").click()
     page.goto(f"{address}/browser/silver/{quote('main/olist/')}")
     page.get_by_text("order_reviews").first.wait_for()
     keep_screenshot("minio", "MinIO: the silver tables", page.screenshot())
