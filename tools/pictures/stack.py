@@ -152,14 +152,13 @@ def _picture_commands(running: Running) -> None:
         118,
     )
     said = [readable(message) for message in running.slack.messages]
-    refused = next(text for text in said if "❌" in text)
-    later = said[said.index(refused) + 1 :]
-    good = next((text for text in later if text.startswith("✅")), later[-1])
+    refused = next(text for text in said if "DeliveryRefused" in text)
+    green = next(text for text in said[said.index(refused) + 1 :] if " lake " in text.splitlines()[0])
     keep_terminal(
         "slack",
         "Messages, as a substitute for Slack shows them",
         "make fake-slack",
-        f"{refused}\n\n{'─' * 60}\n{good}",
+        f"{refused}\n\n{'─' * 60}\n{green}",
         118,
     )
 
