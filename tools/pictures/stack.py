@@ -7,6 +7,7 @@ folder, then a delivery that is refused, then its corrected form, so that Airflo
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 import time
 import zipfile
@@ -31,8 +32,13 @@ from tools.pictures.browser import chromium, keep_screenshot, page_of
 from tools.pictures.terminal import keep_terminal
 
 NAME = "lakehouse-pictures"
+PORTS = {"POSTGRES_PORT": 5432, "AIRFLOW_PORT": 8080, "SPARK_PORT": 8081, "MINIO_CONSOLE_PORT": 9001}
 DBT_PROJECT = str(yaml.safe_load((PROJECT_DIR / "dbt" / "dbt_project.yml").read_text(encoding="utf-8"))["name"])
 USER = "airflow"  # and its password: the login of a stack that listens on this machine only
+_PSQL = (
+    "PGPASSWORD=$(</run/secrets/bi_reader_password) exec psql --host 127.0.0.1 --username bi_reader "
+    '--dbname lakehouse_main --command "$0" --command "$1"'
+)
 SECONDS = 1200  # that a batch may take from the drop folder to the marts, on a slow machine
 HISTORY = Path(__file__).parent / "delta_history.py"  # run by the Python of the service `cli`
 
@@ -71,9 +77,7 @@ def _running() -> Iterator[Running]:
         webhook = folder / "secrets" / "slack_webhook"
         webhook.write_text(f"http://host.docker.internal:{slack.server_address[1]}{WEBHOOK}\n", encoding="utf-8")
         webhook.chmod(0o644)
-        ports = {
-            name: str(free_port()) for name in ("POSTGRES_PORT", "AIRFLOW_PORT", "SPARK_PORT", "MINIO_CONSOLE_PORT")
-        }
+        ports = {name: str(_port(usual)) for name, usual in PORTS.items()}
         settings = {
             **ports,
             "DROP_DIR": str(folder / "drop"),
@@ -85,6 +89,17 @@ def _running() -> Iterator[Running]:
             api = Api(f"127.0.0.1:{ports['AIRFLOW_PORT']}")
             api.log_in(USER, USER)
             yield Running(stack, api, ports, folder / "drop", slack)
+
+
+def _port(usual: int) -> int:
+    """The port that the docs name, or another one where a program listens on it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", usual))
+        except OSError:
+            return free_port()
+    return usual
 
 
 def _bring_archive(running: Running, archive: Path, day: date) -> None:
@@ -127,38 +142,23 @@ def _picture_commands(running: Running) -> None:
         _without_compose(run(*python, HISTORY.read_text(encoding="utf-8"))),
         118,
     )
-    in_postgres = (
-        "docker",
-        "compose",
-        "exec",
-        "-T",
-        "postgres",
-        "psql",
-        "--username",
-        "postgres",
-        "--dbname",
-        "lakehouse_main",
-        "--pset",
-        "footer=off",
-    )
-    tables = run(*in_postgres, "--command", r"\dt+ marts.*")
-    roles = run(*in_postgres, "--command", r"\du")
+    # As `make psql` does: the container reads the password.
+    asked = run("docker", "compose", "exec", "-T", "postgres", "bash", "-c", _PSQL, r"\dt marts.*", r"\du")
     keep_terminal(
         "postgres",
         "The marts in Postgres, and the roles",
-        r"psql lakehouse_main -c '\dt+ marts.*' -c '\du'",
-        f"{tables}\n{roles}",
+        r"psql lakehouse_main --command '\dt marts.*' --command '\du'",
+        asked,
         118,
     )
     said = [readable(message) for message in running.slack.messages]
-    refused = next(text for text in said if "❌" in text)
-    later = said[said.index(refused) + 1 :]
-    good = next((text for text in later if text.startswith("✅")), later[-1])
+    refused = next(text for text in said if "DeliveryRefused" in text)
+    green = next(text for text in said[said.index(refused) + 1 :] if " lake " in text.splitlines()[0])
     keep_terminal(
         "slack",
         "Messages, as a substitute for Slack shows them",
         "make fake-slack",
-        f"{refused}\n\n{'─' * 60}\n{good}",
+        f"{refused}\n\n{'─' * 60}\n{green}",
         118,
     )
 
@@ -172,8 +172,9 @@ def _picture_pages(running: Running) -> None:
             _picture_minio(running, page)
         with page_of(browser) as page:
             page.goto(running.address("SPARK_PORT"))
-            page.get_by_text("Running Applications (1)").wait_for()
-            keep_screenshot("spark", "Spark: the master's page", page.screenshot())
+            page.get_by_role("link", name="Spark Connect").click()
+            page.get_by_text("Completed Jobs (").first.wait_for()
+            keep_screenshot("spark", "Spark: jobs of silver and load", page.screenshot())
 
 
 def _log_in(page: Page, address: str) -> None:
@@ -250,6 +251,7 @@ def _picture_minio(running: Running, page: Page) -> None:
     page.locator("#secretKey").fill(password)
     page.get_by_role("button", name="Login").click()
     page.wait_for_url("**/browser**")
+    page.get_by_role("button", name="Acknowledge").click()
     page.goto(f"{address}/browser/silver/{quote('main/olist/')}")
     page.get_by_text("order_reviews").first.wait_for()
     keep_screenshot("minio", "MinIO: the silver tables", page.screenshot())

@@ -59,7 +59,7 @@ def terminal_svg(name: str, command: str, output: str, caption: str, width: int 
     )
     console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
     for line in output.strip("\n").splitlines():
-        console.print(Text.from_ansi(line.rstrip()), overflow="crop", no_wrap=True)
+        console.print(Text.from_ansi(line.rstrip()), overflow="fold")
     words = {"title": escape(command), "caption": escape(caption)}
     with_words = _FORMAT % {key: text.replace("{", "{{").replace("}", "}}") for key, text in words.items()}
     # What only this format needs is put in when rich has computed the height.
