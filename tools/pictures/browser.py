@@ -28,7 +28,7 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         raise LakehouseError("Chromium takes the screenshots: install the package chromium.")
     with sync_playwright() as playwright:
-        # Its sandbox needs rights that root in a container does not have; only pages of this project are opened.
+        # Its sandbox needs permissions that root in a container does not have; only pages of this project are opened.
         browser = playwright.chromium.launch(
             executable_path=program, args=["--no-sandbox", "--font-render-hinting=none"]
         )
