@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse_airflow.middleware import App, Receive, Scope, Send
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -48,3 +50,20 @@ def published_page(folder: Callable[[], Path], policy: str) -> Callable[[Any, An
 
 def _newest(folder: Path) -> Path | None:
     return max(folder.glob("*.html"), key=lambda file: file.stat().st_mtime, default=None)
+
+
+class ClosingSlash:
+    """Middleware that sends `/report` to `/report/`: Airflow answers that there is no such page."""
+
+    def __init__(self, app: App, prefix: str) -> None:
+        self._app = app
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != self._prefix:
+            await self._app(scope, receive, send)
+            return
+        await send(
+            {"type": "http.response.start", "status": 307, "headers": [(b"location", f"{self._prefix}/".encode())]}
+        )
+        await send({"type": "http.response.body", "body": b""})

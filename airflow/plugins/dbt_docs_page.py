@@ -6,7 +6,7 @@ from pathlib import Path
 
 from airflow.plugins_manager import AirflowPlugin
 
-from lakehouse_airflow.published_page import published_page
+from lakehouse_airflow.published_page import ClosingSlash, published_page
 
 PREFIX = "/dbt-docs"
 POLICY = (
@@ -28,5 +28,8 @@ class DbtDocs(AirflowPlugin):
     name = "dbt_docs"
     fastapi_apps = [  # noqa: RUF012 - Airflow's declaration
         {"app": published_page(folder, POLICY), "url_prefix": PREFIX, "name": "dbt docs"}
+    ]
+    fastapi_root_middlewares = [  # noqa: RUF012
+        {"middleware": ClosingSlash, "args": [], "kwargs": {"prefix": PREFIX}, "name": "slash of dbt docs"}
     ]
     external_views = [{"name": "dbt docs", "href": f"{PREFIX}/", "destination": "nav", "category": "browse"}]  # noqa: RUF012

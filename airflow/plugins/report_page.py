@@ -6,7 +6,7 @@ from pathlib import Path
 
 from airflow.plugins_manager import AirflowPlugin
 
-from lakehouse_airflow.published_page import published_page
+from lakehouse_airflow.published_page import ClosingSlash, published_page
 
 PREFIX = "/report"
 # The page itself forbids more: it names the hashes of its scripts.
@@ -28,5 +28,8 @@ class Report(AirflowPlugin):
     name = "report"
     fastapi_apps = [  # noqa: RUF012 - Airflow's declaration
         {"app": published_page(folder, POLICY), "url_prefix": PREFIX, "name": "report"}
+    ]
+    fastapi_root_middlewares = [  # noqa: RUF012
+        {"middleware": ClosingSlash, "args": [], "kwargs": {"prefix": PREFIX}, "name": "slash of report"}
     ]
     external_views = [{"name": "Report", "href": f"{PREFIX}/", "destination": "nav", "category": "browse"}]  # noqa: RUF012
