@@ -22,7 +22,7 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run status sql report stop doctor test test-quick test-nightly test-mutants lint format docs bench clean \
 	up down logs ps backfill backup restore psql credentials new-secret fake-slack images base-image sbom bundle load-bundle \
-	powerbi test-powerbi test-stack bench-stack bench-airflow bench-backlog
+	pictures powerbi test-powerbi test-stack bench-stack bench-airflow bench-backlog
 
 ##@ Use it
 run: $(if $(filter docker,$(TARGET)),,setup)  ## Process DATA=path (folder, files or zip); without DATA, a small generated source
@@ -151,6 +151,9 @@ format: setup-dev  ## Format the code with ruff, shfmt and sqlfluff
 docs: setup-dev  ## Regenerate the generated pages of docs/ and dbt's sources files
 	@$(BIN)/python -m tools.generate
 
+pictures: setup-dev  ## Write docs/pictures again: without DATA the diagrams; with DATA=archive.zip all, on a run and a stack of its own
+	@$(BIN)/python -m tools.pictures $(ARGS) $(if $(DATA),--data $(DATA))
+
 powerbi: setup-dev  ## Write the Power BI project powerbi/ again, from report/ and dbt's yml files
 	@$(BIN)/python -m tools.powerbi
 
@@ -171,7 +174,7 @@ bench-backlog: setup-dev  ## Measure Airflow: 30 and 60 batches that were droppe
 	@$(BIN)/python -m benchmarks.airflow_backlog
 
 ##@ Variables: make TARGET NAME=value
-## DATA    What `run` processes: a folder, CSV files or a zip; several in quotes (paths without spaces). Unset: a small generated source
+## DATA    What `run` processes: a folder, CSV files or a zip; several in quotes (paths without spaces). Unset: a small generated source. For `pictures`, the Olist archive
 ## QUERY   The statement that `sql` runs
 ## OPEN    1: `report` opens the page in the browser
 ## TARGET   docker: on the stack instead of on this machine (run, status, sql, doctor)
@@ -181,7 +184,7 @@ bench-backlog: setup-dev  ## Measure Airflow: 30 and 60 batches that were droppe
 ## DIR      The folder of the backup
 ## NAME     The secret to forget
 ## PORT     Where `fake-slack` listens. Unset: 8099
-## ARGS    Arguments for pytest, the mutants or the benchmark: ARGS="tests/unit -x", ARGS=--list, ARGS=--quick
+## ARGS    Arguments for pytest, the mutants, the benchmark or the pictures: ARGS="tests/unit -x", ARGS=--list, ARGS=--quick, ARGS=diagrams
 ## PYTHON  The Python to make .venv with, 3.11 to 3.13: PYTHON=python3.12. Unset: the newest on the PATH
 
 ##@ Help

@@ -1,6 +1,6 @@
 """Contracts and dbt's relationship tests -> docs/er-diagram.md: tables, keys, and how many rows refer to how many.
 
-Mermaid's notation: `||` exactly one, `|o` one or none, `}o` many or none.
+Mermaid's notation: `||` exactly one, `|o` one or none, `}o` many or none. tools/pictures draws the same as images.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tools.generate.markdown import dbt_models
 
 
 @dataclass(frozen=True)
-class _Entity:
+class Entity:
     """A table with its drawn columns, as (type, name)."""
 
     name: str
@@ -25,7 +25,7 @@ class _Entity:
 
 
 @dataclass(frozen=True)
-class _Reference:
+class Reference:
     """`table.column` refers to `to.field`. `certain`: each row of `table` has a partner."""
 
     table: str
@@ -45,7 +45,7 @@ def diagrams_page(contracts: Sequence[Contract], dbt_dir: Path) -> str:
             "As the contract promises. The pipeline does not rely on it: the row that another refers to may come "
             "later, or never.",
             "",
-            *_diagram(*_of_contract(contract)),
+            *_diagram(*source_model(contract)),
         ]
     lines += [
         "## Star schema of the marts",
@@ -53,18 +53,19 @@ def diagrams_page(contracts: Sequence[Contract], dbt_dir: Path) -> str:
         "Keys only; [tables.md](tables.md#marts) has all columns. Each line is a relationship test of dbt. A test that "
         "may find no partner (`o` at the upper end) warns, any other fails.",
         "",
-        *_diagram(*_of_marts(dbt_models(dbt_dir, "marts"))),
+        *_diagram(*star_schema(dbt_models(dbt_dir, "marts"))),
     ]
     return "\n".join(lines)
 
 
-def _of_contract(contract: Contract) -> tuple[list[_Entity], list[_Reference]]:
+def source_model(contract: Contract) -> tuple[list[Entity], list[Reference]]:
+    """A source's tables with all columns, and the references that its contract states."""
     entities, references = [], []
     for table in contract.tables:
         columns = tuple((str(column.type), column.name) for column in table.columns)
-        entities.append(_Entity(table.name, columns, table.key))
+        entities.append(Entity(table.name, columns, table.key))
         references += [
-            _Reference(table.name, column.name, *column.references, certain=column.required)
+            Reference(table.name, column.name, *column.references, certain=column.required)
             for column in table.columns
             if column.references
         ]
@@ -73,11 +74,12 @@ def _of_contract(contract: Contract) -> tuple[list[_Entity], list[_Reference]]:
     return entities, [r if keys[r.to] == (r.field,) else _uncertain(r) for r in references]
 
 
-def _uncertain(reference: _Reference) -> _Reference:
-    return _Reference(reference.table, reference.column, reference.to, reference.field, certain=False)
+def _uncertain(reference: Reference) -> Reference:
+    return Reference(reference.table, reference.column, reference.to, reference.field, certain=False)
 
 
-def _of_marts(models: Sequence[dict[str, Any]]) -> tuple[list[_Entity], list[_Reference]]:
+def star_schema(models: Sequence[dict[str, Any]]) -> tuple[list[Entity], list[Reference]]:
+    """The marts with the columns that are a key or refer to one, and the references that dbt tests."""
     entities, references = [], []
     for model in models:
         name = str(model["name"])
@@ -86,12 +88,12 @@ def _of_marts(models: Sequence[dict[str, Any]]) -> tuple[list[_Entity], list[_Re
         own = [reference for column in model["columns"] for reference in _tested_references(name, column)]
         drawn = {*key, *(reference.column for reference in own)}
         columns = tuple((str(c["data_type"]), str(c["name"])) for c in model["columns"] if c["name"] in drawn)
-        entities.append(_Entity(name, columns, key))
+        entities.append(Entity(name, columns, key))
         references += own
     return entities, references
 
 
-def _tested_references(model: str, column: dict[str, Any]) -> Iterator[_Reference]:
+def _tested_references(model: str, column: dict[str, Any]) -> Iterator[Reference]:
     for test in column.get("data_tests", []):
         if isinstance(test, dict) and "relationships" in test:
             details = test["relationships"]
@@ -99,10 +101,10 @@ def _tested_references(model: str, column: dict[str, Any]) -> Iterator[_Referenc
             target = re.fullmatch(r"ref\('(\w+)'\)", arguments["to"])
             if target:
                 certain = details.get("config", {}).get("severity") != "warn"
-                yield _Reference(model, str(column["name"]), target[1], str(arguments["field"]), certain)
+                yield Reference(model, str(column["name"]), target[1], str(arguments["field"]), certain)
 
 
-def _diagram(entities: Sequence[_Entity], references: Sequence[_Reference]) -> list[str]:
+def _diagram(entities: Sequence[Entity], references: Sequence[Reference]) -> list[str]:
     lines = ["```mermaid", "erDiagram"]
     pointing = {(reference.table, reference.column) for reference in references}
     keys = {entity.name: entity.key for entity in entities}
