@@ -85,6 +85,7 @@ def _running() -> Iterator[Running]:
             "COMPOSE_PROFILES": "ui",
         }
         with OwnStack(NAME, **settings) as stack:
+            stack.run("stack/images")  # of this commit, which the captions name
             stack.run("stack/up")
             api = Api(f"127.0.0.1:{ports['AIRFLOW_PORT']}")
             api.log_in(USER, USER)
