@@ -311,8 +311,9 @@ def _layers(measures: Measures, pages: Pages, calendar: Calendar) -> list[str]:
         free |= dict.fromkeys(months, number)
     found = []
     for layer in layers:
-        if set(layer.values()) == {whole}:  # also dates that are not known, and months in which nothing was ordered
-            found.append(f"case when true then {whole} end")
+        if set(layer.values()) == {whole}:
+            # Also dates that are not known. It names the month, as a constant is not null where it is not grouped by.
+            found.append(f"case when {month} is null then {whole} else {whole} end")
         else:
             cases = " ".join(f"when '{each}' then {number}" for each, number in layer.items())
             found.append(f"case {month} {cases} end")

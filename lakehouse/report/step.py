@@ -23,6 +23,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse.errors import ReportError
 from lakehouse.lakehouse import Lakehouse
+from lakehouse.marts import step as marts
 from lakehouse.report import drawing
 from lakehouse.report.calendar import Calendar, calendar_of
 from lakehouse.report.cubes import PERIOD, Cube, Members, Query, counted_dimension, cubes, days_sql, queries, read_rows
@@ -79,13 +80,17 @@ def is_due(lakehouse: Lakehouse, path: Path) -> bool:
 def run(lakehouse: Lakehouse, path: Path | None = None, *, always: bool = False) -> ReportResult | None:
     """Write the report if it is due, or `always`; None if the source has none.
 
-    Raises ReportError if a file of report/ cannot be used or the report cannot be written, SetupError if a package is
-    missing, and WarehouseError.
+    Raises ReportError if a file of report/ cannot be used, if there are no complete marts, or if the report cannot be
+    written; SetupError if a package is missing; and WarehouseError.
     """
     begin = time.monotonic()
     definition = _definition(lakehouse.settings)
     if definition is None:
         return None
+    if marts.last_built(lakehouse) is None:
+        raise ReportError(
+            "The marts are not built, or not completely: there is nothing to report. Run `lakehouse run`."
+        )
     path = path or place(lakehouse.settings)
     if not always and _fingerprint_of(path) == _fingerprint(lakehouse):
         return ReportResult(path, False, time.monotonic() - begin, path.stat().st_size)

@@ -66,7 +66,20 @@ def test_every_variable_that_a_make_target_takes_is_documented() -> None:
     taken = set(re.findall(r"\$\((\w+)\)", MAKEFILE)) - own
 
     assert {name for name in taken if f"\n| `{name}` |" in PAGES[DOCS / "make.md"]} == taken
-    assert taken == {"DATA", "QUERY", "TARGET", "FROM", "TO", "SERVICE", "DIR", "NAME", "PORT", "ARGS", "OPEN", "PYTHON"}
+    assert taken == {
+        "DATA",
+        "QUERY",
+        "TARGET",
+        "FROM",
+        "TO",
+        "SERVICE",
+        "DIR",
+        "NAME",
+        "PORT",
+        "ARGS",
+        "OPEN",
+        "PYTHON",
+    }
 
 
 def test_a_make_target_takes_the_variables_of_its_recipe_and_of_what_runs_before(tmp_path: Path) -> None:
