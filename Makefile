@@ -22,7 +22,7 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run status sql report stop doctor test test-quick test-nightly test-mutants lint format docs bench clean \
 	up down logs ps backfill backup restore psql credentials new-secret fake-slack images base-image sbom bundle load-bundle \
-	pictures powerbi test-powerbi test-stack bench-stack bench-airflow bench-backlog
+	insights pictures powerbi test-powerbi test-stack bench-stack bench-airflow bench-backlog
 
 ##@ Use it
 run: $(if $(filter docker,$(TARGET)),,setup)  ## Process DATA=path (folder, files or zip); without DATA, a small generated source
@@ -140,6 +140,7 @@ lint: setup-dev  ## Check Python, shell, Dockerfiles, workflows and SQL, and tha
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(BIN)/mypy
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt/models dbt/analyses dbt/tests
+	@$(BIN)/sqlfluff lint --disable-progress-bar --config report/sqlfluff.cfg report/insights
 	@$(BIN)/python dbt/lint_portability.py
 
 format: setup-dev  ## Format the code with ruff, shfmt and sqlfluff
@@ -147,12 +148,16 @@ format: setup-dev  ## Format the code with ruff, shfmt and sqlfluff
 	@$(BIN)/ruff format .
 	@$(SHFMT) --write $(SHELL_SCRIPTS)
 	@$(BIN)/sqlfluff fix --quiet dbt/models dbt/analyses dbt/tests
+	@$(BIN)/sqlfluff fix --quiet --config report/sqlfluff.cfg report/insights
 
 docs: setup-dev  ## Regenerate the generated pages of docs/ and dbt's sources files
 	@$(BIN)/python -m tools.generate
 
 pictures: setup-dev  ## Write docs/pictures again: without DATA the diagrams; with DATA=archive.zip all, on a run and a stack of its own
 	@$(BIN)/python -m tools.pictures $(ARGS) $(if $(DATA),--data $(DATA))
+
+insights: setup-dev  ## Write docs/insights.md and the README's findings again; LAKEHOUSE_WORKSPACE names one with the Olist archive
+	@$(BIN)/python -m tools.insights
 
 powerbi: setup-dev  ## Write the Power BI project powerbi/ again, from report/ and dbt's yml files
 	@$(BIN)/python -m tools.powerbi

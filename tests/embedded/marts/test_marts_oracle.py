@@ -83,6 +83,7 @@ saturday order_items
     o9,1,p1,s1,2018-04-08 10:00:00,7.00,8.00
     o11,1,p4,s3,2018-03-04 10:00:00,8.00,9.00
     o12,1,p4,s4,2018-03-05 10:00:00,8.50,9.50
+    o13,1,p4,s5,2018-03-06 09:00:00,8.70,9.40
     o14,1,p2,s4,2018-03-06 10:00:00,20.00,9.60
 saturday order_payments
     o1,1,credit_card,8,47.00
@@ -105,6 +106,7 @@ saturday sellers
     s2,80000,curitiba,PR
     s3,90000,porto alegre,RS
     s4,13000,campinas,SP
+    s5,13000,campinas,SP
 saturday category_translation
     artes,art
 # With Monday's: in 01000 two latitudes are in the middle, and each city and state has two places; in 20000 most places
@@ -146,6 +148,13 @@ monday geolocation
     80000,-25.4,-49.3,curitiba,PR
 """)
 THIRD = deliveries("""
+# s5 is corrected where it was: no version begins, but o13 came from elsewhere.
+saturday sellers
+    s1,13000,campinas,SP
+    s2,80000,curitiba,PR
+    s3,90000,porto alegre,RS
+    s4,13000,campinas,SP
+    s5,20000,rio de janeiro,RJ
 # Saturday's payments are withdrawn and come with Monday.
 saturday order_payments withdrawn
 monday order_payments

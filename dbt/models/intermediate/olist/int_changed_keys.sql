@@ -194,7 +194,8 @@ old_product_versions as (
 old_seller_versions as (
     select
         old_sellers.seller_id,
-        old_sellers.valid_from
+        old_sellers.valid_from,
+        old_sellers.zip_code_prefix
     from loaded_sellers
     inner join {{ old_rows_of('marts', 'dim_seller') }} as old_sellers
         on loaded_sellers.seller_id = old_sellers.seller_id
@@ -214,17 +215,18 @@ recut_products as (
     )
 ),
 
+-- A seller's place is part of the distance, and a correction may change it without a new version.
 recut_sellers as (
     (
-        select seller_id, valid_from from seller_versions
+        select seller_id, valid_from, coalesce(zip_code_prefix, 'unknown') as zip_code_prefix from seller_versions
         except
-        select seller_id, valid_from from old_seller_versions
+        select seller_id, valid_from, zip_code_prefix from old_seller_versions
     )
     union all
     (
-        select seller_id, valid_from from old_seller_versions
+        select seller_id, valid_from, zip_code_prefix from old_seller_versions
         except
-        select seller_id, valid_from from seller_versions
+        select seller_id, valid_from, coalesce(zip_code_prefix, 'unknown') as zip_code_prefix from seller_versions
     )
 ),
 
