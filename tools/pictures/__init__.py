@@ -7,6 +7,6 @@ terminal.py      a command's output as a picture
 browser.py       pages as pictures
 album.py         the list of the pictures, with day and version of each
 
-A picture of a moment is made again manually when it should show something new. A test fails when the source of a diagram
-has changed since it was drawn.
+A picture of a moment is taken again when it should show something new. A test fails when the source of a diagram has
+changed since it was drawn.
 """

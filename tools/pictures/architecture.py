@@ -1,6 +1,6 @@
 """The architecture as an SVG: the stages of the data, what moves it on, and the files that say how.
 
-Laid out manually, in pixels, since its reader should see two rows and not a graph.
+Laid out in pixels, since its reader should see two rows and not a graph.
 """
 
 from __future__ import annotations

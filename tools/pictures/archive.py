@@ -46,7 +46,7 @@ def picture_archive(archive: Path) -> None:
 def write_pictures(settings: Settings, archive: str, output: str) -> None:
     """The pictures and figures of a run that has ended, with what it printed."""
     counted = output[output.rindex("\n", 0, output.index(BEGIN)) : output.index(END)]
-    keep_terminal("run", "A run on the archive: where each record went", f"make run DATA={archive}", counted, 124)
+    keep_terminal("run", "A run on the archive: where each record went", f"make run DATA={archive}", counted)
     FIGURES.write_text(json.dumps(figures(settings), indent=2) + "\n", encoding="utf-8")
     with chromium() as browser:
         _picture_report(browser, report_of(settings).as_uri())

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tools.pictures.album import keep_text, taken
 
-WIDTH = 110  # characters
+WIDEST = 140  # characters; longer lines are folded
 _THEME = TerminalTheme(
     (22, 27, 34),
     (214, 222, 232),
@@ -46,20 +46,22 @@ font-size: {char_height}px; line-height: {line_height}px}}
 """
 
 
-def keep_terminal(name: str, shows: str, command: str, output: str, width: int = WIDTH) -> None:
+def keep_terminal(name: str, shows: str, command: str, output: str) -> None:
     """The picture of a command with the lines that it printed; colours in the output are kept."""
     when = taken()
-    keep_text(name, shows, when, terminal_svg(name, command, output, f"{shows} · {when}", width))
+    keep_text(name, shows, when, terminal_svg(name, command, output, f"{shows} · {when}"))
 
 
-def terminal_svg(name: str, command: str, output: str, caption: str, width: int = WIDTH) -> str:
+def terminal_svg(name: str, command: str, output: str, caption: str) -> str:
     """The same SVG for the same texts."""
+    lines = [Text.from_ansi(line.rstrip()) for line in output.strip("\n").splitlines()]
+    width = min(WIDEST, max(len(command) + 2, *(line.cell_len for line in lines)))
     console = Console(
         record=True, width=width, file=io.StringIO(), force_terminal=True, highlight=False, legacy_windows=False
     )
     console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
-    for line in output.strip("\n").splitlines():
-        console.print(Text.from_ansi(line.rstrip()), overflow="fold")
+    for line in lines:
+        console.print(line, overflow="fold")
     words = {"title": escape(command), "caption": escape(caption)}
     with_words = _FORMAT % {key: text.replace("{", "{{").replace("}", "}}") for key, text in words.items()}
     # What only this format needs is put in when rich has computed the height.

@@ -113,12 +113,10 @@ def test_that_run_counted_what_every_run_on_the_archive_counts() -> None:
 
 
 def test_a_terminal_s_picture_has_the_output_and_the_caption() -> None:
-    svg = terminal_svg(
-        "run", "make run <data>", "table  rows\norders {5}\n\x1b[31mheld\x1b[0m", "A run · 2018-01-05", 40
-    )
+    svg = terminal_svg("run", "make run <data>", "table  rows\norders {5}\n\x1b[31mheld\x1b[0m", "A run · 2018-01-05")
 
     assert svg == terminal_svg(
-        "run", "make run <data>", "table  rows\norders {5}\n\x1b[31mheld\x1b[0m", "A run · 2018-01-05", 40
+        "run", "make run <data>", "table  rows\norders {5}\n\x1b[31mheld\x1b[0m", "A run · 2018-01-05"
     )
     assert "A run · 2018-01-05</text>" in svg
     text = re.sub(r"<[^>]+>", "", svg).replace("&#160;", " ")
