@@ -129,14 +129,14 @@ def rows_whatever_the_batches(settings: Settings) -> dict[str, Rows]:
     """The part of the marts that does not depend on how a history was cut into batches.
 
     Versions of products and sellers, and their keys, are dated by batch. So only their current rows are compared, and
-    the products and sellers that items point to.
+    the products and sellers that items point to. The distance is that to the seller's place in the item's version.
     """
     rows = all_rows(
         settings,
         without={
             "dim_product": {"product_key", "valid_from"},
             "dim_seller": {"seller_key", "valid_from"},
-            "fct_order_items": {"product_key", "seller_key"},
+            "fct_order_items": {"product_key", "seller_key", "distance_km"},
         },
         only={"dim_product": "is_current", "dim_seller": "is_current"},
     )
