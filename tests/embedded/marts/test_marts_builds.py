@@ -460,7 +460,7 @@ def test_dbt_docs_describe_every_table_and_column(shop: Settings) -> None:
         bare += [key] if not described["description"] else []
         columns = {name: column["description"] for name, column in described["columns"].items()}
         bare += [f"{key}.{name}" for name in table["columns"] if not columns.get(name)]
-    assert len(catalog["nodes"]) == 27
+    assert len(catalog["nodes"]) == 28
     assert bare == []
 
 
