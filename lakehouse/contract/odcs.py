@@ -34,6 +34,7 @@ import yaml
 from open_data_contract_standard.model import DataQuality, OpenDataContractStandard, SchemaObject, SchemaProperty
 from pydantic import ValidationError
 
+from lakehouse import yml
 from lakehouse.contract.model import Column, ColumnType, Contract, Rule, Severity, TableContract
 from lakehouse.contract.odcs_keys import option_faults, unknown_keys
 from lakehouse.contract.patterns import not_for_java
@@ -43,9 +44,6 @@ from lakehouse.errors import ContractError
 LONGEST_COLUMN_NAME = 63
 LONGEST_TABLE_NAME = LONGEST_COLUMN_NAME - len("_staging__01234567")
 
-# Both loaders are safe. The one in C takes a fifth of the time; a PyYAML built without libyaml lacks it.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 
 def read_contract(contracts_dir: Path, source: str) -> Contract:
     """The contract of a source, from `<contracts_dir>/<source>.odcs.yaml`.
@@ -54,7 +52,7 @@ def read_contract(contracts_dir: Path, source: str) -> Contract:
     """
     path = contracts_dir / f"{source}.odcs.yaml"
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), LOADER)  # noqa: S506
+        document = yml.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = sorted(p.name.removesuffix(".odcs.yaml") for p in contracts_dir.glob("*.odcs.yaml"))
         raise ContractError(

@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import yaml
 from psycopg2 import sql
 
-from lakehouse import warehouse
+from lakehouse import warehouse, yml
 from lakehouse.errors import MartsError
 from lakehouse.lakehouse import Lakehouse
 from lakehouse.marts import raw_types
@@ -32,9 +31,6 @@ from lakehouse.warehouse.locks import HeldLock
 
 APPLICATION_NAME = "lakehouse marts"  # as in dbt/profiles.yml
 SESSION_END_TIMEOUT = 30.0  # seconds for the sessions of a killed dbt to end
-
-# `lakehouse status` hashes some 30 yml files. libyaml reads them eight times as fast as Python's own parser.
-_YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -156,15 +152,15 @@ def project_hash(dbt_dir: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _shaping(yml: bytes) -> bytes:
+def _shaping(content: bytes) -> bytes:
     """A yml file's content without its `unit_tests` and `exposures`.
 
     Invalid YAML is returned unchanged, since dbt will refuse it.
     """
     try:
-        document = yaml.load(yml, Loader=_YAML_LOADER)  # noqa: S506 - both loaders are safe ones
+        document = yml.load(content)
     except yaml.YAMLError:
-        return yml
+        return content
     if isinstance(document, dict):
         for key in ("unit_tests", "exposures"):
             document.pop(key, None)

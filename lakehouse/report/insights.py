@@ -17,10 +17,12 @@ from typing import Any, Literal
 
 import yaml
 from psycopg2.extensions import cursor as Cursor
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from lakehouse import yml
 from lakehouse.errors import ReportError
 from lakehouse.report import intervals
+from lakehouse.report.files import Entry
 from lakehouse.report.intervals import Interval
 
 FILE = "insights.yml"
@@ -45,11 +47,7 @@ _KINDS = {
 }
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class IntervalOf(_Strict):
+class IntervalOf(Entry):
     """An interval to compute: a kind of intervals.py and the figures that it takes, in its order."""
 
     kind: Literal["share", "difference_of_shares", "mean", "difference_of_means", "estimate"]
@@ -65,14 +63,14 @@ class IntervalOf(_Strict):
         return tuple(self.of[place] for place in _KINDS[self.kind].cases)
 
 
-class ListOf(_Strict):
+class ListOf(Entry):
     """What to act on: a query with a row per thing, the most urgent first."""
 
     query: str
     title: str
 
 
-class Question(_Strict):
+class Question(Entry):
     """What findings and questions without a finding share.
 
     `minimum`: the smallest sample with which the texts are shown, by figure. `holds`: what must be true for the words
@@ -85,8 +83,8 @@ class Question(_Strict):
     answer: str
     sample: str
     minimum: dict[str, int] = Field(min_length=1)
-    holds: dict[str, tuple[float | None, float | None]] = {}
-    intervals: dict[str, IntervalOf] = {}
+    holds: dict[str, tuple[float | None, float | None]] = Field(default_factory=dict)
+    intervals: dict[str, IntervalOf] = Field(default_factory=dict)
 
 
 class Finding(Question):
@@ -101,7 +99,7 @@ class Finding(Question):
     list: ListOf | None = None
 
 
-class Dataset(_Strict):
+class Dataset(Entry):
     """The published data whose figures the docs show, and by which totals it is known."""
 
     title: str
@@ -112,7 +110,7 @@ class Dataset(_Strict):
     items_value: Decimal
 
 
-class Insights(_Strict):
+class Insights(Entry):
     """The file: the findings, the questions that led to none, and what applies to all."""
 
     source: str
@@ -185,7 +183,7 @@ def read_insights(folder: Path) -> Insights:
     """The findings of the report in `folder`. Raises ReportError for a file that is not valid."""
     path = folder / FILE
     try:
-        insights = Insights.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        insights = Insights.model_validate(yml.load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
         raise ReportError(f"{path} is not a valid list of findings:\n{error}\nCorrect the file.") from error
     if faults := list(_faults(insights, folder)):

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from lakehouse.errors import ReportError
+from lakehouse.report import files
+from lakehouse.report.files import Entry
 
 FILE = "measures.yml"
 # Decimals after the point, by format string of Power BI; the page and the command line show figures by the same ones.
 FORMATS = {"#,0": 0, "#,0.00": 2, "0.0": 1, "0.00": 2, "0.0%": 1, "0.00%": 2}
 
-# Both loaders are safe. The one in C takes a fifth of the time; a PyYAML built without libyaml lacks it.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # `[Revenue]`, but not the column in `'Order Items'[Item Price]` or `Orders[Is Late]`.
 _MEASURE_IN_DAX = re.compile(r"(?<![\w'])\[([^\]]+)\]")
 _TEXT_IN_SQL = re.compile(r"'[^']*'")
@@ -136,39 +135,32 @@ def read_measures(report_dir: Path, source: str) -> Measures | None:
     Raises ReportError, which names all faults in the file.
     """
     path = report_dir / FILE
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), _LOADER)  # noqa: S506
-    except FileNotFoundError:
+    if not path.is_file():
         return None
-    except yaml.YAMLError as error:
-        raise ReportError(f"{path} is not valid YAML: {error}") from error
+    document = files.read(path)
     if isinstance(document, dict) and document.get("source", source) != source:
         return None
     try:
         written = _File.model_validate(document)
     except ValidationError as error:
-        raise _unusable(path, _misfits(document, error)) from error
+        raise files.unusable(path, files.misfits(document, error, "name")) from error
     faults = list(_faults(written))
     if faults:
-        raise _unusable(path, faults)
+        raise files.unusable(path, faults)
     return _complete(written)
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _DimensionEntry(_Entry):
+class _DimensionEntry(Entry):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     label: str
     description: str
     sql: str
     dax: str
     sort: str | None = None
-    values: dict[bool | int | str, str] = {}
+    values: dict[bool | int | str, str] = Field(default_factory=dict)
 
 
-class _RelationEntry(_Entry):
+class _RelationEntry(Entry):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     grain: str
     table: str
@@ -176,7 +168,7 @@ class _RelationEntry(_Entry):
     dimensions: list[str]
 
 
-class _MeasureEntry(_Entry):
+class _MeasureEntry(Entry):
     name: str
     folder: str
     description: str
@@ -189,7 +181,7 @@ class _MeasureEntry(_Entry):
     dax: str | None = None
     sql: str | None = None
     additive: bool | None = None
-    overlapping: list[str] = []
+    overlapping: list[str] = Field(default_factory=list)
     numerator: str | None = None
     denominator: str | None = None
 
@@ -198,7 +190,7 @@ class _MeasureEntry(_Entry):
         return self.numerator is not None or self.denominator is not None
 
 
-class _File(_Entry):
+class _File(Entry):
     source: str
     dimensions: list[_DimensionEntry]
     relations: list[_RelationEntry]
@@ -222,26 +214,6 @@ def _named(entries: Sequence[Named], name: str, kind: str) -> Named:
     close += [each for folded, each in names.items() if name.casefold() in folded and each not in close][:3]
     hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(names.values())}"
     raise ReportError(f"There is no {kind} {name!r}: {hint}")
-
-
-def _unusable(path: Path, faults: Iterable[str]) -> ReportError:
-    return ReportError("\n  ".join([f"{path} cannot be used:", *faults, "The head of the file explains its format."]))
-
-
-def _misfits(document: Any, error: ValidationError) -> Iterator[str]:
-    """A sentence for each thing that pydantic could not read, with the entry's name in place of its position."""
-    for fault in error.errors(include_url=False):
-        place: list[str] = []
-        here = document
-        for step in fault["loc"]:
-            try:
-                here = here[step]
-            except (KeyError, IndexError, TypeError):
-                here = None
-            is_named = isinstance(step, int) and isinstance(here, dict) and "name" in here
-            place.append(str(here["name"]) if is_named else str(step))
-        hint = "is not a key of this format: remove it" if fault["type"] == "extra_forbidden" else fault["msg"]
-        yield f"{': '.join(place) or 'the file'}: {hint}"
 
 
 def _faults(written: _File) -> Iterator[str]:

@@ -6,14 +6,14 @@ The head of the file explains its format. Names of measures and dimensions are t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from lakehouse.errors import ReportError
+from lakehouse.report import files
+from lakehouse.report.files import Entry
 from lakehouse.report.measures import Measures
 
 FILE = "pages.yml"
@@ -21,8 +21,6 @@ COLUMNS = 12  # of the grid
 
 Kind = Literal["cards", "columns", "line", "bars", "matrix", "scatter", "pareto", "table", "insights"]
 
-# Both loaders are safe. The one in C takes a fifth of the time; a PyYAML built without libyaml lacks it.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLACEHOLDER = re.compile(r"\{([^{}|]+?)(?:\|([^{}]*))?\}")
 # What may stand after the bar in a template.
 _FUNCTION = re.compile(
@@ -32,18 +30,14 @@ _FUNCTION = re.compile(
 WORDS = ("period",)  # placeholders that are no measure
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Sort(_Entry):
+class Sort(Entry):
     """What a table or chart is sorted by: a measure, or the dimension itself."""
 
     by: str
     order: Literal["ascending", "descending"] = "descending"
 
 
-class Visual(_Entry):
+class Visual(Entry):
     """A chart, table or row of cards. `at`: column, row, width and height on the grid."""
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -60,7 +54,7 @@ class Visual(_Entry):
     sample: str | None = None
     minimum: int | None = None
     size: str | None = None
-    where: dict[str, float] = {}
+    where: dict[str, float] = Field(default_factory=dict)
     before: bool = False
     band: str | None = None
     note: str | None = None
@@ -77,7 +71,7 @@ class Visual(_Entry):
         return tuple(dict.fromkeys([*self.measures, *(each for each in others if each)]))
 
 
-class Page(_Entry):
+class Page(Entry):
     """A page: its question, the sentence that answers it, its filters and its visuals."""
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -88,16 +82,16 @@ class Page(_Entry):
     visuals: tuple[Visual, ...]
 
 
-class Filter(_Entry):
+class Filter(Entry):
     """A choice above the pages. `instead`: measures that stand for others whose relation lacks the dimension."""
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     name: str
     dimension: str
-    instead: dict[str, str] = {}
+    instead: dict[str, str] = Field(default_factory=dict)
 
 
-class Calendar(_Entry):
+class Calendar(Entry):
     """Which dimension is the month, and from which share of its days on a month is whole. `day`: SQL of a date."""
 
     dimension: str
@@ -106,7 +100,7 @@ class Calendar(_Entry):
     full_from: float
 
 
-class Pages(_Entry):
+class Pages(Entry):
     """What report/pages.yml says, in the order of the file."""
 
     source: str
@@ -127,20 +121,17 @@ def read_pages(report_dir: Path, measures: Measures) -> Pages | None:
     Raises ReportError, which names all faults in the file.
     """
     path = report_dir / FILE
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), _LOADER)  # noqa: S506
-    except FileNotFoundError:
+    if not path.is_file():
         return None
-    except yaml.YAMLError as error:
-        raise ReportError(f"{path} is not valid YAML: {error}") from error
+    document = files.read(path)
     try:
         pages = Pages.model_validate(document)
     except ValidationError as error:
-        raise _unusable(path, [_misfit(document, fault) for fault in error.errors(include_url=False)]) from error
+        raise files.unusable(path, files.misfits(document, error, "id")) from error
     if pages.source != measures.source:
         return None
     if faults := list(_faults(pages, measures)):
-        raise _unusable(path, faults)
+        raise files.unusable(path, faults)
     return pages
 
 
@@ -158,26 +149,6 @@ def placeholders(template: str) -> list[tuple[str, str, str | None]]:
         dimension = next(filter(None, known.groupdict().values()), None) if known else None
         found.append((name, function, dimension))
     return found
-
-
-def _unusable(path: Path, faults: Sequence[str]) -> ReportError:
-    return ReportError("\n  ".join([f"{path} cannot be used:", *faults, "The head of the file explains its format."]))
-
-
-def _misfit(document: Any, fault: Any) -> str:
-    """A sentence about something that pydantic could not read, with ids in place of positions."""
-    place: list[str] = []
-    here = document
-    for step in fault["loc"]:
-        try:
-            here = here[step]
-        except (KeyError, IndexError, TypeError):
-            here = None
-        place.append(
-            str(here["id"]) if isinstance(step, int) and isinstance(here, dict) and "id" in here else str(step)
-        )
-    hint = "is not a key of this format: remove it" if fault["type"] == "extra_forbidden" else fault["msg"]
-    return f"{': '.join(place) or 'the file'}: {hint}"
 
 
 def _faults(pages: Pages, measures: Measures) -> Iterator[str]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from lakehouse.errors import ReportError
-from lakehouse.report import insights
+from lakehouse.report import files, insights
+from lakehouse.report.files import Entry
 from lakehouse.report.measures import Measures, read_measures
 from lakehouse.report.pages import Pages, read_pages
 
@@ -23,18 +23,14 @@ _REFERENCE = re.compile(r"(?P<quote>'?)(?P<table>[^'\[]+)(?P=quote)\[(?P<column>
 ColumnName = tuple[str, str]  # table, column
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TableEntry(_Entry):
+class TableEntry(Entry):
     """A table of the model. `only`: rows of one value, or `years_of_the_data` and the column of the year."""
 
     name: str
     relation: str = Field(pattern=r"^\w+\.\w+$")
     columns: dict[str, str]
     hidden: dict[str, str]
-    only: dict[str, str] = {}
+    only: dict[str, str] = Field(default_factory=dict)
 
     @property
     def names(self) -> dict[str, str]:
@@ -42,14 +38,14 @@ class TableEntry(_Entry):
         return self.columns | self.hidden
 
 
-class RelationshipEntry(_Entry):
+class RelationshipEntry(Entry):
     """Many rows of `from` to one of `to`."""
 
     many: str = Field(alias="from")
     one: str = Field(alias="to")
 
 
-class ModelFile(_Entry):
+class ModelFile(Entry):
     """What model.yml says."""
 
     source: str
@@ -57,7 +53,7 @@ class ModelFile(_Entry):
     relationships: tuple[RelationshipEntry, ...]
 
 
-class ColumnEntry(_Entry):
+class ColumnEntry(Entry):
     """What Power BI needs of a column beyond its name."""
 
     format: str | None = None
@@ -65,7 +61,7 @@ class ColumnEntry(_Entry):
     category: str | None = None
 
 
-class PowerBiFile(_Entry):
+class PowerBiFile(Entry):
     """What power_bi.yml says."""
 
     source: str
@@ -109,12 +105,12 @@ def reference(text: str) -> ColumnName:
     return match["table"], match["column"]
 
 
-File = TypeVar("File", bound=BaseModel)
+File = TypeVar("File", bound=Entry)
 
 
 def _read(path: Path, kind: type[File]) -> File:
     try:
-        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return kind.model_validate(files.read(path))
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False))
         raise ReportError("\n  ".join([f"{path} cannot be used:", *faults])) from error
