@@ -59,20 +59,17 @@ def specifications(pages: Pages, measures: Measures) -> dict[str, Any]:
 
 
 def _columns(visual: Visual, pages: Pages, measures: Measures) -> Layers:
-    is_time = visual.by == pages.calendar.dimension
-    label = _MONTH_LABEL if is_time else _WORDS_LABEL
-    axis = alt.Axis(title=None, labelAngle=0, ticks=False, grid=False, labelOverlap=False, labelExpr=label)
     x = alt.X(
         "member:N",
         sort=None,
-        axis=axis,
+        axis=_member_axis(visual, pages),
         scale=alt.Scale(paddingInner=0.36 if visual.before else 0.25, paddingOuter=0.15),
     )
     base = alt.Chart(_ROWS).encode(x=x)
     figure = base.mark_bar(strokeWidth=1).encode(
         y=_hidden_axis(alt.Y, "value:Q"),
         color=_state(),
-        stroke=_state("stroke"),
+        stroke=_state(alt.Stroke),
         fillOpacity=alt.condition("datum.state == 'fragment'", alt.value(0.15), alt.value(1)),
         tooltip=_tooltip(visual, measures),
     )
@@ -89,13 +86,10 @@ def _columns(visual: Visual, pages: Pages, measures: Measures) -> Layers:
 
 
 def _line(visual: Visual, pages: Pages, measures: Measures) -> Layers:
-    is_time = visual.by == pages.calendar.dimension
-    label = _MONTH_LABEL if is_time else _WORDS_LABEL
-    axis = alt.Axis(title=None, labelAngle=0, ticks=False, grid=False, labelOverlap=False, labelExpr=label)
     several = len(visual.measures) > 1
     series = {"detail": "series:N"}
     base = alt.Chart(_ROWS).encode(
-        x=alt.X("member:N", sort=None, axis=axis, scale=alt.Scale(type="point", padding=0.3)),
+        x=alt.X("member:N", sort=None, axis=_member_axis(visual, pages), scale=alt.Scale(type="point", padding=0.3)),
         y=alt.Y(
             "value:Q",
             scale=alt.Scale(zero=several, nice=True),
@@ -200,13 +194,14 @@ _CHARTS: dict[str, Callable[[Visual, Pages, Measures], Layers]] = {
 }
 
 
-def _state(channel: str = "color") -> Any:
-    scale = alt.Scale(domain=STATES)
-    return (
-        alt.Stroke("state:N", legend=None, scale=scale)
-        if channel == "stroke"
-        else alt.Color("state:N", legend=None, scale=scale)
-    )
+def _state(channel: Any = alt.Color) -> Any:
+    return channel("state:N", legend=None, scale=alt.Scale(domain=STATES))
+
+
+def _member_axis(visual: Visual, pages: Pages) -> alt.Axis:
+    """Below columns and lines: months by their letters, other members a word per line."""
+    label = _MONTH_LABEL if visual.by == pages.calendar.dimension else _WORDS_LABEL
+    return alt.Axis(title=None, labelAngle=0, ticks=False, grid=False, labelOverlap=False, labelExpr=label)
 
 
 def _hidden_axis(channel: Any, field: str) -> Any:
