@@ -77,8 +77,8 @@ def is_due(lakehouse: Lakehouse, path: Path) -> bool:
     return definition is not None and _fingerprint_of(path) != _fingerprint(lakehouse)
 
 
-def run(lakehouse: Lakehouse, path: Path | None = None, *, always: bool = False) -> ReportResult | None:
-    """Write the report if it is due, or `always`; None if the source has none.
+def run(lakehouse: Lakehouse, path: Path | None = None) -> ReportResult | None:
+    """Write the report if it is due; None if the source has none.
 
     Raises ReportError if a file of report/ cannot be used, if there are no complete marts, or if the report cannot be
     written; SetupError if a package is missing; and WarehouseError.
@@ -92,9 +92,9 @@ def run(lakehouse: Lakehouse, path: Path | None = None, *, always: bool = False)
             "The marts are not built, or not completely: there is nothing to report. Run `lakehouse run`."
         )
     path = path or place(lakehouse.settings)
-    if not always and _fingerprint_of(path) == _fingerprint(lakehouse):
+    if _fingerprint_of(path) == _fingerprint(lakehouse):
         return ReportResult(path, False, time.monotonic() - begin, path.stat().st_size)
-    html = rendered(lakehouse)
+    html = _rendered(lakehouse, definition)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,6 +109,10 @@ def rendered(lakehouse: Lakehouse) -> bytes:
     """The report itself, for a reader that is no file. The source has one. Raises what `run` raises."""
     definition = _definition(lakehouse.settings)
     assert definition is not None, "the source has a report"
+    return _rendered(lakehouse, definition)
+
+
+def _rendered(lakehouse: Lakehouse, definition: _Definition) -> bytes:
     with lakehouse.lock("publish", shared=True):  # no build changes the marts between two queries
         fingerprint = _fingerprint(lakehouse)
         content, figures = _content(lakehouse, definition)
