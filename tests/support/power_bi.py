@@ -19,6 +19,7 @@ from psycopg2 import sql
 from lakehouse.report.measures import Measure
 from lakehouse.settings import PROJECT_DIR, Settings
 from tests.support.lake import query
+from tools.powerbi.sources import reference
 
 MODEL: dict[str, Any] = yaml.safe_load((PROJECT_DIR / "report" / "model.yml").read_text(encoding="utf-8"))
 COLUMN = re.compile(r"(?:'([^']+)'|\b([A-Za-z_]\w*))\[([^\]]+)\]")
@@ -48,7 +49,7 @@ class PowerBi:
         `measures`: all of the model, since one may name another; `names`: those to evaluate, by default all.
         """
         dax = {measure.name: without_spaces_before_brackets(measure.dax) for measure in measures}
-        chosen = {".".join(column_of(column)): list(values) for column, values in filters.items()}
+        chosen = {".".join(reference(column)): list(values) for column, values in filters.items()}
         found: dict[str, Any] = evaluate_measures_batch(
             list(dax if names is None else names),
             dict(self.tables),
@@ -69,13 +70,6 @@ def without_spaces_before_brackets(dax: str) -> str:
     return re.sub(r"(\w)\s+\(", r"\1(", dax)
 
 
-def column_of(reference: str) -> tuple[str, str]:
-    """`'Order Items'[Item Price]` -> table and column."""
-    found = COLUMN.fullmatch(reference)
-    assert found, reference
-    return found[1] or found[2], found[3]
-
-
 def columns_of(table: Mapping[str, Any]) -> dict[str, str]:
     """Name in marts -> name in Power BI, of all columns of a table of the model."""
     return {**table["columns"], **table["hidden"]}
@@ -84,10 +78,7 @@ def columns_of(table: Mapping[str, Any]) -> dict[str, str]:
 def relationships() -> list[dict[str, Any]]:
     found = []
     for relationship in MODEL["relationships"]:
-        (table, column), (to_table, to_column) = (
-            re.fullmatch(r"(.+)\[(.+)\]", relationship[end]).groups()  # type: ignore[union-attr]
-            for end in ("from", "to")
-        )
+        (table, column), (to_table, to_column) = (reference(relationship[end]) for end in ("from", "to"))
         found.append(
             {"FromTable": table, "FromColumn": column, "ToTable": to_table, "ToColumn": to_column, "IsActive": True}
         )

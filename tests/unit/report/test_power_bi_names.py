@@ -10,8 +10,9 @@ import pytest
 
 from lakehouse.report.measures import FORMATS, read_measures
 from lakehouse.settings import PROJECT_DIR
-from tests.support.power_bi import COLUMN, MODEL, column_of, columns_of
+from tests.support.power_bi import COLUMN, MODEL, columns_of
 from tools.generate.markdown import dbt_models
+from tools.powerbi.sources import reference
 
 MEASURES = read_measures(PROJECT_DIR / "report", "olist")
 assert MEASURES is not None
@@ -49,14 +50,14 @@ def test_every_column_that_dax_names_is_in_the_model(measure: Any) -> None:
 
 @pytest.mark.parametrize("dimension", MEASURES.dimensions, ids=lambda dimension: dimension.name)
 def test_a_dimension_is_a_visible_column_of_the_model(dimension: Any) -> None:
-    table, column = column_of(dimension.dax)
+    table, column = reference(dimension.dax)
 
     assert column in TABLES[table]["columns"].values()
 
 
 @pytest.mark.parametrize("dimension", MEASURES.dimensions, ids=lambda dimension: dimension.name)
 def test_a_dimension_is_the_same_column_in_sql_and_in_power_bi(dimension: Any) -> None:
-    table, column = column_of(dimension.dax)
+    table, column = reference(dimension.dax)
     names = {shown: name for name, shown in columns_of(TABLES[table]).items()}
 
     assert dimension.sql.rpartition(".")[2] == names[column]
@@ -65,9 +66,9 @@ def test_a_dimension_is_the_same_column_in_sql_and_in_power_bi(dimension: Any) -
 @pytest.mark.parametrize("relation", MEASURES.relations, ids=lambda relation: relation.name)
 def test_power_bi_filters_a_fact_by_the_dimensions_of_its_relation_and_by_no_other(relation: Any) -> None:
     reached = {relation.table}
-    reached |= {_end(r["to"])[0] for r in MODEL["relationships"] if _end(r["from"])[0] == relation.table}
+    reached |= {reference(r["to"])[0] for r in MODEL["relationships"] if reference(r["from"])[0] == relation.table}
 
-    by_power_bi = {dimension.name for dimension in MEASURES.dimensions if column_of(dimension.dax)[0] in reached}
+    by_power_bi = {dimension.name for dimension in MEASURES.dimensions if reference(dimension.dax)[0] in reached}
 
     assert by_power_bi == set(relation.dimensions)
 
@@ -104,8 +105,3 @@ def test_the_relationships_are_those_that_dbt_tests() -> None:
 def test_every_measure_of_a_fact_is_in_a_table_of_the_model() -> None:
     assert {measure.table for measure in MEASURES.measures} <= set(TABLES)
     assert {measure.format for measure in MEASURES.measures} <= set(FORMATS)
-
-
-def _end(reference: str) -> tuple[str, str]:
-    table, _, column = reference.rstrip("]").partition("[")
-    return table, column
