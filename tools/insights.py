@@ -18,7 +18,10 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse import warehouse
 from lakehouse.errors import LakehouseError, ReportError
-from lakehouse.report.insights import Answered, Answers, Dataset, answer, find_period, one_row, read_insights
+from lakehouse.report.insights import Answered, Answers, Dataset, Period, answer, one_row, period_of, read_insights
+from lakehouse.report.measures import read_measures
+from lakehouse.report.pages import read_pages
+from lakehouse.report.step import read_calendar
 from lakehouse.settings import PROJECT_DIR, Settings
 
 REPORT = PROJECT_DIR / "report"
@@ -64,7 +67,7 @@ def rendered(cursor: Cursor, today: date) -> dict[Path, str]:
     """
     insights = read_insights(REPORT)
     _check(cursor, insights.dataset)
-    answers = answer(cursor, insights, REPORT, find_period(cursor, REPORT))
+    answers = answer(cursor, insights, REPORT, _period(cursor, insights.source))
     if answers.not_shown:
         lines = "\n".join(f"  {each.name}: {each.reason}" for each in answers.not_shown)
         raise ReportError(f"Not every finding holds on the archive:\n{lines}\nCorrect {REPORT / 'insights.yml'}.")
@@ -72,6 +75,15 @@ def rendered(cursor: Cursor, today: date) -> dict[Path, str]:
         PAGE: _page_with_its_day(answers, insights.dataset, today),
         README: with_summary(README.read_text(encoding="utf-8"), answers),
     }
+
+
+def _period(cursor: Cursor, source: str) -> Period | None:
+    """The full months, as the report counts them."""
+    measures = read_measures(REPORT, source)
+    pages = read_pages(REPORT, measures) if measures else None
+    if measures is None or pages is None:
+        raise ReportError(f"{REPORT} has findings of {source}, but its measures or pages are another source's.")
+    return period_of(read_calendar(cursor, measures, pages))
 
 
 def insights_page(answers: Answers, dataset: Dataset, day: date) -> str:

@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError
 from lakehouse import yml
 from lakehouse.errors import ReportError
 from lakehouse.report import intervals
+from lakehouse.report.calendar import Calendar
 from lakehouse.report.files import Entry
 from lakehouse.report.intervals import Interval
 
@@ -192,10 +193,12 @@ def read_insights(folder: Path) -> Insights:
     return insights
 
 
-def find_period(cursor: Cursor, folder: Path) -> Period | None:
-    """The full months of the data; None without such a month."""
-    row = one_row(cursor, folder, "period")
-    return Period(row["first_day"], row["day_after"]) if row["first_day"] else None
+def period_of(calendar: Calendar) -> Period | None:
+    """The full months of the data, which follow one another; None without such a month."""
+    if not calendar.full:
+        return None
+    first, last = (date.fromisoformat(f"{month}-01") for month in (calendar.full[0], calendar.full[-1]))
+    return Period(first, (last + timedelta(days=31)).replace(day=1))
 
 
 def one_row(cursor: Cursor, folder: Path, query: str) -> dict[str, Any]:

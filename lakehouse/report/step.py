@@ -28,7 +28,7 @@ from lakehouse.report import drawing
 from lakehouse.report.calendar import Calendar, calendar_of
 from lakehouse.report.cubes import PERIOD, Cube, Members, Query, counted_dimension, cubes, days_sql, queries, read_rows
 from lakehouse.report.insights import FILE as FINDINGS
-from lakehouse.report.insights import Answered, answer, find_period, read_insights
+from lakehouse.report.insights import Answered, Period, answer, period_of, read_insights
 from lakehouse.report.measures import Measures, read_measures
 from lakehouse.report.pages import Pages, read_pages
 from lakehouse.settings import Settings
@@ -119,6 +119,12 @@ def _rendered(lakehouse: Lakehouse, definition: _Definition) -> bytes:
     return _page(lakehouse.settings, fingerprint, content, figures)
 
 
+def read_calendar(cursor: Cursor, measures: Measures, pages: Pages) -> Calendar:
+    """The months of the marts, and which of them are whole. `cursor` is one of bi_reader."""
+    cursor.execute(days_sql(measures, pages))
+    return calendar_of({str(month): days for month, days in cursor.fetchall()}, pages.calendar.full_from)
+
+
 def _definition(settings: Settings) -> _Definition | None:
     measures = read_measures(settings.report_dir, settings.source)
     pages = read_pages(settings.report_dir, measures) if measures else None
@@ -164,14 +170,13 @@ def _content(lakehouse: Lakehouse, definition: _Definition) -> tuple[dict[str, A
     """What the page knows beside its figures, and the figures."""
     measures, pages = definition.measures, definition.pages
     with lakehouse.cursor("bi_reader") as cursor:
-        cursor.execute(days_sql(measures, pages))
-        calendar = calendar_of({str(month): days for month, days in cursor.fetchall()}, pages.calendar.full_from)
+        calendar = read_calendar(cursor, measures, pages)
         batches = _batches(cursor, lakehouse.contract.source)
     members = Members(measures)
     asked = queries(measures, pages, calendar)
     with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="report") as pool:
         drawn = pool.submit(drawing.specifications, lakehouse.settings, pages, measures)
-        insights = pool.submit(_insights, lakehouse)
+        insights = pool.submit(_insights, lakehouse, period_of(calendar))
         answers = list(pool.map(lambda query: _answer(lakehouse, query), asked))
         specifications = drawn.result()
     split = [read_rows(query, rows, members) for query, rows in zip(asked, answers, strict=True)]
@@ -212,7 +217,7 @@ def _content(lakehouse: Lakehouse, definition: _Definition) -> tuple[dict[str, A
     return content, figures
 
 
-def _insights(lakehouse: Lakehouse) -> dict[str, Any] | None:
+def _insights(lakehouse: Lakehouse, period: Period | None) -> dict[str, Any] | None:
     """The findings with their figures filled in; None if report/ has none for the source."""
     folder = lakehouse.settings.report_dir
     if not (folder / FINDINGS).is_file():
@@ -224,7 +229,7 @@ def _insights(lakehouse: Lakehouse) -> dict[str, Any] | None:
         cursor.execute(_ONE_CORE)
         # The questions that led to no finding take as long as the others: docs/insights.md has their answers.
         found = found.model_copy(update={"not_found": ()})
-        answers = answer(cursor, found, folder, find_period(cursor, folder))
+        answers = answer(cursor, found, folder, period)
     return {
         "period": answers.period.text if answers.period else None,
         "method": answers.method,

@@ -8,16 +8,23 @@ import pytest
 
 from lakehouse import warehouse
 from lakehouse.errors import ReportError
-from lakehouse.report.insights import Period, answer, find_period, read_insights
+from lakehouse.report.insights import Period, answer, period_of, read_insights
+from lakehouse.report.measures import read_measures
+from lakehouse.report.pages import read_pages
+from lakehouse.report.step import read_calendar
 from lakehouse.settings import PROJECT_DIR, Settings
 from tools import insights as page
 
 REPORT = PROJECT_DIR / "report"
+MEASURES = read_measures(REPORT, "olist")
+assert MEASURES is not None
+PAGES = read_pages(REPORT, MEASURES)
+assert PAGES is not None
 
 
 def test_a_shop_of_five_days_has_no_full_month(loaded_shop: Settings) -> None:
     with warehouse.cursor(loaded_shop, "bi_reader") as cursor:
-        assert find_period(cursor, REPORT) is None
+        assert period_of(read_calendar(cursor, MEASURES, PAGES)) is None
 
 
 def test_from_a_small_shop_nothing_is_claimed(loaded_shop: Settings) -> None:

@@ -11,7 +11,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse import warehouse
 from lakehouse.errors import ReportError
-from lakehouse.report.insights import Answers, NotShown, Period, answer, find_period, read_insights
+from lakehouse.report.insights import Answers, NotShown, Period, answer, read_insights
 from lakehouse.settings import Settings
 
 YEAR = Period(date(2017, 1, 1), date(2018, 1, 1))
@@ -126,14 +126,3 @@ def test_a_text_with_an_unknown_figure_is_refused_with_the_known_ones(ask: Calla
         ReportError, match=r"slow name the figure 'lat', which .*\nThe figures are: orders, late, late_share"
     ):
         ask("2000 as orders, 200 as late", file=FILE.replace('summary: "{late} late"', 'summary: "{lat} late"'))
-
-
-def test_a_period_that_the_query_does_not_find_is_none(tmp_path: Path, cursor: Cursor) -> None:
-    (tmp_path / "insights").mkdir()
-    query = tmp_path / "insights" / "period.sql"
-
-    query.write_text("select date '2017-01-01' as first_day, date '2018-01-01' as day_after")
-    assert find_period(cursor, tmp_path) == YEAR
-
-    query.write_text("select date '2017-01-01' as first_day, date '2018-01-01' as day_after where false")
-    assert find_period(cursor, tmp_path) is None

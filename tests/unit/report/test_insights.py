@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lakehouse.errors import ReportError
-from lakehouse.report.insights import Period, fill, read_insights
+from lakehouse.report.calendar import calendar_of
+from lakehouse.report.insights import Period, fill, period_of, read_insights
 from lakehouse.report.intervals import Interval
 from lakehouse.settings import PROJECT_DIR
 
@@ -50,7 +51,7 @@ def test_a_query_belongs_to_a_finding_a_list_or_the_whole() -> None:
 
     queries = {path.stem for path in (PROJECT_DIR / "report" / "insights").glob("*.sql")}
 
-    assert queries == used | {"period", "dataset"}
+    assert queries == used | {"dataset"}
 
 
 @pytest.mark.parametrize(
@@ -131,3 +132,10 @@ def test_two_findings_of_one_name_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ReportError, match="slow is there twice"):
         read_insights(folder)
+
+
+def test_the_period_is_that_of_the_full_months_of_the_report() -> None:
+    year = {f"2017-{month:02}": 31 for month in range(1, 13)}
+
+    assert period_of(calendar_of({**year, "2018-01": 3}, 0.8)) == Period(date(2017, 1, 1), date(2018, 1, 1))
+    assert period_of(calendar_of({"2018-01": 3}, 0.8)) is None
